@@ -1,0 +1,217 @@
+"""The nouns that the rooms hand on to each other: frozen, typed, units in the field names.
+
+`run.json` is exactly a `Run` encoded as JSON; a field that does not apply is null.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+SCHEMA_VERSION = 1
+
+Arguments = dict[str, Any]
+"""Arguments of a model's constructor beyond its input shape: JSON scalars by name, e.g. {"alpha": 0.5}."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Case:
+    """One thing to time: a model with its arguments, in one precision, on one device, with one batch size."""
+
+    name: str  # shown to people and unique within a run, e.g. "MobileNet α=0.5 192"
+    model: str  # a backbone's name, "module:function", or the path of a .keras or .onnx file
+    arguments: Arguments = field(default_factory=dict)
+    input_shape: tuple[int, ...] | None = None  # without the batch, e.g. (224, 224, 3); None: as the .onnx file says
+    dimensions: dict[str, int] = field(default_factory=dict)  # sizes of an .onnx file's dynamic dimensions, by name
+    head: str = "native"  # "native" (the model's own top), "none", or "notes" (global average pool + dense softmax)
+    classes: int = 1000
+    weights: str = "none"  # "none" (random), "imagenet", or the path of a weights file
+    precision: str = "fp32"  # "fp32", "fp16" or "int8"
+    batch_size: int = 1
+    device: str = "auto"  # "auto" when asked for; "cpu" or "cuda" once planned
+    provider: str | None = None  # ONNX Runtime's execution provider, once planned
+    threads: int | None = None  # intra-op threads; None until planned
+
+    @property
+    def is_onnx(self) -> bool:
+        """Whether the case is a user's own ONNX file and needs no export."""
+        return self.model.endswith(".onnx")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fidelity:
+    """How far an artifact's logits are from Keras's on the same inputs."""
+
+    max_abs: float
+    max_rel: float  # max-abs over the largest absolute Keras logit
+    top1_agreement: float  # share of inputs, 0 to 1
+    inputs: int
+    passed: bool
+    first_difference: str | None = None  # the layer where the two first part company, when found
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Artifact:
+    """An ONNX file as it will be timed."""
+
+    sha256: str
+    size_bytes: int
+    opset: int
+    key: str | None = None  # content key in the export cache; None for a user's own file
+    nodes: int | None = None
+    transposes: int | None = None  # Transpose nodes in the file
+    transposes_optimised: int | None = None  # what is left of them after ONNX Runtime's own optimisation
+    reorders_optimised: int | None = None  # layout reorder nodes that ONNX Runtime adds
+    fidelity: Fidelity | None = None  # None for a user's own file: there is nothing to compare with
+    export_s: float | None = None  # what making it took, when it was made; kept on a cache hit
+    export_peak_rss_bytes: int | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KindCost:
+    """The share of one kind of layer."""
+
+    layers: int
+    mult_adds: int
+    params: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cost:
+    """What one inference at batch size 1 costs, counted from the graph, never taken from a table."""
+
+    mult_adds: int
+    params: int  # as Keras counts them, batch-norm statistics included
+    activation_bytes: int | None = None  # all layer outputs together, 4 bytes an element
+    peak_activation_bytes: int | None = None  # largest sum alive at once in a straight-line execution
+    by_kind: dict[str, KindCost] | None = None  # keys: standard, grouped, depthwise, pointwise, dense, other
+    uncounted: tuple[str, ...] = ()  # operators that could not be counted; never silently 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Health:
+    """What else happened on the machine during one visit; None where the system does not show it."""
+
+    stolen_ms: float | None = None
+    involuntary_switches: int | None = None
+    others_cpu_share: float | None = None  # processor time used by others, as a share of the cores given
+    mhz_min: float | None = None
+    mhz_max: float | None = None
+    temperature_c: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Visit:
+    """One fresh worker process timing one case. Stored with its raw samples beside `run.json`."""
+
+    case: str  # Case.name
+    round: int
+    started_at: str  # UTC, ISO 8601
+    samples_ns: tuple[int, ...]
+    copy_samples_ns: tuple[int, ...] = ()  # the same with host-device copies; empty on the CPU
+    warmup_ns: tuple[int, ...] = ()
+    warmed_up: bool = True  # whether the samples were steady before the warm-up's bound
+    load_ms: float
+    first_inference_ms: float
+    peak_rss_bytes: int
+    provider: str  # the execution provider in force
+    provider_nodes: dict[str, int] = field(default_factory=dict)  # provider -> nodes that it runs, where known
+    health: Health = field(default_factory=Health)
+    disturbances: tuple[str, ...] = ()  # why this visit is marked; empty when it is not
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Measurement:
+    """A case's latency: percentiles over its visits, each visit weighing the same, with 95 % intervals."""
+
+    p50_ms: float
+    p50_ms_low: float
+    p50_ms_high: float
+    p90_ms: float | None  # None where the count does not support the percentile
+    p95_ms: float | None
+    p99_ms: float | None
+    min_ms: float
+    throughput_per_s: float  # batch size over p50
+    load_ms: float
+    first_inference_ms: float
+    peak_rss_bytes: int
+    visits: int
+    samples: int
+    visit_p50_ms: tuple[float, ...]  # one for each visit, in order of time
+    disturbed_visits: int = 0
+    with_copies_p50_ms: float | None = None  # host-device copies included; None on the CPU
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PublishedAccuracy:
+    """One published figure for a model, with where it stands."""
+
+    top1: float  # percent
+    top5: float | None
+    source: str
+    reference: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Accuracy:
+    """Accuracy in percent, and where it came from."""
+
+    origin: str  # "published", "measured" or "none"
+    top1: float | None = None
+    top5: float | None = None
+    source: str | None = None
+    reference: str | None = None
+    n: int | None = None  # images, when measured
+    top1_low: float | None = None  # Wilson interval, when measured
+    top1_high: float | None = None
+    alternatives: tuple[PublishedAccuracy, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Record:
+    """All that is known of one case. `error` is None, or why there is no measurement."""
+
+    case: Case
+    artifact: Artifact | None = None
+    cost: Cost | None = None
+    measurement: Measurement | None = None
+    accuracy: Accuracy = field(default_factory=lambda: Accuracy(origin="none"))
+    error: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Machine:
+    """What must match for two runs to be comparable, what may drift, and what only informs."""
+
+    must_match: dict[str, Any]
+    may_drift: dict[str, Any]
+    informs: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """How the run was measured: the settings in force, not as asked."""
+
+    rounds: int
+    min_time_s: float  # a visit ends when both this time and `min_count` are reached
+    min_count: int
+    warmup_s: float  # the warm-up's bound
+    budget_s: float | None
+    seed: int  # of the rounds' shuffles and of the random inputs
+    device: str
+    provider: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """One run of a suite on one machine: the content of `run.json`."""
+
+    schema_version: int
+    suite: str
+    started_at: str  # UTC, ISO 8601
+    machine: Machine
+    settings: Settings
+    records: tuple[Record, ...]
+    title: str | None = None
+    phases_s: dict[str, float] = field(default_factory=dict)  # export, timing, ...: wall seconds
