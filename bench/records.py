@@ -215,3 +215,34 @@ class Run:
     records: tuple[Record, ...]
     title: str | None = None
     phases_s: dict[str, float] = field(default_factory=dict)  # export, timing, ...: wall seconds
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    """What comparing one case of a run with its baseline concludes."""
+
+    case: str  # Case.name
+    verdict: str  # "faster", "slower", "equivalent", "inconclusive", "missing", "added" or "failed"
+    ratio: float | None = None  # p50 of the run over p50 of the baseline; above 1 is slower
+    ratio_low: float | None = None  # 95 % interval
+    ratio_high: float | None = None
+    detectable: float | None = None  # smallest relative change that this pair of runs could have shown, e.g. 0.021
+    baseline_p50_ms: float | None = None
+    p50_ms: float | None = None
+    confirmed: bool | None = None  # a "slower" that fresh visits confirmed (True) or withdrew (False); None: not tried
+    attribution: tuple[str, ...] = ()  # what changed: "artifact", "runtime", "settings", "machine", or nothing
+    reason: str | None = None  # for "missing", "added" and "failed"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Comparison:
+    """Two runs compared, model by model."""
+
+    suite: str
+    baseline_started_at: str
+    run_started_at: str
+    margin: float  # in force: the larger of the one asked for and the noise floor, e.g. 0.03
+    noise: float | None  # the noise floor measured by the two runs
+    forced: bool  # compared although the runs are not comparable
+    differing: tuple[str, ...]  # keys that differ, "key: baseline -> run"
+    verdicts: tuple[Verdict, ...]
