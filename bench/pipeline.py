@@ -1,0 +1,254 @@
+"""The main job: a suite's cases exported, counted, timed and stored as one Run."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from bench import store
+from bench.errors import BenchError, WrongUsage
+from bench.records import SCHEMA_VERSION, Accuracy, Artifact, Case, Cost, Record, Run, Settings, Visit
+from bench.suites import Suite, load_suite
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+INTERRUPTED = "not measured: the run was interrupted; `bench run --resume` goes on from there"
+
+
+class Watch(Protocol):
+    """Told what is happening, as it happens. Does nothing but show it."""
+
+    def plan(self, steps: dict[str, int]) -> None:
+        """The phases to come, in order, with their numbers of steps; called again when more is known."""
+
+    def phase(self, name: str) -> None:
+        """A phase begins."""
+
+    def begin(self, what: str) -> None:
+        """A step begins."""
+
+    def end(self, record: Record) -> None:
+        """A step has ended, and this record is new or has changed."""
+
+
+class Silent:
+    """A Watch that shows nothing."""
+
+    def plan(self, steps: dict[str, int]) -> None:
+        """Show nothing."""
+
+    def phase(self, name: str) -> None:
+        """Show nothing."""
+
+    def begin(self, what: str) -> None:
+        """Show nothing."""
+
+    def end(self, record: Record) -> None:
+        """Show nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to measure, as asked for; the Run's Settings say what is in force."""
+
+    device: str = "auto"
+    threads: int | None = None  # None: every core given to this process
+    rounds: int = 5
+    budget_s: float | None = None  # for the timing phase; None: no limit
+    min_time_s: float = 0.8
+    min_count: int = 12
+    warmup_s: float = 2.0
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A run and the folder that holds it."""
+
+    run: Run
+    folder: Path
+
+
+def run(
+    suite: Suite | str,
+    *,
+    options: Options | None = None,
+    results: Path = Path("results"),
+    watch: Watch | None = None,
+) -> Outcome:
+    """Measure a suite and store the run under `results/runs/`, rewritten after every step.
+
+    A case that fails gets its reason in `Record.error` and the others go on. Raises Failed when the device asked for
+    cannot run or the results cannot be written, WrongUsage for a suite that is wrong.
+    """
+    options = options or Options()
+    suite = load_suite(suite) if isinstance(suite, str) else suite
+    from bench.timing import device as devices
+    from bench.timing import machine
+
+    device, provider = devices.resolve(options.device)
+    cases = _planned(suite.cases, device, provider, options.threads or machine.cores_given())
+    begun = Run(
+        schema_version=SCHEMA_VERSION,
+        suite=suite.name,
+        title=suite.title,
+        started_at=store.now(),
+        machine=machine.facts(device, options.threads or machine.cores_given()),
+        settings=Settings(
+            rounds=options.rounds,
+            min_time_s=options.min_time_s,
+            min_count=options.min_count,
+            warmup_s=options.warmup_s,
+            budget_s=options.budget_s,
+            seed=options.seed,
+            device=device,
+            provider=provider,
+        ),
+        records=tuple(Record(case=case, error=INTERRUPTED) for case in cases),
+    )
+    return _Running(begun, store.create(results, begun), watch or Silent()).finish()
+
+
+def resume(folder: Path, *, watch: Watch | None = None) -> Outcome:
+    """Finish a run that was interrupted, with the settings it began with. Visits already stored are not repeated.
+
+    Raises NotComparable when this is not the machine that began it.
+    """
+    from bench.comparison import must_match_differences
+    from bench.errors import NotComparable
+    from bench.timing import machine
+
+    begun = store.load(folder)
+    here = machine.facts(begun.settings.device, begun.machine.must_match.get("threads") or machine.cores_given())
+    differing = must_match_differences(begun.machine, here)
+    if differing:
+        raise NotComparable(f"{folder} was begun on another machine ({'; '.join(differing)}); start a new run here")
+    return _Running(begun, folder, watch or Silent()).finish()
+
+
+def _planned(cases: Iterable[Case], device: str, provider: str, threads: int) -> tuple[Case, ...]:
+    planned = tuple(replace(c, device=device, provider=provider, threads=c.threads or threads) for c in cases)
+    if not planned:
+        raise WrongUsage("nothing to measure: the suite has no cases")
+    return planned
+
+
+class _Running:
+    """A run under way: what is known of each case, on disk after every change."""
+
+    def __init__(self, begun: Run, folder: Path, watch: Watch) -> None:
+        self.begun = begun
+        self.folder = folder
+        self.watch = watch
+        self.records = {record.case.name: record for record in begun.records}
+        self.phases_s = dict(begun.phases_s)
+
+    def finish(self) -> Outcome:
+        """Export, count and time what is not done yet."""
+        with self._timed("export"):
+            paths = self._export(record.case for record in self.records.values())
+        with self._timed("timing"):
+            self._time(paths)
+        return Outcome(self._stored(), self.folder)
+
+    def _stored(self) -> Run:
+        current = replace(self.begun, records=tuple(self.records.values()), phases_s=self.phases_s)
+        store.write(self.folder, current)
+        return current
+
+    @contextmanager
+    def _timed(self, phase: str) -> Iterator[None]:
+        start = time.monotonic()
+        before = self.phases_s.get(phase, 0.0)
+        try:
+            yield
+        finally:
+            self.phases_s[phase] = round(before + time.monotonic() - start, 1)
+            self._stored()
+
+    def _export(self, cases: Iterable[Case]) -> dict[str, Path]:
+        """The ONNX file of every case that has one, by the case's name."""
+        from bench import export
+        from bench.accuracy import published
+
+        everything = list(cases)
+        for case in everything:
+            self._set(case, accuracy=published.lookup(case))
+        own = [case for case in everything if case.is_onnx]
+        sharing: dict[export.ExportRequest, list[Case]] = defaultdict(list)
+        for case in everything:
+            if not case.is_onnx:
+                sharing[export.request(case)].append(case)
+        steps = len(own) + len(sharing)
+        self.watch.plan({"export": steps, "timing": len(everything) * self.begun.settings.rounds})
+        self.watch.phase("export")
+        paths: dict[str, Path] = {}
+        for case in own:
+            self.watch.begin(f"reading {case.model}")
+            try:
+                artifact, cost = _own_file(case)
+            except BenchError as error:
+                self._set(case, error=str(error))
+            else:
+                self._set(case, artifact=artifact, cost=cost)
+                paths[case.name] = Path(case.model)
+            self.watch.end(self.records[case.name])
+        begun = self.watch.begin
+        for result in export.export(sharing, on_start=lambda request: begun(f"exporting {sharing[request][0].name}")):
+            for case in sharing[result.request]:
+                if isinstance(result, export.Exported):
+                    self._set(case, artifact=result.artifact, cost=result.cost)
+                    paths[case.name] = result.path
+                else:
+                    self._set(case, error=f"export failed: {result.message}")
+            self.watch.end(self.records[sharing[result.request][0].name])
+            self._stored()
+        return paths
+
+    def _time(self, paths: dict[str, Path]) -> None:
+        from bench import timing
+
+        done = store.visits(self.folder, repair=True)
+        of_case: dict[str, list[Visit]] = defaultdict(list)
+        for visit in done:
+            of_case[visit.case].append(visit)
+        targets = [timing.Target(self.records[name].case, path) for name, path in paths.items()]
+        self.watch.plan({"timing": max(0, len(targets) * self.begun.settings.rounds - len(done))})
+        self.watch.phase("timing")
+        for name in of_case:
+            self._summarise(name, of_case[name])
+        for event in timing.visits(targets, self.begun.settings, done=done):
+            if isinstance(event, timing.VisitStarted):
+                self.watch.begin(f"timing {event.case}, round {event.round + 1}")
+                continue
+            if isinstance(event, timing.VisitFailed):
+                self._set(self.records[event.case].case, error=f"timing failed: {event.message}", measurement=None)
+            else:
+                store.append(self.folder, event)
+                of_case[event.case].append(event)
+                self._summarise(event.case, of_case[event.case])
+            self._stored()
+            self.watch.end(self.records[event.case])
+
+    def _summarise(self, name: str, visits: Sequence[Visit]) -> None:
+        from bench import stats
+
+        case = self.records[name].case
+        measured = stats.summarise(visits, batch_size=case.batch_size, seed=self.begun.settings.seed)
+        self._set(case, measurement=measured, error=None)
+
+    def _set(self, case: Case, **changes: Accuracy | Artifact | Cost | object) -> None:
+        self.records[case.name] = replace(self.records[case.name], **changes)  # type: ignore[arg-type]
+
+
+def _own_file(case: Case) -> tuple[Artifact, Cost]:
+    """What is known of a user's own ONNX file. Raises BenchError when it is not one."""
+    from bench import cost, export
+
+    return export.artifact_of_file(Path(case.model)), cost.of_case(case)[0]

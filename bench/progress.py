@@ -1,0 +1,168 @@
+"""What a run shows while it runs: a live table on a terminal, plain lines elsewhere.
+
+Drawn only when something happens, never on a clock: a parent that wakes up takes a core from the child it measures.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from bench.records import Record
+from bench.units import duration, giga, latency, megabytes, millions, percent
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+_FIRST_GUESS_S = {"export": 6.0, "timing": 2.5}  # a step of each phase, until one has been seen
+
+HEADINGS = ("model", "top-1", "G-Ops", "params", "size", "p50 [95 % interval]", "p95", "visits")
+
+
+def row(record: Record) -> tuple[str, ...]:
+    """One record as the cells under HEADINGS."""
+    m, cost, artifact = record.measurement, record.cost, record.artifact
+    return (
+        record.case.name,
+        percent(record.accuracy.top1) if record.accuracy.top1 is not None else "",
+        giga(2 * cost.mult_adds) if cost else "",
+        millions(cost.params) if cost else "",
+        megabytes(artifact.size_bytes) if artifact else "",
+        latency(m.p50_ms, m.p50_ms_low, m.p50_ms_high) if m else "",
+        latency(m.p95_ms) if m and m.p95_ms is not None else "",
+        (f"{m.visits}" + (f" ({m.disturbed_visits} disturbed)" if m.disturbed_visits else "")) if m else "",
+    )
+
+
+class _Estimate:
+    """How long the rest will take, from the steps seen so far."""
+
+    def __init__(self) -> None:
+        self.left: dict[str, int] = {}
+        self.taken: dict[str, tuple[float, int]] = {}
+        self.current = ""
+        self.since = time.monotonic()
+
+    def plan(self, steps: dict[str, int]) -> None:
+        self.left |= steps
+
+    def phase(self, name: str) -> None:
+        self.current, self.since = name, time.monotonic()
+        self.taken[name] = (0.0, 0)
+
+    def end(self) -> None:
+        count = self.taken[self.current][1] + 1
+        self.taken[self.current] = (time.monotonic() - self.since, count)
+        self.left[self.current] = max(0, self.left.get(self.current, 0) - 1)
+
+    def __str__(self) -> str:
+        seconds = 0.0
+        for name, steps in self.left.items():
+            spent, count = self.taken.get(name, (0.0, 0))
+            seconds += steps * (spent / count if count else _FIRST_GUESS_S.get(name, 1.0))
+        steps_left = self.left.get(self.current, 0)
+        return f"{self.current}: {steps_left} step{'s' * (steps_left != 1)} left, about {duration(seconds)} in all"
+
+
+class Lines:
+    """A Watch for logs and pipes: one line a finished step, on stderr."""
+
+    def __init__(self) -> None:
+        self.estimate = _Estimate()
+
+    def plan(self, steps: dict[str, int]) -> None:
+        """Take note of the steps to come."""
+        self.estimate.plan(steps)
+
+    def phase(self, name: str) -> None:
+        """Begin a phase."""
+        self.estimate.phase(name)
+
+    def begin(self, what: str) -> None:
+        """Say nothing until the step has ended."""
+
+    def end(self, record: Record) -> None:
+        """One line for the record."""
+        phase = self.estimate.current
+        self.estimate.end()
+        shown = [cell for cell in row(record) if cell] if not record.error or record.measurement else [record.case.name]
+        if record.artifact is None and record.error:
+            shown.append(record.error)
+        sys.stderr.write(f"[{phase}] {' | '.join(shown)}   ({self.estimate})\n")
+        sys.stderr.flush()
+
+
+class LiveTable:
+    """A Watch for a terminal: finished rows as they come, and what is being done now."""
+
+    def __init__(self, console: Console) -> None:
+        from rich.live import Live
+
+        self.estimate = _Estimate()
+        self.rows: dict[str, Record] = {}
+        self.doing = ""
+        self.live = Live(console=console, auto_refresh=False, vertical_overflow="visible")
+
+    def plan(self, steps: dict[str, int]) -> None:
+        """Take note of the steps to come."""
+        self.estimate.plan(steps)
+
+    def phase(self, name: str) -> None:
+        """Begin a phase."""
+        self.estimate.phase(name)
+        self._draw()
+
+    def begin(self, what: str) -> None:
+        """Show what is being done."""
+        self.doing = what
+        self._draw()
+
+    def end(self, record: Record) -> None:
+        """Show the record's row."""
+        self.estimate.end()
+        self.rows[record.case.name] = record
+        self._draw()
+
+    def _draw(self) -> None:
+        from rich.console import Group
+        from rich.progress_bar import ProgressBar
+        from rich.text import Text
+
+        _, done = self.estimate.taken.get(self.estimate.current, (0.0, 0))
+        total = done + self.estimate.left.get(self.estimate.current, 0)
+        bar = ProgressBar(total=max(total, 1), completed=done, width=30)
+        line = Text(f"{self.doing}  ({self.estimate})", overflow="ellipsis", no_wrap=True)
+        self.live.update(Group(table(list(self.rows.values())), bar, line), refresh=True)
+
+
+def table(records: Sequence[Record]) -> Table:
+    """The records as a table for a terminal."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(box=box.SIMPLE, pad_edge=False)
+    for i, heading in enumerate(HEADINGS):
+        drawn.add_column(heading, justify="right" if i else "left", no_wrap=i == 0)
+    for record in records:
+        cells = row(record)
+        style = None if record.measurement or record.error is None or record.artifact else "red"
+        drawn.add_row(*(Text(cell) for cell in cells), style=style)
+    return drawn
+
+
+@contextmanager
+def watch() -> Iterator[Lines | LiveTable]:
+    """The Watch that suits where stderr goes."""
+    if not sys.stderr.isatty():
+        yield Lines()
+        return
+    from rich.console import Console
+
+    display = LiveTable(Console(stderr=True))
+    with display.live:
+        yield display

@@ -1,0 +1,282 @@
+"""Suites: `suites/*.toml` read, validated and expanded into Cases."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from bench.errors import WrongUsage, suggestion
+from bench.records import Case
+
+_SOURCE_TREE = Path(__file__).resolve().parent.parent / "suites"
+_INSTALLED = Path(__file__).resolve().parent / "_suites"
+FOLDER = _SOURCE_TREE if _SOURCE_TREE.is_dir() else _INSTALLED
+
+PRECISIONS = ("fp32", "fp16", "int8")
+HEADS = ("native", "none", "notes")
+FILE_SUFFIXES = (".onnx", ".keras")
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """A named list of cases to measure together."""
+
+    name: str
+    title: str
+    cases: tuple[Case, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    """What one key of a case may hold."""
+
+    kind: type
+    says: str
+    valid: Sequence[Any] | None = None
+    sweeps: bool = True
+    least: float | None = None
+
+
+_KEYS: dict[str, _Key] = {
+    "model": _Key(str, "a backbone's name, an .onnx or .keras file, or module:function"),
+    "alpha": _Key(float, "a positive number", least=0.0),
+    "input_size": _Key(int, "a positive whole number of pixels", least=0),
+    "threads": _Key(int, "a positive whole number", least=0),
+    "batch_size": _Key(int, "a positive whole number", least=0),
+    "precision": _Key(str, f"one of {', '.join(PRECISIONS)}", valid=PRECISIONS),
+    "weights": _Key(str, '"none", "imagenet" or a weights file'),
+    "head": _Key(str, f"one of {', '.join(HEADS)}", valid=HEADS),
+    "classes": _Key(int, "a positive whole number", least=0),
+    "name": _Key(str, "a string", sweeps=False),
+    "dimensions": _Key(dict, "a table of sizes, e.g. {batch = 1}", sweeps=False),
+    "arguments": _Key(dict, "a table of the builder's arguments", sweeps=False),
+}
+_TOP_LEVEL = {"title", "models", "case"}
+
+
+@cache
+def facts() -> dict[str, dict[str, Any]]:
+    """Facts of every known backbone by name, from `suites/families.json`."""
+    loaded: dict[str, dict[str, Any]] = json.loads((FOLDER / "families.json").read_text(encoding="utf-8"))
+    return loaded
+
+
+def names() -> list[str]:
+    """The names of the suites that come with backbench."""
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+def load_suite(suite: str | Path | Sequence[str]) -> Suite:
+    """Read a suite: its name in `suites/`, the path of a .toml file, or one or more .onnx files.
+
+    Raises WrongUsage, naming the file, line or key, and the nearest valid name for a misspelt one.
+    """
+    if not isinstance(suite, (str, Path)):
+        if len(suite) != 1:
+            return _of_onnx_files(suite)
+        suite = suite[0]
+    text = str(suite)
+    if text.endswith(".onnx"):
+        return _of_onnx_files([text])
+    path = Path(text) if text.endswith(".toml") else FOLDER / f"{text}.toml"
+    if not path.is_file():
+        if text.endswith(".toml"):
+            raise WrongUsage(f"suite file {text} does not exist; `bench list` shows the suites that do")
+        raise WrongUsage(f'no suite "{text}"; {suggestion(text, names())}')
+    return _read(path)
+
+
+def select(cases: Iterable[Case], wanted: Sequence[str]) -> tuple[Case, ...]:
+    """The cases whose name or model matches one of `wanted` (upper and lower case alike; * and ? match anything).
+
+    Raises WrongUsage for a pattern that matches none.
+    """
+    everything = tuple(cases)
+    if not wanted:
+        return everything
+    chosen: set[str] = set()
+    for pattern in wanted:
+        low = pattern.lower()
+        found = {c.name for c in everything if fnmatchcase(c.name.lower(), low) or fnmatchcase(c.model.lower(), low)}
+        if not found:
+            known = {c.name for c in everything} | {c.model for c in everything}
+            raise WrongUsage(f'no case "{pattern}" in this suite; {suggestion(pattern, known)}'.rstrip("; "))
+        chosen |= found
+    return tuple(c for c in everything if c.name in chosen)
+
+
+def case_of_model(model: str, *, where: str = "model", **values: Any) -> Case:
+    """One validated case from a model's name and the keys of a suite's `[[case]]`; None values are left out."""
+    table = {"model": model} | {key: value for key, value in values.items() if value is not None}
+    return next(_expand(table, _Location(where, "", 0), Path()))
+
+
+def _of_onnx_files(files: Sequence[str]) -> Suite:
+    wrong = [file for file in files if not file.endswith(".onnx")]
+    if wrong or not files:
+        raise WrongUsage(f'give one suite, or only .onnx files; "{wrong[0] if wrong else ""}" is not an .onnx file')
+    cases = _unique(case_of_model(file) for file in files)
+    return Suite(Path(files[0]).stem if len(files) == 1 else "onnx-files", "ONNX files", cases)
+
+
+@dataclass(frozen=True, slots=True)
+class _Location:
+    """Where in a suite file something stands, for messages."""
+
+    file: str
+    text: str
+    case: int  # 1 for the first [[case]]; 0 outside of one
+
+    def of(self, key: str) -> str:
+        """`file:line` of the key, as far as it can be found, and its name."""
+        within_case = 0
+        for number, line in enumerate(self.text.splitlines(), start=1):
+            within_case += bool(re.match(r"\s*\[\[\s*case\s*\]\]", line))
+            if within_case == self.case and re.match(rf"""\s*(\[+\s*)?["']?{re.escape(key)}["']?\s*(=|\.|\])""", line):
+                return f'{self.file}:{number}: "{key}"'
+        return f'{self.file}: "{key}"'
+
+
+def _read(path: Path) -> Suite:
+    try:
+        text = path.read_text(encoding="utf-8")
+        table = tomllib.loads(text)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise WrongUsage(f"{path}: not a readable TOML file: {error}") from error
+    top = _Location(str(path), text, 0)
+    for key in table:
+        if key not in _TOP_LEVEL:
+            raise WrongUsage(f"{top.of(key)} is not a key of a suite; {suggestion(key, _TOP_LEVEL)}")
+    title = table.get("title", path.stem)
+    models = table.get("models", [])
+    tables = table.get("case", [])
+    if not isinstance(title, str):
+        raise WrongUsage(f"{top.of('title')} must be a string")
+    if not isinstance(models, list) or not all(isinstance(name, str) for name in models):
+        raise WrongUsage(f"{top.of('models')} must be a list of backbone names")
+    if not isinstance(tables, list) or not all(isinstance(case, dict) for case in tables):
+        raise WrongUsage(f"{top.of('case')} must be written as [[case]] tables")
+    cases = _unique(
+        itertools.chain(
+            (case for name in models for case in _expand({"model": name}, top, path.parent, key="models")),
+            *(_expand(case, _Location(str(path), text, i), path.parent) for i, case in enumerate(tables, start=1)),
+        )
+    )
+    if not cases:
+        raise WrongUsage(f'{path}: no cases; list backbones under "models" or write [[case]] tables')
+    return Suite(path.stem, title, cases)
+
+
+def _unique(cases: Iterable[Case]) -> tuple[Case, ...]:
+    seen: dict[str, Case] = {}
+    for case in cases:
+        if case.name in seen:
+            raise WrongUsage(f'two cases are called "{case.name}"; give one of them a "name" or remove it')
+        seen[case.name] = case
+    return tuple(seen.values())
+
+
+def _expand(table: Mapping[str, Any], where: _Location, base: Path, *, key: str = "model") -> Iterator[Case]:
+    """All cases of one [[case]] table: the product of its lists, in the order in which they are written."""
+    if "model" not in table:
+        raise WrongUsage(f'{where.file}: [[case]] number {where.case} has no "model"')
+    models = table["model"] if isinstance(table["model"], list) else [table["model"]]
+    for model in models:
+        if not isinstance(model, str):
+            raise WrongUsage(f"{where.of(key)} must be {_KEYS['model'].says}")
+        allowed = _arguments_of(model, where, key)
+        lists: dict[str, list[Any]] = {}
+        for name, value in table.items():
+            if name != "model":
+                lists[name] = _checked(name, value, allowed, model, where)
+        for values in itertools.product(*lists.values()):
+            swept = {name for name, choices in lists.items() if len(choices) > 1}
+            yield _case(model, dict(zip(lists, values, strict=True)), swept, set(allowed), base)
+
+
+def _arguments_of(model: str, where: _Location, key: str) -> Mapping[str, Any]:
+    """The constructor arguments that a model accepts, by name. Raises WrongUsage for an unknown model."""
+    if model.endswith(FILE_SUFFIXES) or ":" in model:
+        return {}
+    if model not in facts():
+        raise WrongUsage(f'{where.of(key)}: no backbone is called "{model}"; {suggestion(model, facts())}'.rstrip("; "))
+    arguments: Mapping[str, Any] = facts()[model].get("arguments", {})
+    return arguments
+
+
+def _checked(name: str, value: Any, allowed: Mapping[str, Any], model: str, where: _Location) -> list[Any]:
+    """The values of one key as a list, each of the right kind."""
+    known = {key: _KEYS[key] for key in _KEYS if key != "alpha" or "alpha" in allowed}
+    rule = known.get(name) or (_Key(object, "a value") if name in allowed else None)
+    if rule is None:
+        reason = f"{model} takes no {name}" if name in _KEYS else "is not a key of a case"
+        raise WrongUsage(f"{where.of(name)}: {reason}; {suggestion(name, set(known) | set(allowed))}".rstrip("; "))
+    if isinstance(value, list) and not rule.sweeps:
+        raise WrongUsage(f"{where.of(name)} cannot be a list; it must be {rule.says}")
+    values = value if isinstance(value, list) else [value]
+    if not values:
+        raise WrongUsage(f"{where.of(name)} is an empty list; it must hold {rule.says}")
+    for item in values:
+        right = isinstance(item, rule.kind) or (rule.kind is float and isinstance(item, int))
+        if not right or (isinstance(item, bool) and rule.kind in (int, float)):
+            raise WrongUsage(f"{where.of(name)} is {item!r}; it must be {rule.says}")
+        if rule.least is not None and item <= rule.least:
+            raise WrongUsage(f"{where.of(name)} is {item!r}; it must be {rule.says}")
+        if rule.valid is not None and item not in rule.valid:
+            raise WrongUsage(f"{where.of(name)} is {item!r}; {suggestion(str(item), rule.valid)}")
+        _check_argument(name, item, allowed.get(name), model, where)
+    smallest = facts().get(model, {}).get("min_input")
+    if name == "input_size" and smallest and min(values) < smallest:
+        raise WrongUsage(f"{where.of(name)} is {min(values)}; {model} needs at least {smallest} pixels")
+    return values
+
+
+def _check_argument(name: str, item: Any, limits: Any, model: str, where: _Location) -> None:
+    """Hold a constructor argument against the valid values that the facts list, where they list any."""
+    if isinstance(limits, list) and item not in limits:
+        raise WrongUsage(f"{where.of(name)} is {item!r}; {model} accepts {', '.join(map(str, limits))}")
+
+
+def _case(model: str, values: dict[str, Any], swept: set[str], arguments: set[str], base: Path) -> Case:
+    about = facts().get(model, {})
+    size = values.get("input_size", about.get("native_input"))
+    path = base / model
+    if model.endswith(FILE_SUFFIXES):
+        model = str(path if path.is_file() else model)
+    given = {key: float(v) if key == "alpha" else v for key, v in values.items() if key in arguments}
+    return Case(
+        name=values.get("name") or _name(model, values, swept, arguments, about.get("native_input")),
+        model=model,
+        arguments=given | values.get("arguments", {}),
+        input_shape=(size, size, 3) if size and not model.endswith(".onnx") else None,
+        dimensions=dict(values.get("dimensions", {})),
+        **{
+            key: values[key]
+            for key in ("head", "classes", "weights", "precision", "batch_size", "threads")
+            if key in values
+        },
+    )
+
+
+def _name(model: str, values: Mapping[str, Any], swept: set[str], arguments: set[str], native: int | None) -> str:
+    """What people call the case: the model and whatever sets it apart."""
+    parts = [Path(model).stem if model.endswith(FILE_SUFFIXES) else model]
+    for key, value in values.items():
+        if key == "input_size":
+            if key in swept or value != native:
+                parts.append(f"{value}px")
+        elif key == "precision":
+            if key in swept or value != "fp32":
+                parts.append(value)
+        elif key in arguments or key in swept or key in ("threads", "batch_size", "head", "weights"):
+            shown = f"{float(value):g}" if key == "alpha" else Path(value).stem if key == "weights" else value
+            parts.append(f"{key}={shown}")
+    return " ".join(parts)

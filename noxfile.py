@@ -1,0 +1,66 @@
+"""The project's commands: `nox -s bench`, `compare`, `report`, `publish`, `lint`, `tests`, `lock`."""
+
+from __future__ import annotations
+
+import shutil
+
+import nox
+
+nox.needs_version = ">=2024.10.9"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.reuse_venv = "yes"
+nox.options.sessions = ["lint", "tests"]
+
+RUNTIME = "cuda" if shutil.which("nvidia-smi") else "cpu"
+LOCK = "requirements.lock"
+
+
+def install(session: nox.Session, *extras: str) -> None:
+    """Install this checkout with some of its extras, everything at the locked versions."""
+    session.install("-q", "-c", LOCK, "-e", f".[{','.join(extras)}]" if extras else ".")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure a suite, compare it with this machine's baseline, and write the report. Arguments go to `bench run`."""
+    install(session, "export", RUNTIME, "png")
+    session.run("bench", "run", *session.posargs, success_codes=[0])
+
+
+@nox.session
+def compare(session: nox.Session) -> None:
+    """Compare the latest run with this machine's stored baseline. Arguments go to `bench compare`."""
+    install(session)
+    session.run("bench", "compare", *session.posargs)
+
+
+@nox.session
+def report(session: nox.Session) -> None:
+    """Write the HTML site of all runs to results/report. Arguments go to `bench report`."""
+    install(session)
+    session.run("bench", "report", *(session.posargs or ["--all", "-o", "results/report"]))
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Ruff and strict mypy."""
+    session.install("-q", "-c", LOCK, "-e", ".", "ruff", "mypy", "nox")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("mypy")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """The test suite. Arguments go to pytest."""
+    session.install("-q", "-c", LOCK, "-e", ".[export,cpu,png,data]", "--group", "dev")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def lock(session: nox.Session) -> None:
+    """Write the lock file anew: every extra and the development tools, for every platform."""
+    session.install("-q", "uv")
+    session.run("uv", "pip", "compile", "-q", "pyproject.toml", "--all-extras", "--group", "dev", "--universal",
+                "--no-emit-index-url", "--no-emit-find-links", "--no-annotate", "--no-header", "--upgrade", "-o", LOCK,
+                *session.posargs)  # fmt: skip
