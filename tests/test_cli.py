@@ -1,0 +1,105 @@
+"""The command line: fast to start, one line for each error, the contract's exit codes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench import store
+from bench.cli import main
+from tests.test_store import a_run
+
+HEAVY = ("tensorflow", "keras", "onnxruntime", "onnx", "tf2onnx")
+
+
+def call(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    out, err = capsys.readouterr()
+    code = stopped.value.code
+    return (code if isinstance(code, int) else 0), out, err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["run", "defualt"], 2, 'did you mean "default"'),
+        (["run", "default", "--model", "VGG61"], 2, 'did you mean "VGG16"'),
+        (["run", "--modle", "VGG16"], 2, "--model"),
+        (["run", "--device", "tpu"], 2, "'tpu' is not one of"),
+        (["run", "--rounds", "0"], 2, "0 is not in the range"),
+        (["run", "--budget", "soon"], 2, "'soon' is not a valid float"),
+        (["rnu"], 2, "No such command"),
+        (["compare", "nothing.json", "nothing.json"], 2, "no run at nothing.json"),
+        (["compare", "--margin", "lots"], 2, "is not a share"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_2(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str], code: int, says: str,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    if arguments[:2] == ["compare", "--margin"]:
+        store.create(tmp_path / "results", a_run())
+        store.save_baseline(tmp_path / "results", a_run())
+    got, out, err = call(capsys, *arguments)
+    assert got == code
+    assert says in err
+    assert err.count("\n") == 1
+    assert "Traceback" not in err
+    assert out == ""
+
+
+def test_compare_without_a_baseline_is_exit_4(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    store.create(tmp_path / "results", a_run())
+    code, _, err = call(capsys, "compare")
+    assert code == 4
+    assert "bench baseline save" in err
+
+
+def test_baselines_are_saved_and_listed(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "no baselines yet" in call(capsys, "baseline", "list")[1]
+    store.create(tmp_path / "results", a_run())
+    assert call(capsys, "baseline", "save")[0] == 0
+    rows = json.loads(call(capsys, "baseline", "list", "--json")[1])
+    assert [(row["suite"], row["cases"]) for row in rows] == [("default", 1)]
+
+
+def test_an_unexpected_error_is_one_line_and_debug_shows_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> list[str]:
+        raise RuntimeError("out of cheese")
+
+    monkeypatch.setattr("bench.suites.names", broken)
+    code, _, err = call(capsys, "list")
+    assert code == 5
+    assert "out of cheese" in err
+    assert err.count("\n") == 1
+    with pytest.raises(RuntimeError, match="out of cheese"):
+        main(["list", "--debug"])
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import bench, bench.cli, bench.suites, bench.store, bench.comparison, bench.choice, bench.stats, bench.report",
+        "import bench; bench.compare, bench.pick, bench.write_report, bench.load_suite, bench.run",
+        "from bench.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass",
+        "from bench.cli import main\ntry: main(['list'])\nexcept SystemExit: pass",
+    ],
+)
+def test_the_reading_half_never_imports_the_measuring_half(statement: str) -> None:
+    script = f"{statement}\nimport sys\nprint([m for m in {HEAVY} if m in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines()[-1] == "[]", result.stdout

@@ -1,0 +1,113 @@
+"""Runs on disk: nothing stored is lost, and what is wrong is said."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bench import store
+from bench.errors import Failed, NotComparable, WrongUsage
+from bench.records import Case, Machine, Record, Run, Settings, Visit
+
+
+def a_run(suite: str = "default", started_at: str = "2026-01-02T03:04:05Z") -> Run:
+    return Run(
+        schema_version=store.SCHEMA_VERSION,
+        suite=suite,
+        started_at=started_at,
+        machine=Machine(must_match={"cpu": "A/B c", "cores": 2}, may_drift={}, informs={}),
+        settings=Settings(
+            rounds=5, min_time_s=1, min_count=2, warmup_s=1, budget_s=None, seed=0, device="cpu", provider="P"
+        ),
+        records=(Record(case=Case(name="VGG16", model="VGG16", input_shape=(224, 224, 3))),),
+    )
+
+
+def a_visit(number: int) -> Visit:
+    return Visit(
+        case="VGG16", round=number, started_at="2026-01-02T03:04:05Z", samples_ns=(10**6 + number, 2),
+        load_ms=1.5, first_inference_ms=2.5, peak_rss_bytes=3, provider="CPUExecutionProvider",
+    )  # fmt: skip
+
+
+def test_a_run_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    run = a_run()
+    folder = store.create(tmp_path, run)
+    assert folder == tmp_path / "runs" / "20260102T030405Z-default"
+    assert store.load(folder) == store.load(folder / "run.json") == run
+    text = (folder / "run.json").read_text()
+    assert json.loads(text)["records"][0]["measurement"] is None
+    assert text == json.dumps(json.loads(text), sort_keys=True, indent=1, ensure_ascii=False) + "\n"
+
+
+def test_two_runs_of_one_second_do_not_share_a_folder(tmp_path: Path) -> None:
+    assert store.create(tmp_path, a_run()) != store.create(tmp_path, a_run())
+
+
+def test_visits_come_back_and_a_cut_off_one_is_dropped(tmp_path: Path) -> None:
+    folder = store.create(tmp_path, a_run())
+    assert store.visits(folder) == []
+    for number in range(3):
+        store.append(folder, a_visit(number))
+    assert store.visits(folder) == [a_visit(0), a_visit(1), a_visit(2)]
+    file = folder / store.SAMPLES_FILE
+    whole = file.read_bytes()
+    for cut in (1, 10, 30):
+        file.write_bytes(whole[:-cut])
+        assert store.visits(folder) == [a_visit(0), a_visit(1)]
+    assert store.visits(folder, repair=True) == [a_visit(0), a_visit(1)]
+    store.append(folder, a_visit(9))
+    assert store.visits(folder) == [a_visit(0), a_visit(1), a_visit(9)]
+
+
+def test_latest_is_the_newest_of_the_suite(tmp_path: Path) -> None:
+    with pytest.raises(WrongUsage, match="no run"):
+        store.latest(tmp_path)
+    old = store.create(tmp_path, a_run())
+    new = store.create(tmp_path, a_run("other", "2026-02-02T00:00:00Z"))
+    assert store.latest(tmp_path) == new
+    assert store.latest(tmp_path, "default") == old
+
+
+def test_baselines_belong_to_a_machine_and_a_suite(tmp_path: Path) -> None:
+    run = a_run()
+    with pytest.raises(NotComparable, match="bench baseline save"):
+        store.baseline_of(tmp_path, run)
+    path = store.save_baseline(tmp_path, run)
+    assert store.baseline_of(tmp_path, run) == path
+    assert store.baselines(tmp_path) == [path]
+    assert "/" not in path.parent.name.replace(str(tmp_path), "")
+    elsewhere = replace(run, machine=replace(run.machine, must_match={"cpu": "A/B c", "cores": 4}))
+    with pytest.raises(NotComparable):
+        store.baseline_of(tmp_path, elsewhere)
+
+
+def test_a_broken_run_is_named(tmp_path: Path) -> None:
+    with pytest.raises(WrongUsage, match="no run at"):
+        store.load(tmp_path / "nothing")
+    broken = tmp_path / "run.json"
+    for text in ("{", "[]", '{"schema_version": 1}'):
+        broken.write_text(text)
+        with pytest.raises(WrongUsage, match="is not a run"):
+            store.load(broken)
+    broken.write_text('{"schema_version": 999}')
+    with pytest.raises(NotComparable, match="schema_version 999"):
+        store.load(broken)
+
+
+def test_a_place_that_cannot_be_written_is_named_and_keeps_the_old_file(tmp_path: Path) -> None:
+    blocked = tmp_path / "blocked"
+    blocked.write_text("a file where the folder should be")
+    with pytest.raises(Failed, match="cannot write"):
+        store.create(blocked, a_run())
+    folder = store.create(tmp_path, a_run())
+    before = (folder / "run.json").read_bytes()
+    full = Path("/dev/full")
+    if full.exists():
+        (folder / store.SAMPLES_FILE).symlink_to(full)
+        with pytest.raises(Failed, match="No space left"):
+            store.append(folder, a_visit(0))
+    assert (folder / "run.json").read_bytes() == before

@@ -1,0 +1,109 @@
+"""Suite files: what they expand to, and what is said of a wrong one."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from bench import suites
+from bench.errors import WrongUsage
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "mine.toml"
+    path.write_text(text)
+    return path
+
+
+def test_models_stand_at_their_native_size(tmp_path: Path) -> None:
+    suite = suites.load_suite(write(tmp_path, 'title = "T"\nmodels = ["ResNet50", "InceptionV3"]'))
+    assert [(c.name, c.input_shape) for c in suite.cases] == [
+        ("ResNet50", (224, 224, 3)),
+        ("InceptionV3", (299, 299, 3)),
+    ]
+    assert suite.title == "T"
+    assert suite.name == "mine"
+
+
+def test_lists_are_swept_as_a_product(tmp_path: Path) -> None:
+    suite = suites.load_suite(
+        write(tmp_path, '[[case]]\nmodel = "MobileNet"\nalpha = [0.5, 1.0]\ninput_size = [128, 224]\nthreads = [1, 2]')
+    )
+    assert len(suite.cases) == 8
+    first = suite.cases[0]
+    assert first.name == "MobileNet alpha=0.5 128px threads=1"
+    assert first.arguments == {"alpha": 0.5}
+    assert (first.input_shape, first.threads) == ((128, 128, 3), 1)
+    assert len({c.name for c in suite.cases}) == 8
+
+
+def test_onnx_files_are_cases(tmp_path: Path) -> None:
+    (tmp_path / "net.onnx").write_bytes(b"x")
+    suite = suites.load_suite(write(tmp_path, '[[case]]\nmodel = "net.onnx"\ndimensions = {N = 4, H = 32}'))
+    (case,) = suite.cases
+    assert case.is_onnx
+    assert Path(case.model) == tmp_path / "net.onnx"
+    assert case.dimensions == {"N": 4, "H": 32}
+    assert case.input_shape is None
+    several = suites.load_suite(["a.onnx", "b.onnx"])
+    assert [c.name for c in several.cases] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('models = ["MobilNet"]', r'mine\.toml:1: "models".*MobilNet.*did you mean "MobileNet"'),
+        ('modles = ["VGG16"]', r'mine\.toml:1: "modles".*did you mean "models"'),
+        ("models = 3", r'"models" must be a list'),
+        ('title = 3\nmodels = ["VGG16"]', r'mine\.toml:1: "title" must be a string'),
+        ('models = ["VGG16"', r"mine\.toml: not a readable TOML"),
+        ('[[case]]\nmodel = "MobileNet"\nalhpa = 0.5', r'mine\.toml:3: "alhpa".*did you mean "alpha"'),
+        ('[[case]]\nmodel = "VGG16"\nalpha = 0.5', r'mine\.toml:3: "alpha".*VGG16 takes no alpha'),
+        ('[[case]]\nmodel = "VGG16"\n[[case]]\nmodel = "MobileNet"\nthreads = "2"', r'mine\.toml:5: "threads".*whole'),
+        ('[[case]]\nmodel = "MobileNet"\nthreads = true', r'"threads" is True'),
+        ('[[case]]\nmodel = "MobileNet"\nthreads = 0', r'"threads" is 0'),
+        ('[[case]]\nmodel = "MobileNet"\ninput_size = []', r'"input_size" is an empty list'),
+        ('[[case]]\nmodel = "MobileNet"\nprecision = "fp8"', r'"precision" is .fp8.; did you mean "fp'),
+        ('[[case]]\nmodel = "MobileNet"\nname = ["a", "b"]', r'"name" cannot be a list'),
+        ('[[case]]\nmodel = "Xception"\ninput_size = 32', r'"input_size" is 32; Xception needs at least 71'),
+        ("[[case]]\nalpha = 0.5", r'number 1 has no "model"'),
+        ('models = ["VGG16", "VGG16"]', r'two cases are called "VGG16"'),
+        ('title = "empty"', r"no cases"),
+    ],
+)
+def test_a_wrong_suite_is_named(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(WrongUsage) as raised:
+        suites.load_suite(write(tmp_path, text))
+    message = str(raised.value)
+    assert re.search(says, message), message
+    assert "\n" not in message
+
+
+def test_a_misspelt_suite_is_named() -> None:
+    with pytest.raises(WrongUsage, match='did you mean "default"'):
+        suites.load_suite("defualt")
+    with pytest.raises(WrongUsage, match="does not exist"):
+        suites.load_suite("nowhere/else.toml")
+
+
+def test_select_by_name_model_and_pattern() -> None:
+    cases = suites.load_suite("mobilenet").cases
+    assert len(suites.select(cases, ["mobilenet alpha=0.5*"])) == 4
+    assert len(suites.select(cases, [])) == len(cases)
+    assert {c.model for c in suites.select(cases, ["ConvMobileNet"])} == {"ConvMobileNet"}
+    with pytest.raises(WrongUsage, match="did you mean"):
+        suites.select(cases, ["ConvMobilNet"])
+
+
+@pytest.mark.parametrize("name", suites.names())
+def test_every_suite_that_comes_along_loads(name: str) -> None:
+    assert suites.load_suite(name).cases
+
+
+def test_the_default_suite_has_one_backbone_of_each_family() -> None:
+    assert [c.model for c in suites.load_suite("default").cases] == [
+        "ResNet50", "VGG16", "InceptionV3", "Xception", "MobileNet", "MobileNetV2", "MobileNetV3Large",
+        "EfficientNetB0", "DenseNet121", "NASNetMobile", "InceptionResNetV2", "ResNeXt50",
+    ]  # fmt: skip
