@@ -1,0 +1,1 @@
+"""Accuracy: published facts, image folders and the embedded data sets."""
