@@ -1,0 +1,112 @@
+"""Building Keras models: what each kind of name means, heads, and weights."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from bench.backbones import convmobilenet, resnext
+from bench.errors import Failed, WrongUsage, suggestion
+
+SEED = 0
+_OURS: dict[str, Callable[..., keras.Model]] = {
+    "ResNeXt50": resnext.ResNeXt50,
+    "ResNeXt101": resnext.ResNeXt101,
+    "ConvMobileNet": convmobilenet.ConvMobileNet,
+}
+
+
+def constructors() -> dict[str, Callable[..., keras.Model]]:
+    """Every named backbone's constructor, all with the keyword arguments of `keras.applications`."""
+    names = (name for name in dir(keras.applications) if name[0].isupper())
+    return {name: getattr(keras.applications, name) for name in names} | _OURS
+
+
+def build(
+    model: str, arguments: dict[str, Any], input_shape: tuple[int, ...] | None, head: str, classes: int, weights: str
+) -> keras.Model:
+    """See `bench.backbones.build`."""
+    keras.utils.set_random_seed(SEED)
+    if model.endswith(".keras"):
+        built = _load_file(model)
+    elif ":" in model:
+        built = _call(model, arguments | {"input_shape": input_shape, "classes": classes})
+    else:
+        built = _construct(model, arguments, input_shape, head, classes, weights)
+    if head == "notes":
+        built = with_notes_head(built, classes)
+    if weights not in ("none", "imagenet"):
+        _load_weights(built, weights)
+    return built
+
+
+def with_notes_head(backbone: keras.Model, classes: int) -> keras.Model:
+    """The notes' head on feature maps: GlobalAveragePooling2D, then Dense(classes, softmax)."""
+    pooled = keras.layers.GlobalAveragePooling2D(name="head_pool")(backbone.output)
+    scores = keras.layers.Dense(classes, activation="softmax", name="head_dense")(pooled)
+    return keras.Model(backbone.input, scores, name=f"{backbone.name}_notes")
+
+
+def _construct(
+    model: str, arguments: dict[str, Any], input_shape: tuple[int, ...] | None, head: str, classes: int, weights: str
+) -> keras.Model:
+    known = constructors()
+    if model not in known:
+        raise WrongUsage(f'no backbone is called "{model}"; {suggestion(model, known)}'.rstrip("; "))
+    accepted = inspect.signature(known[model]).parameters
+    for name in arguments:
+        if name not in accepted:
+            raise WrongUsage(f"{model} takes no {name}; {suggestion(name, accepted)}".rstrip("; "))
+    if "dropout" in accepted:
+        arguments = {"dropout": 0.0} | arguments  # no part of inference
+    try:
+        return known[model](
+            include_top=head == "native",
+            weights="imagenet" if weights == "imagenet" else None,
+            input_shape=input_shape,
+            **({"classes": classes} if head == "native" else {}),
+            **arguments,
+        )
+    except ValueError as error:
+        reason = " ".join(str(error).split())
+        raise WrongUsage(f"Keras refuses {model} with {arguments or 'no arguments'}, {input_shape}: {reason}") from error
+    except Exception as error:
+        # Keras's downloader raises a bare Exception when it is offline.
+        if weights != "imagenet":
+            raise
+        raise Failed(
+            f"the ImageNet weights of {model} could not be downloaded ({error}); place the file by hand in "
+            f"{Path.home() / '.keras' / 'models'}, or use --weights none or --weights FILE"
+        ) from error
+
+
+def _load_file(path: str) -> keras.Model:
+    try:
+        return keras.saving.load_model(path, compile=False)
+    except (OSError, ValueError, KeyError) as error:
+        reason = " ".join(str(error).split())
+        raise WrongUsage(f"{path} is not a Keras model that can be loaded: {reason}") from error
+
+
+def _call(name: str, arguments: dict[str, Any]) -> keras.Model:
+    """Call the builder `module:function` with those of the arguments that it takes."""
+    module_name, _, function_name = name.partition(":")
+    try:
+        function = getattr(importlib.import_module(module_name), function_name)
+    except (ImportError, AttributeError) as error:
+        raise WrongUsage(f"cannot import the builder {name}: {error}") from error
+    accepted = inspect.signature(function).parameters
+    return function(**{key: value for key, value in arguments.items() if key in accepted and value is not None})
+
+
+def _load_weights(model: keras.Model, path: str) -> None:
+    try:
+        model.load_weights(path)
+    except (OSError, ValueError, KeyError) as error:
+        reason = " ".join(str(error).split())
+        raise Failed(f"the weights file {path} does not fit {model.name}: {reason}") from error
