@@ -1,0 +1,8 @@
+"""Keras models to ONNX files: made in worker processes, checked against Keras, cached by content."""
+
+from __future__ import annotations
+
+from bench.export.pool import Exported, ExportFailure, export
+from bench.export.request import ExportRequest, file_sha256, request
+
+__all__ = ["ExportFailure", "ExportRequest", "Exported", "export", "file_sha256", "request"]

@@ -1,0 +1,101 @@
+"""Does an ONNX file compute what Keras computes? An artifact that does not is never timed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+
+from bench.records import Fidelity
+
+TOLERANCE = 5e-5
+"""Largest difference that passes, relative to the largest absolute logit: ten times what rounding was seen to give on
+any backbone, and a small part of what one wrong weight does."""
+
+_LEAST_LOG_PROBABILITY = -80.0  # below, float32 probabilities lose their digits
+
+Array = np.ndarray[Any, np.dtype[np.float32]]
+
+
+def check(path: Path, images: Array, expected: Array, *, softmax: bool) -> Fidelity:
+    """Run the file on images (n, height, width, channels) and compare with Keras's logits or features (n, ...).
+
+    With a softmax at the file's end, both sides are compared as log-probabilities: the logits up to one constant an
+    image, which is all that the softmax lets through.
+    """
+    got = run(path, images)
+    if got.shape != expected.shape:
+        return Fidelity(
+            max_abs=float("inf"), max_rel=float("inf"), top1_agreement=0.0, inputs=len(images), passed=False
+        )
+    wanted, found = expected.astype(np.float64), got.astype(np.float64)
+    if softmax:
+        wanted = wanted - _log_sum_exp(wanted)
+        with np.errstate(divide="ignore"):
+            found = np.log(found)
+        clear = wanted > _LEAST_LOG_PROBABILITY
+        found = np.where(clear, found, wanted)
+    difference = np.abs(found - wanted)
+    max_abs = float(difference.max()) if np.isfinite(difference).all() else float("inf")
+    max_rel = max_abs / max(float(np.abs(wanted).max()), 1e-30)
+    flat = (len(images), -1)
+    agreement = float(np.mean(wanted.reshape(flat).argmax(1) == found.reshape(flat).argmax(1)))
+    return Fidelity(
+        max_abs=max_abs,
+        max_rel=max_rel,
+        top1_agreement=agreement,
+        inputs=len(images),
+        passed=max_rel <= TOLERANCE and agreement == 1.0,
+    )
+
+
+def run(path: Path, images: Array, *, extra_outputs: list[str] | None = None) -> Any:
+    """The file's output for the images; with extra outputs, a dictionary of them all by name."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    source: str | bytes = str(path)
+    if extra_outputs:
+        model = onnx.load(path)
+        model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in extra_outputs)
+        source = model.SerializeToString()
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+    results = session.run(None, {session.get_inputs()[0].name: images})
+    if not extra_outputs:
+        return results[0]
+    return dict(zip([output.name for output in session.get_outputs()], results, strict=True))
+
+
+def first_difference(path: Path, images: Array, layers: dict[str, Array]) -> str | None:
+    """The first convolution or matrix product whose result no Keras layer has, by the name that Keras gave its layer.
+
+    `layers` holds the outputs of the Keras layers for the same images, by name, in order. Batch norm may be folded, so
+    that a node's result may be the output of any later layer of its shape.
+    """
+    graph = onnx.load(path, load_external_data=False).graph
+    nodes = [node for node in graph.node if node.op_type in ("Conv", "Gemm", "MatMul")]
+    results = run(path, images, extra_outputs=[node.output[0] for node in nodes])
+    for node in nodes:
+        result = np.asarray(results[node.output[0]])
+        if result.ndim == 4:
+            result = result.transpose(0, 2, 3, 1)
+        rivals = [
+            value for value in layers.values() if value.size == result.size and value.shape[-1] == result.shape[-1]
+        ]
+        if not any(_close(result.reshape(value.shape), value) for value in rivals):
+            known = [name for name in layers if name in node.name]
+            return max(known, key=len) if known else node.name
+    return None
+
+
+def _close(a: Array, b: Array) -> bool:
+    return bool(np.abs(a - b).max() <= 1e-3 * max(float(np.abs(b).max()), 1e-30))
+
+
+def _log_sum_exp(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    peak = values.max(axis=-1, keepdims=True)
+    total: np.ndarray[Any, Any] = peak + np.log(np.exp(values - peak).sum(axis=-1, keepdims=True))
+    return total

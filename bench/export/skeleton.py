@@ -1,0 +1,156 @@
+"""Keras model -> ONNX graph whose weights lie beside it.
+
+Feeding tf2onnx a graph with its weights inside copies them over and over through protobuf: most of the time and memory
+of a plain conversion. Here the traced function takes the weights as inputs, tf2onnx converts that skeleton, and the
+weights are bound afterwards as external initialisers, written once from where Keras holds them.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import keras
+import numpy as np
+import onnx
+import tensorflow as tf
+
+from bench.errors import Failed
+
+INPUT = "image"
+TRACED_BATCH = 13
+"""The batch size of the trace. A number that no layer uses, so that it can be told apart and made dynamic again."""
+
+# tf2onnx 1.17 calls names that NumPy 2 dropped, and hides what follows from it.
+for _name, _now in (("product", np.prod), ("object", object), ("bool", bool)):
+    if _name not in np.__dict__:
+        setattr(np, _name, _now)
+
+from tf2onnx.tfonnx import process_tf_graph  # noqa: E402 - after the names it needs are there
+
+
+def split_softmax(model: keras.Model) -> bool:
+    """Take a final softmax off the model in place, so that it returns logits. Whether there was one."""
+    last = model.layers[-1]
+    if getattr(last, "activation", None) is keras.activations.softmax:
+        last.activation = keras.activations.linear
+        return True
+    return False
+
+
+def convert(model: keras.Model, *, softmax: bool, opset: int, folder: Path) -> tuple[Path, list[str]]:
+    """Convert a model with one input and one output, and a softmax after it if asked for.
+
+    Returns the ONNX file, whose weights lie in another file of the same folder, and what tf2onnx warned of.
+    Raises Failed when tf2onnx has no translation for an operator.
+    """
+    variables = [*model.trainable_variables, *model.non_trainable_variables]
+    concrete = _trace(model, variables, softmax)
+    names = [tensor.name for tensor in concrete.inputs]
+    values = dict(zip(names[1:], [*variables, *concrete.captured_inputs], strict=True))
+    warnings: list[str] = []
+    with tf.Graph().as_default() as graph, _heard(warnings):
+        tf.import_graph_def(concrete.graph.as_graph_def(add_shapes=True), name="")
+        try:
+            converted = process_tf_graph(
+                graph, opset=opset, input_names=names, output_names=[tensor.name for tensor in concrete.outputs]
+            )
+        except ValueError as error:
+            raise Failed(f"tf2onnx cannot convert {model.name}: {' '.join(str(error).split())}") from error
+    unsupported = sorted({line.split(": ")[-1].rstrip("]") for line in warnings if "is not supported" in line})
+    if unsupported:
+        raise Failed(f"tf2onnx has no translation for {', '.join(unsupported)}, which {model.name} uses")
+    skeleton = converted.make_model(model.name).graph
+    return _bind(skeleton, values, opset, folder), warnings
+
+
+def _trace(model: keras.Model, variables: list[Any], softmax: bool) -> Any:
+    """The model as a concrete function of the image and its weights."""
+    trainable = len(model.trainable_variables)
+
+    def call(image: tf.Tensor, *weights: tf.Tensor) -> tf.Tensor:
+        output, _ = model.stateless_call(weights[:trainable], weights[trainable:], image, training=False)
+        return tf.nn.softmax(output) if softmax else output
+
+    image = tf.TensorSpec((TRACED_BATCH, *model.input_shape[1:]), tf.float32, name=INPUT)
+    specs = [tf.TensorSpec(v.shape, v.dtype, name=f"weight_{i}") for i, v in enumerate(variables)]
+    # Keras wraps grouped convolutions in an XLA-compiled tf.function, which tf2onnx leaves as a call that nothing can
+    # run; run eagerly, it is traced in place.
+    tf.config.run_functions_eagerly(True)
+    try:
+        with _exact_gelu():
+            return tf.function(call, autograph=False).get_concrete_function(image, *specs)
+    finally:
+        tf.config.run_functions_eagerly(False)
+
+
+@contextmanager
+def _exact_gelu() -> Iterator[None]:
+    """Trace GELU as x/2 (1 + erf(x/sqrt 2)): tf2onnx knows no Erfc, and ONNX Runtime fuses this form."""
+    original = tf.nn.gelu
+
+    def gelu(features: tf.Tensor, approximate: bool = False, name: str | None = None) -> tf.Tensor:
+        if approximate:
+            return original(features, approximate=True, name=name)
+        return 0.5 * features * (1.0 + tf.math.erf(features / math.sqrt(2.0)))
+
+    tf.nn.gelu = gelu
+    try:
+        yield
+    finally:
+        tf.nn.gelu = original
+
+
+class _Ear(logging.Handler):
+    def __init__(self, heard: list[str]) -> None:
+        super().__init__(logging.WARNING)
+        self.heard = heard
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.heard.append(record.getMessage())
+
+
+@contextmanager
+def _heard(into: list[str]) -> Iterator[None]:
+    """Collect what tf2onnx logs as a warning or worse, instead of letting it scroll by."""
+    logger = logging.getLogger("tf2onnx")
+    ear, propagate = _Ear(into), logger.propagate
+    logger.addHandler(ear)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(ear)
+        logger.propagate = propagate
+
+
+def _bind(graph: onnx.GraphProto, values: dict[str, Any], opset: int, folder: Path) -> Path:
+    """Give the graph its weights as external initialisers; only the image stays an input."""
+    used = {name for node in graph.node for name in node.input}
+    images = [value for value in graph.input if value.name not in values]
+    with (folder / "weights.bin").open("wb") as file:
+        for name, value in values.items():
+            if name in used:
+                graph.initializer.append(_external(name, np.asarray(value), file))
+    del graph.input[:]
+    graph.input.extend(images)
+    path = folder / "skeleton.onnx"
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", opset)], ir_version=9)
+    onnx.save(model, path)
+    return path
+
+
+def _external(name: str, value: np.ndarray[Any, Any], file: BinaryIO) -> onnx.TensorProto:
+    tensor = onnx.TensorProto(
+        name=name, dims=value.shape, data_type=onnx.helper.np_dtype_to_tensor_dtype(value.dtype),
+        data_location=onnx.TensorProto.EXTERNAL,
+    )  # fmt: skip
+    offset = file.tell()
+    file.write(memoryview(np.ascontiguousarray(value)).cast("B") if value.ndim else value.tobytes())
+    for key, text in (("location", "weights.bin"), ("offset", str(offset)), ("length", str(file.tell() - offset))):
+        tensor.external_data.add(key=key, value=text)
+    return tensor

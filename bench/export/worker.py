@@ -1,0 +1,170 @@
+"""The export worker: a process that makes one model after another.
+
+Requests come as JSON lines on stdin, each is answered by one JSON line on stdout. Nothing else reaches stdout: file
+descriptor 1 is moved away before TensorFlow is imported.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import re
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from bench.errors import BenchError, Failed
+from bench.export import cache
+from bench.export.request import ExportRequest, file_sha256
+from bench.records import Artifact
+
+CHECK_INPUTS = 4
+_SEED = 0
+
+
+def main() -> None:
+    """Answer requests until stdin closes."""
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""  # exporting needs no GPU, and must not take its memory
+    for line in sys.stdin:
+        answers.write(msgspec.json.encode(_answer(msgspec.json.decode(line, type=ExportRequest))).decode() + "\n")
+
+
+def _answer(request: ExportRequest) -> dict[str, Any]:
+    try:
+        with cache.locked(request):
+            found = cache.find(request)
+            path, entry = found or make(request)
+        return {"path": str(path), "entry": entry, "cached": found is not None}
+    except BenchError as error:
+        return {"error": str(error)}
+    except MemoryError:
+        return {"error": f"{request.model} needs more memory than there is; close other programs or leave it out"}
+    except Exception as error:
+        # Whatever a converter raises concerns this model alone; it is reported as its reason, and the others go on.
+        return {"error": f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"}
+
+
+def make(request: ExportRequest) -> tuple[Path, cache.Entry]:
+    """Build, convert, clean and check one model, and put it into the cache. Raises Failed when the check fails."""
+    from bench import backbones, cost
+    from bench.cost import keras_graph
+    from bench.export import clean, fidelity, skeleton, weights
+    from bench.suites import facts
+
+    start = time.perf_counter()
+    _reset_peak()
+    model = backbones.build(
+        request.model, arguments=dict(request.arguments), input_shape=request.input_shape, head=request.head,
+        classes=request.classes, weights=request.weights,
+    )  # fmt: skip
+    shape = _shape(model, request)
+    about = facts().get(request.model, {})
+    layers = keras_graph.layers(model, shape)
+    softmax = skeleton.split_softmax(model)
+    images = weights.images(CHECK_INPUTS, shape, about.get("preprocess", "torch"), _SEED)
+    if request.weights == "none":
+        weights.randomise(model, images, _SEED)
+    expected = _in_pairs(model, images)
+    with cache.workplace() as place:
+        raw, warnings = skeleton.convert(model, softmax=softmax, opset=request.opset, folder=place)
+        counted = cost.total(layers)
+        target = place / "clean.onnx"
+        output = "probabilities" if softmax else "logits" if len(model.output.shape) == 2 else "features"
+        reference = model
+        del model
+        clean.clean(raw, target, output=output)
+        found = fidelity.check(target, images, expected, softmax=softmax)
+        if not found.passed:
+            where = fidelity.first_difference(target, images[:1], _layer_outputs(reference, images[:1]))
+            raise Failed(
+                f"the ONNX file does not compute what Keras computes: logits differ by {found.max_rel:.1e} of their "
+                f"size (allowed {fidelity.TOLERANCE:.0e})" + (f", first in layer {where}" if where else "")
+            )
+        del reference
+        gc.collect()
+        optimised = _optimised(target, place)
+        artifact = Artifact(
+            sha256=file_sha256(target),
+            size_bytes=target.stat().st_size,
+            opset=request.opset,
+            key=request.key,
+            nodes=sum(clean.node_counts(target).values()),
+            transposes=clean.node_counts(target)["Transpose"],
+            transposes_optimised=optimised["Transpose"],
+            reorders_optimised=optimised["ReorderInput"] + optimised["ReorderOutput"],
+            fidelity=found,
+            export_s=round(time.perf_counter() - start, 2),
+            export_peak_rss_bytes=_peak(),
+            warnings=tuple(warnings),
+        )
+        entry = cache.Entry(label=request.model, artifact=artifact, cost=counted)
+        return cache.put(request, target, entry), entry
+
+
+def _shape(model: Any, request: ExportRequest) -> tuple[int, ...]:
+    """The model's input shape without the batch. Raises Failed when it is open or the model has several inputs."""
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        raise Failed(
+            f"{request.model} has {len(model.inputs)} inputs and {len(model.outputs)} outputs; one of each works"
+        )
+    shape = tuple(model.input_shape[1:])
+    if None in shape:
+        raise Failed(f"{request.model} leaves its input shape {shape} open; give an input_size")
+    return shape
+
+
+def _in_pairs(model: Any, images: Any) -> Any:
+    """Keras's output, a few images at a time so that large inputs fit."""
+    import numpy as np
+
+    return np.concatenate([np.asarray(model(images[i : i + 2], training=False)) for i in range(0, len(images), 2)])
+
+
+def _layer_outputs(model: Any, images: Any) -> dict[str, Any]:
+    """The outputs of all layers for the images, by name."""
+    import keras
+    import numpy as np
+
+    layers = [layer for layer in model.layers[1:] if not isinstance(layer.output, list)]
+    outputs = keras.Model(model.input, [layer.output for layer in layers])(images, training=False)
+    return {layer.name: np.asarray(value) for layer, value in zip(layers, outputs, strict=True)}
+
+
+def _optimised(path: Path, place: Path) -> Any:
+    """Node counts of the file as ONNX Runtime runs it here."""
+    import onnxruntime
+
+    from bench.export import clean
+
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(place / "optimised.onnx")
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.optimized_model_external_initializers_file_name", "optimised.bin")
+    onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    return clean.node_counts(place / "optimised.onnx")
+
+
+def _reset_peak() -> None:
+    """Begin a new peak of the resident memory, where the system allows it."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return
+
+
+def _peak() -> int | None:
+    try:
+        found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    except OSError:
+        return None
+    return int(found[1]) * 1024 if found else None
+
+
+if __name__ == "__main__":
+    main()
