@@ -1,0 +1,161 @@
+"""The cost of a suite's cases: counted in a process of its own, once, and kept by content."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+import msgspec
+from platformdirs import user_cache_path
+
+from bench import errors
+from bench.cost.layers import LayerCost, total
+from bench.errors import BenchError, Failed, WrongUsage
+from bench.records import Case, Cost
+
+_SOURCES = (Path(__file__).parent, Path(__file__).parent.parent / "backbones")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """What the worker says of one case: its layers, or the class and the text of an error."""
+
+    layers: tuple[LayerCost, ...] = ()
+    error: str | None = None
+    message: str = ""
+
+
+def of_case(case: Case) -> tuple[Cost, list[LayerCost]]:
+    """The cost of one inference at batch size 1, and of each layer. Slow the first time, quick from then on.
+
+    Weights, precision, device and threads change no cost. Raises WrongUsage or Failed as building or reading does.
+    """
+    (layers,) = _layers([case])
+    return total(layers), list(layers)
+
+
+def of_cases(cases: Iterable[Case]) -> dict[str, Cost]:
+    """The cost of each case by its name; all that are not known yet are counted in one process."""
+    everything = list(cases)
+    return {case.name: total(layers) for case, layers in zip(everything, _layers(everything), strict=True)}
+
+
+def _layers(cases: list[Case]) -> Iterator[tuple[LayerCost, ...]]:
+    """The layers of each case, from the cache or counted. Raises the first error, naming its case."""
+    keys = [_key(case) for case in cases]
+    answers = {key: kept for key in keys if (kept := _kept(key))}
+    missing = {key: case for key, case in zip(keys, cases, strict=True) if key not in answers}
+    if missing:
+        for key, answer in zip(missing, _counted(list(missing.values())), strict=True):
+            answers[key] = answer
+            if answer.error is None and ":" not in missing[key].model:  # a builder's source may change at any time
+                _keep(key, answer)
+    for case, key in zip(cases, keys, strict=True):
+        answer = answers[key]
+        if answer.error is not None:
+            raise getattr(errors, answer.error, Failed)(f"{case.name}: {answer.message}")
+        yield answer.layers
+
+
+def _counted(cases: list[Case]) -> list[Answer]:
+    """Ask a worker process."""
+    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
+    process = subprocess.run(
+        [sys.executable, "-m", "bench.cost.worker"],
+        input=msgspec.json.encode(cases),
+        capture_output=True,
+        env=os.environ | quiet,
+        check=False,
+    )
+    if process.returncode != 0:
+        said = process.stderr.decode(errors="replace").strip().splitlines() or [f"exit {process.returncode}"]
+        names = ", ".join(case.name for case in cases[:3]) + (", ..." if len(cases) > 3 else "")
+        raise Failed(f"counting {names} failed: {said[-1]}; count them one by one to find the culprit")
+    return msgspec.json.decode(process.stdout, type=list[Answer])
+
+
+def answer(case: Case) -> Answer:
+    """Count one case in this process, which imports TensorFlow or onnx. For the worker."""
+    try:
+        if case.is_onnx:
+            from bench.cost import onnx_graph
+
+            return Answer(layers=tuple(onnx_graph.layers(case.model, case.dimensions)))
+        import keras
+
+        from bench import backbones
+        from bench.cost import keras_graph
+
+        # Within this scope Keras knows the weights' shapes and allocates none of them.
+        with keras.StatelessScope(initialize_variables=case.model.endswith(".keras")):
+            model = backbones.build(
+                case.model,
+                arguments=case.arguments,
+                input_shape=case.input_shape,
+                head=case.head,
+                classes=case.classes,
+            )
+            return Answer(layers=tuple(keras_graph.layers(model, case.input_shape)))
+    except BenchError as error:
+        return Answer(error=type(error).__name__, message=str(error))
+
+
+def _key(case: Case) -> str:
+    """Hash of all that a cost depends on."""
+    if case.model.endswith((".onnx", ".keras")):
+        try:
+            content = hashlib.sha256(Path(case.model).read_bytes()).hexdigest()
+        except OSError as error:
+            raise WrongUsage(f"{case.model} cannot be read ({error.strerror}); check the path") from error
+        versions = {}
+    else:
+        content = case.model
+        versions = {name: _version(name) for name in ("keras", "tensorflow")}
+    what = [content, case.arguments, case.input_shape, case.dimensions, case.head, case.classes, versions, _own()]
+    return hashlib.sha256(msgspec.json.encode(what, order="sorted")).hexdigest()
+
+
+@cache
+def _own() -> str:
+    """Hash of the source that counts and builds."""
+    files = sorted(path for folder in _SOURCES for path in folder.glob("*.py"))
+    return hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _file(key: str) -> Path:
+    base = os.environ.get("BACKBENCH_CACHE")
+    return (Path(base) if base else user_cache_path("backbench")) / "cost" / f"{key}.json"
+
+
+def _kept(key: str) -> Answer | None:
+    """The cached answer; None where there is none, or a damaged one."""
+    try:
+        return msgspec.json.decode(_file(key).read_bytes(), type=Answer)
+    except (OSError, msgspec.MsgspecError):
+        return None
+
+
+def _keep(key: str, answer: Answer) -> None:
+    """Store an answer, whole or not at all. A cache that cannot be written costs time only."""
+    path = _file(key)
+    scratch = path.with_suffix(f".{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scratch.write_bytes(msgspec.json.encode(answer))
+        scratch.replace(path)
+    except OSError:
+        scratch.unlink(missing_ok=True)

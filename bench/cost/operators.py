@@ -1,0 +1,51 @@
+"""The operators that multiply no weights by the convention of this package, for either kind of graph.
+
+Element-wise work, pooling and moves of data. Any operator that is neither here nor counted is reported as uncountable.
+"""
+
+from __future__ import annotations
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+# In place: each element written comes from the same place of the inputs, so that one of them can be overwritten.
+KERAS_IN_PLACE = _words("""
+    Activation ActivityRegularization Add AlphaDropout Average BatchNormalization Cast CustomScaleLayer Divide Dropout
+    ELU Elu Exp Flatten GaussianDropout GaussianNoise Gelu GroupNormalization HardSigmoid HardSilu Identity
+    LayerNormalization LayerScale LeakyReLU LeakyRelu Log Maximum Minimum Multiply Negative Normalization PReLU Power
+    RMSNormalization ReLU Relu Relu6 Rescaling Reshape Sigmoid Silu Softmax Softplus Softsign SpatialDropout1D
+    SpatialDropout2D SpatialDropout3D Sqrt Square StochasticDepth Subtract Tanh TrueDivide UnitNormalization
+""")
+KERAS_OTHER = _words("""
+    AdaptiveAveragePooling2D AveragePooling1D AveragePooling2D AveragePooling3D CenterCrop Concatenate Cropping1D
+    Cropping2D Cropping3D ExpandDims GetItem GlobalAveragePooling1D GlobalAveragePooling2D GlobalAveragePooling3D
+    GlobalMaxPooling1D GlobalMaxPooling2D GlobalMaxPooling3D InputLayer Max MaxPooling1D MaxPooling2D MaxPooling3D Mean
+    Min Pad Permute RepeatVector Resizing Split Squeeze Stack Sum Transpose UpSampling1D UpSampling2D UpSampling3D
+    ZeroPadding1D ZeroPadding2D ZeroPadding3D
+""")
+ONNX_IN_PLACE = _words("""
+    Abs Add And BatchNormalization Cast Ceil Celu Clip Cos DequantizeLinear Div Dropout Elu Equal Erf Exp Flatten Floor
+    Gelu Greater GreaterOrEqual GroupNormalization HardSigmoid HardSwish Hardmax Identity InstanceNormalization IsInf
+    IsNaN LRN LayerNormalization LeakyRelu Less LessOrEqual Log LogSoftmax LpNormalization Max
+    MeanVarianceNormalization Min Mish Mod Mul Neg Not Or PRelu Pow QuantizeLinear RMSNormalization Reciprocal Relu
+    Reshape Round Selu Shrink Sigmoid Sign Sin Softmax Softplus Softsign Sqrt Squeeze Sub Sum Swish Tan Tanh
+    ThresholdedRelu Unsqueeze Where Xor
+""")
+ONNX_OTHER = _words("""
+    ArgMax ArgMin AveragePool CenterCropPad Compress Concat ConstantOfShape CumSum DepthToSpace DynamicQuantizeLinear
+    Expand EyeLike Gather GatherElements GatherND GlobalAveragePool GlobalLpPool GlobalMaxPool LpPool MaxPool
+    NonMaxSuppression NonZero OneHot Pad RandomNormal RandomUniform Range ReduceL1 ReduceL2 ReduceLogSum
+    ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare Resize ReverseSequence RoiAlign
+    Scatter ScatterElements ScatterND Shape Size Slice SpaceToDepth Split Tile TopK Transpose Trilu Unique Upsample
+""")
+# Where an ONNX operator may read learnt weights: at every input, or at these places; elsewhere at the first alone. A
+# scale, a zero point, a bound or an axis is no parameter of the network.
+ONNX_LEARNT_EVERYWHERE = _words("""
+    Add BatchNormalization Conv ConvTranspose Div Gemm GroupNormalization InstanceNormalization LayerNormalization
+    MatMul Mul PRelu RMSNormalization Sub
+""")
+ONNX_LEARNT_AT = {"ConvInteger": (0, 1), "MatMulInteger": (0, 1), "QLinearConv": (0, 3, 8), "QLinearMatMul": (0, 3)}
+ONNX_SCALABLE = _words("Add Div Mul Sub")  # a lone number beside these is a constant of a formula, not a weight
+ONNX_WEIGHT_TYPES = _words("FLOAT FLOAT16 BFLOAT16 DOUBLE INT4 UINT4 INT8 UINT8 INT32 FLOAT8E4M3FN FLOAT8E5M2")
