@@ -74,7 +74,9 @@ def _construct(
         )
     except ValueError as error:
         reason = " ".join(str(error).split())
-        raise WrongUsage(f"Keras refuses {model} with {arguments or 'no arguments'}, {input_shape}: {reason}") from error
+        raise WrongUsage(
+            f"Keras refuses {model} with {arguments or 'no arguments'}, {input_shape}: {reason}"
+        ) from error
     except Exception as error:
         # Keras's downloader raises a bare Exception when it is offline.
         if weights != "imagenet":
