@@ -5,19 +5,23 @@ Independent of the Keras side on purpose: it goes by the shapes of weights and o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 
+import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
+from onnx import numpy_helper
+from onnx.reference import ReferenceEvaluator
 
 from bench.cost import operators
 from bench.cost.layers import ELEMENT_BYTES, LayerCost, kind_of
 from bench.errors import WrongUsage, suggestion
 
 _WEIGHT_TYPES = {number for name, number in onnx.TensorProto.DataType.items() if name in operators.ONNX_WEIGHT_TYPES}
+_WHOLE = {onnx.TensorProto.INT32, onnx.TensorProto.INT64, onnx.TensorProto.BOOL}  # the types of sizes and indices
 _LARGE = 1024  # elements; initialisers above it hold weights, never a shape that inference has to read
 
 Shape = tuple[int, ...]
@@ -94,13 +98,53 @@ def _inferred(model: onnx.ModelProto, dimensions: Mapping[str, int]) -> onnx.Mod
     kept = [tensor for tensor in graph.initializer if prod(tensor.dims) <= _LARGE]
     del graph.initializer[:]
     graph.initializer.extend(kept)
-    try:
-        inferred = onnx.shape_inference.infer_shapes(model, data_prop=True)
-    except onnx.shape_inference.InferenceError as error:
-        reason = str(error).strip().splitlines()[0]
-        raise WrongUsage(f"the graph contradicts itself: {reason}; check it with onnx.checker") from error
+    inferred = _shaped(model)
+    while _fold(inferred.graph):
+        inferred = _shaped(inferred)
     inferred.graph.initializer.extend(large)
     return inferred
+
+
+def _shaped(model: onnx.ModelProto) -> onnx.ModelProto:
+    try:
+        return onnx.shape_inference.infer_shapes(model, data_prop=True)
+    except onnx.shape_inference.InferenceError as error:
+        reason = " ".join(str(error).split())
+        raise WrongUsage(f"the graph contradicts itself: {reason}; check it with onnx.checker") from error
+
+
+def _fold(graph: onnx.GraphProto) -> bool:
+    """Make constants of the sizes that nodes compute at run time, and are known beforehand. Whether there were any.
+
+    Exporters write a reshape as arithmetic on the shape of its input, which inference alone does not always follow.
+    """
+    values = {t.name: numpy_helper.to_array(t) for t in graph.initializer if t.data_type in _WHOLE}
+    shapes = _known_shapes([*graph.input, *graph.value_info])
+    folded = []
+    for node in graph.node:
+        if node.op_type == "Constant" and node.attribute[0].name == "value" and node.attribute[0].t.data_type in _WHOLE:
+            values[node.output[0]] = numpy_helper.to_array(node.attribute[0].t)
+        elif node.op_type == "Shape" and not node.attribute and node.input[0] in shapes:
+            values[node.output[0]] = np.array(shapes[node.input[0]], dtype=np.int64)
+            folded.append(node)
+        elif _is_free(node) and node.input and all(name in values for name in node.input if name):
+            feeds = {name: values[name] for name in node.input if name}
+            values.update(zip(node.output, ReferenceEvaluator(node).run(None, feeds), strict=True))
+            folded.append(node)
+    for node in folded:
+        graph.node.remove(node)
+        graph.initializer.extend(numpy_helper.from_array(np.asarray(values[name]), name) for name in node.output)
+    return bool(folded)
+
+
+def _known_shapes(values: Iterable[onnx.ValueInfoProto]) -> dict[str, Shape]:
+    """The shapes without an open size, by tensor."""
+    tensors = {value.name: value.type.tensor_type for value in values}
+    return {
+        name: tuple(dim.dim_value for dim in tensor.shape.dim)
+        for name, tensor in tensors.items()
+        if tensor.HasField("shape") and all(dim.HasField("dim_value") for dim in tensor.shape.dim)
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,13 +161,9 @@ class _Reader:
 
     def __init__(self, graph: onnx.GraphProto) -> None:
         self.graph = graph
-        self.shapes: dict[str, Shape] = {t.name: tuple(t.dims) for t in graph.initializer}
-        for value in [*graph.input, *graph.value_info, *graph.output]:
-            tensor = value.type.tensor_type
-            if tensor.HasField("shape") and all(dim.HasField("dim_value") for dim in tensor.shape.dim):
-                self.shapes.setdefault(value.name, tuple(dim.dim_value for dim in tensor.shape.dim))
-        weighing = {t.name: prod(t.dims) for t in graph.initializer if t.data_type in _WEIGHT_TYPES}
-        self.elements = weighing  # of every initialiser that may be a weight
+        self.shapes = _known_shapes([*graph.input, *graph.value_info, *graph.output])
+        self.shapes |= {t.name: tuple(t.dims) for t in graph.initializer}
+        self.elements = {t.name: prod(t.dims) for t in graph.initializer if t.data_type in _WEIGHT_TYPES}
         self.origins = {
             t.name: frozenset({t.name}) for t in graph.initializer
         }  # constant -> initialisers it is made of
