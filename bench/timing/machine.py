@@ -1,0 +1,147 @@
+"""The machine: what must match for two runs to be comparable, what may drift, and what only informs."""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import psutil
+from filelock import FileLock, Timeout
+
+from bench.errors import Failed
+from bench.records import Machine
+
+LOCK_WAIT_S = 600.0
+_LOG = logging.getLogger(__name__)
+
+
+@cache
+def cores_given() -> int:
+    """How many cores this process may use: its affinity, and its container's quota."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = _cgroup_quota()
+    return max(1, min(allowed, int(quota)) if quota else allowed)
+
+
+def facts(device: str, threads: int) -> Machine:
+    """What is known of this machine. Importing no runtime: their versions are read from their metadata."""
+    return Machine(
+        must_match={"cpu": cpu_model(), "cores": cores_given(), "device": _device_name(device), "threads": threads},
+        may_drift={
+            "onnxruntime": runtime_version(),
+            "os": f"{platform.system()} {platform.release()}",
+            "python": platform.python_version(),
+            "governor": _read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor") or "not shown",
+        },
+        informs={
+            "memory_bytes": psutil.virtual_memory().total,
+            "architecture": platform.machine(),
+            "instructions": _instructions(),
+            "virtual": "hypervisor" in _flags(),
+        },
+    )
+
+
+def cpu_model() -> str:
+    """The processor, with family and model where its name alone says little."""
+    info = _read("/proc/cpuinfo")
+    parts = [re.search(rf"^{key}\s*:\s*(.+)$", info, re.MULTILINE) for key in ("model name", "cpu family", "model")]
+    name, family, model = (part[1].strip() if part else "" for part in parts)
+    if not name:
+        return platform.processor() or platform.machine()
+    return f"{name} family {family} model {model}" if family and model else name
+
+
+def runtime_version() -> str:
+    """The installed ONNX Runtime and its version."""
+    for name in ("onnxruntime-gpu", "onnxruntime"):
+        try:
+            return f"{name} {version(name)}"
+        except PackageNotFoundError:
+            continue
+    return "not installed"
+
+
+@contextmanager
+def measuring() -> Iterator[None]:
+    """Hold this machine's measuring lock; a second run waits, and gives up with the holder's name.
+
+    Raises Failed when another process still holds it after `LOCK_WAIT_S`.
+    """
+    path = Path(tempfile.gettempdir()) / "backbench-measuring.lock"
+    holder = path.with_suffix(".holder")
+    lock = FileLock(path, mode=0o666)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        _LOG.warning("waiting: %s is measuring on this machine", _read(holder) or "another process")
+        try:
+            lock.acquire(timeout=LOCK_WAIT_S, poll_interval=1.0)
+        except Timeout as error:
+            raise Failed(
+                f"{_read(holder) or 'another process'} has been measuring on this machine for {LOCK_WAIT_S:.0f} s; "
+                "wait for it or stop it"
+            ) from error
+    try:
+        holder.write_text(f"process {os.getpid()} ({' '.join(sys.argv)[:120]})")
+        yield
+    finally:
+        holder.unlink(missing_ok=True)
+        lock.release()
+
+
+def _device_name(device: str) -> str:
+    if device == "cpu":
+        return "cpu"
+    from bench.timing.device import gpu_name
+
+    return f"{device} {gpu_name()}"
+
+
+def _flags() -> set[str]:
+    found = re.search(r"^flags\s*:\s*(.+)$", _read("/proc/cpuinfo"), re.MULTILINE)
+    return set(found[1].split()) if found else set()
+
+
+def _instructions() -> list[str]:
+    """The vector instructions that matter to inference and that this processor has."""
+    known = (
+        "avx2",
+        "fma",
+        "avx512f",
+        "avx512_vnni",
+        "avx_vnni",
+        "avx512_bf16",
+        "amx_int8",
+        "amx_bf16",
+        "asimddp",
+        "i8mm",
+    )
+    return [name for name in known if name in _flags()]
+
+
+def _cgroup_quota() -> float | None:
+    """The container's limit in cores, if it has one (cgroup v2 or v1)."""
+    text = _read("/sys/fs/cgroup/cpu.max").split()
+    if len(text) == 2 and text[0] != "max":
+        return int(text[0]) / int(text[1])
+    quota, period = (_read(f"/sys/fs/cgroup/cpu/cpu.cfs_{key}_us") for key in ("quota", "period"))
+    if quota and period and int(quota) > 0:
+        return int(quota) / int(period)
+    return None
+
+
+def _read(path: str | Path) -> str:
+    try:
+        return Path(path).read_text().strip()
+    except OSError:
+        return ""

@@ -1,0 +1,50 @@
+"""Starting a worker process for one visit, and what its answer or its death means."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from bench.errors import Failed
+
+WORKER = Path(__file__).with_name("worker.py")
+
+
+def visit(spec: dict[str, Any], *, python: str = sys.executable, timeout_s: float = 600.0) -> dict[str, Any]:
+    """Run the worker on a specification and return its result.
+
+    This process sleeps in the meantime: one that polls takes a core from the one it measures.
+    Raises Failed with one line when the worker reports an error, dies, or takes longer than the timeout.
+    """
+    try:
+        process = subprocess.Popen(
+            [python, str(WORKER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+    except OSError as error:
+        raise Failed(f"cannot start {python}: {error.strerror}") from error
+    with process:
+        try:
+            out, err = process.communicate(json.dumps(spec).encode(), timeout=timeout_s)
+        except subprocess.TimeoutExpired as error:
+            process.kill()
+            raise Failed(f"no result within {timeout_s:.0f} s; raise the limit or leave this model out") from error
+        except BaseException:
+            process.kill()
+            raise
+    if not out:
+        raise Failed(_death(process.returncode, err.decode(errors="replace")))
+    result: dict[str, Any] = json.loads(out)
+    if "error" in result:
+        raise Failed(result["error"])
+    return result
+
+
+def _death(code: int, stderr: str) -> str:
+    if code == -9:
+        return "the timing process was killed, most likely for want of memory; close other programs or leave it out"
+    last = stderr.strip().rpartition("\n")[2]
+    died = f"died of signal {-code}" if code < 0 else f"ended with exit code {code}"
+    return f"the timing process {died}" + (f": {last[:300]}" if last else "")
