@@ -94,6 +94,7 @@ class Health:
     """What else happened on the machine during one visit; None where the system does not show it."""
 
     stolen_ms: float | None = None
+    throttled_ms: float | None = None  # held back by the container's processor limit
     involuntary_switches: int | None = None
     others_cpu_share: float | None = None  # processor time used by others, as a share of the cores given
     mhz_min: float | None = None
@@ -198,6 +199,7 @@ class Settings:
     min_count: int
     warmup_s: float  # the warm-up's bound
     budget_s: float | None
+    target_width: float = 0.02  # with a budget, further visits until every p50's 95 % interval is this narrow, relative
     seed: int  # of the rounds' shuffles and of the random inputs
     device: str
     provider: str

@@ -92,6 +92,14 @@ def interval(visits: Sequence[Array], *, seed: int) -> tuple[float, float]:
     return math.exp(centre + widen * min(low - centre, 0.0)), math.exp(centre + widen * max(high - centre, 0.0))
 
 
+def visits_width(visits: Sequence[Visit]) -> float:
+    """The relative width of p50's 95 % interval, from the visits' medians alone: quick, to decide on further visits."""
+    if len(visits) < 2:
+        return math.inf
+    logs = np.log([np.median(visit.samples_ns) for visit in visits])
+    return float(2 * student_t975(len(logs) - 1) * logs.std(ddof=1) / math.sqrt(len(logs)))
+
+
 def student_t975(degrees: int) -> float:
     """The 97.5 % quantile of Student's t distribution; the normal one past 30 degrees of freedom."""
     return _T975[degrees - 1] if degrees <= len(_T975) else Z975

@@ -56,7 +56,7 @@ def _why_not_cuda() -> str | None:
         file.flush()
         spec = {
             "path": file.name, "provider": PROVIDERS["cuda"], "threads": 1, "batch_size": 1, "dimensions": {},
-            "seed": 0, "warmup_s": 0.1, "min_time_s": 0.0, "min_count": 1, "cores": 1, "inject": 0.0,
+            "seed": 0, "warmup_s": 0.1, "min_time_s": 0.0, "min_count": 1, "inject": 0.0,
         }  # fmt: skip
         try:
             process.visit(spec, timeout_s=120)

@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import platform
 import re
-import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import psutil
-from filelock import FileLock, Timeout
 
-from bench.errors import Failed
 from bench.records import Machine
-
-LOCK_WAIT_S = 600.0
-_LOG = logging.getLogger(__name__)
 
 
 @cache
@@ -69,34 +59,6 @@ def runtime_version() -> str:
         except PackageNotFoundError:
             continue
     return "not installed"
-
-
-@contextmanager
-def measuring() -> Iterator[None]:
-    """Hold this machine's measuring lock; a second run waits, and gives up with the holder's name.
-
-    Raises Failed when another process still holds it after `LOCK_WAIT_S`.
-    """
-    path = Path(tempfile.gettempdir()) / "backbench-measuring.lock"
-    holder = path.with_suffix(".holder")
-    lock = FileLock(path, mode=0o666)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        _LOG.warning("waiting: %s is measuring on this machine", _read(holder) or "another process")
-        try:
-            lock.acquire(timeout=LOCK_WAIT_S, poll_interval=1.0)
-        except Timeout as error:
-            raise Failed(
-                f"{_read(holder) or 'another process'} has been measuring on this machine for {LOCK_WAIT_S:.0f} s; "
-                "wait for it or stop it"
-            ) from error
-    try:
-        holder.write_text(f"process {os.getpid()} ({' '.join(sys.argv)[:120]})")
-        yield
-    finally:
-        holder.unlink(missing_ok=True)
-        lock.release()
 
 
 def _device_name(device: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -21,13 +22,17 @@ def visit(spec: dict[str, Any], *, python: str = sys.executable, timeout_s: floa
     """
     try:
         process = subprocess.Popen(
-            [python, str(WORKER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            [python, str(WORKER)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C reaches this process alone, which then ends the worker
         )
     except OSError as error:
         raise Failed(f"cannot start {python}: {error.strerror}") from error
     with process:
         try:
-            out, err = process.communicate(json.dumps(spec).encode(), timeout=timeout_s)
+            out, err = process.communicate(json.dumps(spec | {"parent": os.getpid()}).encode(), timeout=timeout_s)
         except subprocess.TimeoutExpired as error:
             process.kill()
             raise Failed(f"no result within {timeout_s:.0f} s; raise the limit or leave this model out") from error

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,9 +17,9 @@ from typing import Any
 
 from bench.errors import Failed
 from bench.records import Case, Health, Settings, Visit
-from bench.timing import machine, process
+from bench.timing import lock, process
 
-STOLEN_SHARE = 0.01  # of the visit's time
+STOLEN_SHARE = 0.01  # of the visit's time; also of the time that the container's limit holds back
 OTHERS_SHARE = 0.10  # of the cores given
 REPEATS = 2  # further visits to a case for its disturbed ones, at most
 
@@ -49,61 +49,52 @@ class VisitFailed:
     message: str
 
 
-def visits(
-    targets: Sequence[Target], settings: Settings, *, done: Sequence[Visit] = ()
-) -> Iterator[VisitStarted | Visit | VisitFailed]:
+Event = VisitStarted | Visit | VisitFailed
+
+
+def visits(targets: Sequence[Target], settings: Settings, *, done: Sequence[Visit] = ()) -> Iterator[Event]:
     """Visit every target once a round, skipping the visits that `done` already holds.
 
     A disturbed visit is marked, kept, and followed by another one at the end of the run, at most `REPEATS` a case.
-    Ends early when the settings' budget is spent. Only one process on a machine measures at a time.
+    With a budget, the time that is left goes to the cases with the widest intervals, until all are as narrow as
+    `settings.target_width`. The first round is always whole, whatever the budget: a case without a single visit would
+    be a hole in the run. Only one process on a machine measures at a time; the parent sleeps while a worker measures.
     """
-    with machine.measuring():
-        start = time.monotonic()
-        had = {(visit.case, visit.round) for visit in done}
-        disturbed = Counter(visit.case for visit in done if visit.disturbances)
-        failed: set[str] = set()
-
-        def spent() -> bool:
-            return settings.budget_s is not None and time.monotonic() - start >= settings.budget_s
-
-        def attend(target: Target, number: int) -> Iterator[VisitStarted | Visit | VisitFailed]:
+    with lock.measuring():
+        plan = _Plan(targets, settings, done)
+        while (chosen := plan.next()) is not None:
+            target, number = chosen
             yield VisitStarted(target.case.name, number)
             try:
-                visit = _visit(target, number, settings)
+                visit = one(target, number, settings)
             except Failed as error:
-                failed.add(target.case.name)
+                plan.failed.add(target.case.name)
                 yield VisitFailed(target.case.name, number, str(error))
-                return
-            disturbed[target.case.name] += bool(visit.disturbances)
+                continue
+            plan.add(visit)
             yield visit
 
-        for number in range(settings.rounds):
-            for target in _shuffled(targets, settings.seed, number):
-                name = target.case.name
-                if (name, number) not in had and name not in failed and not spent():
-                    yield from attend(target, number)
-        for extra in range(REPEATS):
-            number = settings.rounds + extra
-            again = [t for t in targets if disturbed[t.case.name] > extra and t.case.name not in failed]
-            for target in _shuffled(again, settings.seed, number):
-                if (target.case.name, number) not in had and not spent():
-                    yield from attend(target, number)
+
+def one(target: Target, number: int, settings: Settings, **changes: Any) -> Visit:
+    """One visit. Raises Failed when the worker reports an error, dies or takes far longer than it should."""
+    started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
+    timeout_s = 300 + 20 * (settings.min_time_s + settings.warmup_s)
+    result = process.visit(specification(target.case, target.path, settings, **changes), timeout_s=timeout_s)
+    return as_visit(result, target.case.name, number, started_at)
 
 
-def specification(target: Target, settings: Settings, **changes: Any) -> dict[str, Any]:
+def specification(case: Case, path: Path, settings: Settings, **changes: Any) -> dict[str, Any]:
     """What the worker process is told."""
-    case = target.case
     return {
-        "path": str(target.path),
-        "provider": case.provider,
-        "threads": case.threads,
+        "path": str(path),
+        "provider": case.provider or settings.provider,
+        "threads": case.threads or 1,
         "batch_size": case.batch_size,
         "dimensions": case.dimensions,
         "seed": settings.seed,
         "warmup_s": settings.warmup_s,
         "min_time_s": settings.min_time_s,
         "min_count": settings.min_count,
-        "cores": machine.cores_given(),
         "inject": 0.0,
     } | changes
 
@@ -111,7 +102,6 @@ def specification(target: Target, settings: Settings, **changes: Any) -> dict[st
 def as_visit(result: dict[str, Any], case: str, number: int, started_at: str) -> Visit:
     """A worker's result as a Visit, with the marks of what disturbed it."""
     health = Health(**result["health"])
-    wall_ms = sum(result["samples_ns"]) / 1e6
     return Visit(
         case=case,
         round=number,
@@ -124,27 +114,82 @@ def as_visit(result: dict[str, Any], case: str, number: int, started_at: str) ->
         first_inference_ms=result["first_inference_ms"],
         peak_rss_bytes=result["peak_rss_bytes"],
         provider=result["provider"],
+        provider_nodes=result["provider_nodes"],
         health=health,
-        disturbances=tuple(disturbances(health, wall_ms)),
+        disturbances=tuple(disturbances(health, result["sampling_ns"] / 1e6)),
     )
 
 
-def disturbances(health: Health, wall_ms: float) -> list[str]:
-    """Why a visit is marked as disturbed, in words; empty when it is not."""
+def disturbances(health: Health, sampling_ms: float) -> list[str]:
+    """Why a visit is marked as disturbed, in words; empty when it is not. `sampling_ms` is the time of its samples."""
     found = []
-    if health.stolen_ms is not None and health.stolen_ms > STOLEN_SHARE * wall_ms:
-        found.append(f"the host took {100 * health.stolen_ms / wall_ms:.0f} % of the time away")
+    # Both counters tick every 10 ms: a single tick is no evidence.
+    allowed_ms = max(STOLEN_SHARE * sampling_ms, 15.0)
+    if health.stolen_ms is not None and health.stolen_ms > allowed_ms:
+        found.append(f"the host took {100 * health.stolen_ms / sampling_ms:.0f} % of the time away")
+    if health.throttled_ms is not None and health.throttled_ms > allowed_ms:
+        found.append(
+            f"the container's limit held it back for {100 * health.throttled_ms / sampling_ms:.0f} % of the time"
+        )
     if health.others_cpu_share is not None and health.others_cpu_share > OTHERS_SHARE:
         found.append(f"other processes used {100 * health.others_cpu_share:.0f} % of the cores")
     return found
 
 
-def _visit(target: Target, number: int, settings: Settings) -> Visit:
-    started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
-    return as_visit(process.visit(specification(target, settings)), target.case.name, number, started_at)
+class _Plan:
+    """Which visit comes next."""
 
+    def __init__(self, targets: Sequence[Target], settings: Settings, done: Sequence[Visit]) -> None:
+        self.targets = list(targets)
+        self.settings = settings
+        self.start = time.monotonic()
+        self.failed: set[str] = set()
+        self.taken: dict[str, list[Visit]] = defaultdict(list)
+        self.rounds: set[tuple[str, int]] = set()
+        for visit in done:
+            self.add(visit)
 
-def _shuffled(targets: Sequence[Target], seed: int, number: int) -> list[Target]:
-    order = list(targets)
-    random.Random(f"{seed}-{number}").shuffle(order)
-    return order
+    def add(self, visit: Visit) -> None:
+        self.taken[visit.case].append(visit)
+        self.rounds.add((visit.case, visit.round))
+
+    def next(self) -> tuple[Target, int] | None:
+        """The next target and its round, or None when the run is over."""
+        budget_s = self.settings.budget_s
+        spent = budget_s is not None and time.monotonic() - self.start >= budget_s
+        for number in range(1 if spent else self.settings.rounds):
+            for target in self._shuffled(number):
+                if self._open(target, number):
+                    return target, number
+        if spent:
+            return None
+        for extra in range(REPEATS):
+            number = self.settings.rounds + extra
+            for target in self._shuffled(number):
+                disturbed = sum(bool(v.disturbances) for v in self.taken[target.case.name])
+                if disturbed > extra and self._open(target, number):
+                    return target, number
+        return self._widest() if budget_s is not None else None
+
+    def _widest(self) -> tuple[Target, int] | None:
+        """The case with the widest interval, while one is wider than the target."""
+        from bench import stats
+
+        def width(target: Target) -> float:
+            return stats.visits_width(self.taken[target.case.name])
+
+        alive = [target for target in self.targets if target.case.name not in self.failed]
+        widest = max(alive, key=width, default=None)
+        if widest is None or width(widest) <= self.settings.target_width:
+            return None
+        last = max(visit.round for visit in self.taken[widest.case.name])
+        return widest, max(last + 1, self.settings.rounds + REPEATS)
+
+    def _open(self, target: Target, number: int) -> bool:
+        name = target.case.name
+        return name not in self.failed and (name, number) not in self.rounds
+
+    def _shuffled(self, number: int) -> list[Target]:
+        order = list(self.targets)
+        random.Random(f"{self.settings.seed}-{number}").shuffle(order)
+        return order

@@ -2,6 +2,7 @@
 
 Self-contained on purpose: it needs the standard library, NumPy and ONNX Runtime alone, so that any interpreter can run
 it by path. The specification comes as JSON on stdin, the result goes as JSON to stdout; nothing else reaches stdout.
+Whatever goes wrong comes back as `{"error": "one line"}`.
 """
 
 from __future__ import annotations
@@ -16,28 +17,38 @@ import time
 from pathlib import Path
 from typing import Any
 
-_STEADY_WINDOW = 5
-_STEADY_SPREAD = 0.05  # the two halves of the window's medians differ by less
-_MAX_SAMPLES = 20_000
+_STEADY_COUNT = 5  # samples in a window of the warm-up, at least
+_STEADY_NS = 50_000_000  # ... and its time, at least
+_STEADY_SPREAD = 0.03  # steady: the medians of two neighbouring windows differ by less
+_MAX_SAMPLES = 20_000  # kept of a visit; a faster model's samples are thinned evenly
 
 
 def main() -> None:
     """Read the specification, measure, write the result or one line of error."""
     answer = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    _die_with_parent()
+    # This folder's own modules must not stand in for those that NumPy or ONNX Runtime import.
+    sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != Path(__file__).resolve().parent]
     spec = json.load(sys.stdin)
+    _tie_to_parent(spec.get("parent"))
     try:
         result = _visit(spec)
     except MemoryError:
-        result = {"error": "not enough memory; close other programs or leave this model out"}
+        result = {"error": _NO_MEMORY}
     except _Refused as error:
         result = {"error": str(error)}
+    except ImportError as error:
+        result = {"error": f"{sys.executable} lacks what timing needs ({error}); install backbench[cpu] there"}
     except Exception as error:
         # ONNX Runtime raises many kinds of exception, all about this file or this device; one line tells which.
-        result = {"error": f"{type(error).__name__}: {' '.join(str(error).split())[:400]}"}
+        text = " ".join(str(error).split())
+        result = {"error": _NO_MEMORY if _MEMORY.search(text) else f"{type(error).__name__}: {text[:400]}"}
     json.dump(result, answer)
     answer.close()
+
+
+_NO_MEMORY = "not enough memory; close other programs, use a smaller batch, or leave this model out"
+_MEMORY = re.compile(r"bad_alloc|[Ff]ailed to allocate|out of memory|BFCArena")
 
 
 class _Refused(Exception):
@@ -52,7 +63,7 @@ def _visit(spec: dict[str, Any]) -> dict[str, Any]:
     before_load = time.perf_counter_ns()
     session = _session(onnxruntime, spec)
     load_ns = time.perf_counter_ns() - before_load
-    _check_provider(session, provider)
+    nodes = _nodes(session, provider)
     feeds = _inputs(np, session, spec)
     call, with_copies = _calls(onnxruntime, session, feeds, provider, spec["inject"])
     gc.collect()
@@ -62,48 +73,64 @@ def _visit(spec: dict[str, Any]) -> dict[str, Any]:
     first_ns = time.perf_counter_ns() - start
     warmup_ns, steady = _warm_up(call, spec["warmup_s"])
     before = _counters()
-    samples = _sample(call, spec["min_time_s"], spec["min_count"])
+    samples = _samples(call, spec["min_time_s"], spec["min_count"])
     after = _counters()
-    copies = _sample(with_copies, spec["min_time_s"] / 2, spec["min_count"]) if with_copies else []
+    copies = _samples(with_copies, spec["min_time_s"] / 2, spec["min_count"]) if with_copies else []
     return {
-        "samples_ns": samples,
-        "copy_samples_ns": copies,
-        "warmup_ns": warmup_ns,
+        "samples_ns": _thinned(samples),
+        "sampling_ns": sum(samples),
+        "copy_samples_ns": _thinned(copies),
+        "warmup_ns": _thinned(warmup_ns),
         "warmed_up": steady,
         "load_ms": load_ns / 1e6,
         "first_inference_ms": first_ns / 1e6,
         "peak_rss_bytes": _peak_rss(),
         "provider": provider,
-        "health": _health(before, after, spec["cores"]),
+        "provider_nodes": nodes,
+        "health": _health(before, after),
         "runtime": onnxruntime.__version__,
     }
 
 
 def _session(onnxruntime: Any, spec: dict[str, Any]) -> Any:
+    path, provider = spec["path"], spec["provider"]
+    if not Path(path).is_file():
+        raise _Refused(f"no file {path}; export it again, or correct the path")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = spec["threads"]
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.log_severity_level = 3
-    if spec["provider"] != "CPUExecutionProvider":
-        # Without this, ONNX Runtime runs on the CPU what the device cannot, and says nothing.
-        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
-        if hasattr(onnxruntime, "preload_dlls"):
-            onnxruntime.preload_dlls()
+    options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    if provider != "CPUExecutionProvider" and hasattr(onnxruntime, "preload_dlls"):
+        onnxruntime.preload_dlls()
     try:
-        return onnxruntime.InferenceSession(spec["path"], options, providers=[spec["provider"]])
+        return onnxruntime.InferenceSession(path, options, providers=[provider])
     except Exception as error:
         text = " ".join(str(error).split())
-        if spec["provider"] != "CPUExecutionProvider" and Path(spec["path"]).is_file():
-            raise _Refused(f"{spec['provider']} cannot run this model here: {text[:300]}") from error
-        raise _Refused(
-            f"ONNX Runtime cannot load {spec['path']}: {text[:300]}; export it again, or check the file"
-        ) from error
+        if _MEMORY.search(text):
+            raise _Refused(_NO_MEMORY) from error
+        if provider != "CPUExecutionProvider":
+            raise _Refused(f"{provider} cannot run this model here: {text[:300]}; see `bench doctor`") from error
+        raise _Refused(f"ONNX Runtime cannot load {path}: {text[:300]}; export it again, or check the file") from error
 
 
-def _check_provider(session: Any, provider: str) -> None:
+def _nodes(session: Any, provider: str) -> dict[str, int]:
+    """How many nodes run on which provider, where this ONNX Runtime tells.
+
+    ONNX Runtime falls back to the CPU without an error, so what was asked for proves nothing.
+    """
     if provider not in session.get_providers():
-        raise _Refused(f"asked for {provider}, but the session runs on {', '.join(session.get_providers())}")
+        running = ", ".join(session.get_providers())
+        raise _Refused(f"asked for {provider}, but the session runs on {running}; see `bench doctor`")
+    if not hasattr(session, "get_provider_graph_assignment_info"):
+        return {}
+    counts: dict[str, int] = {}
+    for part in session.get_provider_graph_assignment_info():
+        counts[part.ep_name] = counts.get(part.ep_name, 0) + len(part.get_nodes())
+    if counts and provider not in counts:
+        raise _Refused(f"asked for {provider}, but every node runs on {', '.join(counts)}; see `bench doctor`")
+    return counts
 
 
 def _inputs(np: Any, session: Any, spec: dict[str, Any]) -> dict[str, Any]:
@@ -196,19 +223,23 @@ def _warm_up(call: Any, bound_s: float) -> tuple[list[int], bool]:
 
     clock = time.perf_counter_ns
     taken: list[int] = []
+    windows: list[float] = []
+    begun, elapsed = 0, 0  # where the present window begins in `taken`, and its time
     deadline = clock() + int(bound_s * 1e9)
-    while clock() < deadline and len(taken) < _MAX_SAMPLES:
+    while clock() < deadline:
         start = clock()
         call()
         taken.append(clock() - start)
-        if len(taken) >= 2 * _STEADY_WINDOW:
-            earlier = median(taken[-2 * _STEADY_WINDOW : -_STEADY_WINDOW])
-            if abs(median(taken[-_STEADY_WINDOW:]) / earlier - 1) < _STEADY_SPREAD:
+        elapsed += taken[-1]
+        if len(taken) - begun >= _STEADY_COUNT and elapsed >= _STEADY_NS:
+            windows.append(median(taken[begun:]))
+            begun, elapsed = len(taken), 0
+            if len(windows) > 1 and abs(windows[-1] / windows[-2] - 1) < _STEADY_SPREAD:
                 return taken, True
     return taken, False
 
 
-def _sample(call: Any, min_time_s: float, min_count: int) -> list[int]:
+def _samples(call: Any, min_time_s: float, min_count: int) -> list[int]:
     """Samples in ns until both the minimum time and the minimum count are reached."""
     clock = time.perf_counter_ns
     samples: list[int] = []
@@ -219,42 +250,63 @@ def _sample(call: Any, min_time_s: float, min_count: int) -> list[int]:
         call()
         stop = clock()
         append(stop - start)
-        if (stop >= end and len(samples) >= min_count) or len(samples) >= _MAX_SAMPLES:
+        if stop >= end and len(samples) >= min_count:
             return samples
 
 
+def _thinned(samples: list[int]) -> list[int]:
+    """Every n-th sample, so that a microsecond model's visit stays storable; the distribution stays the same."""
+    return samples[:: -(-len(samples) // _MAX_SAMPLES) or 1]
+
+
 def _counters() -> dict[str, float]:
-    """What the system counts, where it shows it; all in seconds but the switches."""
+    """What the system counts, where it shows it; times in seconds.
+
+    Processor time is summed over the processors that this process may use: on a large shared host the rest is not ours
+    to feel.
+    """
     found: dict[str, float] = {"wall": time.monotonic(), "own": sum(os.times()[:2])}
+    cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
     tick = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
-    first = _read("/proc/stat").partition("\n")[0].split()
-    if len(first) > 8:
-        user, nice, system, _, _, irq, softirq, steal = (int(x) / tick for x in first[1:9])
-        found |= {"busy": user + nice + system + irq + softirq, "stolen": steal}
+    for line in _read("/proc/stat").splitlines():
+        name, *rest = line.split()
+        if re.fullmatch(r"cpu\d+", name) and int(name[3:]) in cores and len(rest) >= 8:
+            user, nice, system, _, _, irq, softirq, steal = (int(x) / tick for x in rest[:8])
+            found["busy"] = found.get("busy", 0.0) + user + nice + system + irq + softirq
+            found["stolen"] = found.get("stolen", 0.0) + steal
+            found["cores"] = found.get("cores", 0.0) + 1
     switches = [int(n) for n in re.findall(r"nonvoluntary_ctxt_switches:\s+(\d+)", _all_tasks())]
     if switches:
         found["switches"] = sum(switches)
+    if throttled := re.search(r"throttled_usec (\d+)", _read("/sys/fs/cgroup/cpu.stat")):
+        found["throttled"] = int(throttled[1]) / 1e6
     speeds = [float(x) for x in re.findall(r"cpu MHz\s*:\s*([\d.]+)", _read("/proc/cpuinfo"))]
     if speeds:
         found |= {"mhz_min": min(speeds), "mhz_max": max(speeds)}
-    heats = [
-        int(path.read_text()) / 1000 for path in Path("/sys/class/thermal").glob("thermal_zone*/temp") if _read(path)
-    ]
-    if heats:
-        found["temperature"] = max(heats)
+    heats = [_read(path) for path in Path("/sys/class/thermal").glob("thermal_zone*/temp")]
+    if any(heats):
+        found["temperature"] = max(int(heat) / 1000 for heat in heats if heat)
     return found
 
 
-def _health(before: dict[str, float], after: dict[str, float], cores: int) -> dict[str, float | int | None]:
+def _health(before: dict[str, float], after: dict[str, float]) -> dict[str, float | int | None]:
+    """The change of the counters over a visit's samples, under the names of `records.Health`."""
+
     def change(key: str) -> float | None:
         return after[key] - before[key] if key in before and key in after else None
 
+    def ms(key: str) -> float | None:
+        seconds = change(key)
+        return None if seconds is None else round(seconds * 1e3, 1)
+
     wall = max(after["wall"] - before["wall"], 1e-9)
-    stolen, busy, own, switches = change("stolen"), change("busy"), change("own"), change("switches")
+    busy, own, switches = change("busy"), change("own"), change("switches")
+    share = None if busy is None or own is None else max(0.0, busy - own) / wall / after["cores"]
     return {
-        "stolen_ms": None if stolen is None else round(stolen * 1e3, 1),
+        "stolen_ms": ms("stolen"),
+        "throttled_ms": ms("throttled"),
         "involuntary_switches": None if switches is None else int(switches),
-        "others_cpu_share": None if busy is None or own is None else round(max(0.0, busy - own) / wall / cores, 4),
+        "others_cpu_share": None if share is None else round(share, 4),
         "mhz_min": after.get("mhz_min"),
         "mhz_max": after.get("mhz_max"),
         "temperature_c": after.get("temperature"),
@@ -281,14 +333,23 @@ def _read(path: str | Path) -> str:
         return ""
 
 
-def _die_with_parent() -> None:
-    """On Linux, have the kernel kill this process when its parent dies, so that no orphan goes on measuring."""
+def _tie_to_parent(parent: int | None) -> None:
+    """Die with the parent, so that no orphan goes on measuring; and before it, when memory runs out (Linux)."""
     if sys.platform != "linux":
         return
     import ctypes
 
     pr_set_pdeathsig = 1
     ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+    try:
+        if parent is not None:
+            os.kill(parent, 0)
+    except OSError:
+        os._exit(1)  # it died before the call above
+    try:
+        Path("/proc/self/oom_score_adj").write_text("1000")
+    except OSError:
+        return  # not allowed in this sandbox; the kernel then chooses by size, which is most likely this process
 
 
 if __name__ == "__main__":
