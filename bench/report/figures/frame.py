@@ -1,0 +1,87 @@
+"""What every figure shares: its size, its axes, and text that stays text."""
+
+from __future__ import annotations
+
+import html
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from bench.records import Record
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A figure's size in pixels and the margins around its plot area."""
+
+    name: str
+    width: int
+    height: int
+    left: int
+    right: int
+    top: int
+    bottom: int
+    font: int
+    largest_bubble: int  # diameter of a bubble of 155 M parameters
+
+    @property
+    def plot(self) -> tuple[int, int]:
+        """Width and height of the plot area."""
+        return self.width - self.left - self.right, self.height - self.top - self.bottom
+
+    @property
+    def strip(self) -> int:
+        """Height of the strip below the x axis that holds its title and the legend of bubble sizes."""
+        return 62 + self.largest_bubble + 2 * self.font
+
+
+WIDE = Frame("wide", 1060, 590, 64, 24, 16, 110, 13, 92)
+NARROW = Frame("narrow", 344, 470, 44, 10, 10, 150, 10, 44)
+FRAMES = (WIDE, NARROW)
+
+
+def plain(text: str) -> str:
+    """A text that Plotly draws as it stands: its own small HTML is switched off."""
+    return html.escape(text, quote=True)
+
+
+def layout(frame: Frame, *, x: dict[str, Any], y: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """A layout with both axes; colours come from the page's theme."""
+    axis = {"showline": True, "zeroline": False, "ticks": "outside", "automargin": False}
+    return {
+        "width": frame.width,
+        "height": frame.height,
+        "margin": {"l": frame.left, "r": frame.right, "t": frame.top, "b": frame.bottom, "pad": 0},
+        "font": {"size": frame.font, "family": "system-ui, sans-serif"},
+        "hovermode": "closest",
+        "legend": {"orientation": "h", "y": -62 / frame.plot[1], "yanchor": "top", "x": 0, "itemsizing": "constant"},
+        "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": "#999", "activecolor": "#555"},
+        "xaxis": axis | x,
+        "yaxis": axis | y,
+    } | more
+
+
+def accuracy_range(records: list[Record]) -> tuple[float, float]:
+    """The range of the top-1 axis in percent, the same in every figure of a page."""
+    known = [r.accuracy.top1 for r in records if r.accuracy.top1 is not None]
+    if not known:
+        return 0.0, 100.0
+    low, high = min(known), max(known)
+    return max(0.0, 5 * ((low - 3) // 5)), min(100.0, 5 * ((high + 7) // 5))
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Round values between two positive numbers for a logarithmic axis, at least three where there is room.
+
+    >>> log_ticks(1.5, 120)
+    [2.0, 5.0, 10.0, 20.0, 50.0, 100.0]
+    >>> log_ticks(13, 25)
+    [15.0, 20.0, 25.0]
+    """
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    found: list[float] = []
+    for steps in ((1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7), (1, 1.2, 1.5, 1.7, 2, 2.5, 3, 3.5, 4, 4.5, 5, 6, 7, 8, 9)):
+        found = [float(f"{step * 10.0**k:.6g}") for k in decades for step in steps if low <= step * 10.0**k <= high]
+        if len(found) >= 4:
+            break
+    return found
