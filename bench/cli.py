@@ -12,7 +12,7 @@ import click
 from bench.errors import BenchError, Failed, WrongUsage
 
 if TYPE_CHECKING:
-    from bench.records import Comparison, Run
+    from bench.records import Case, Comparison, Run
 
 RESULTS = Path("results")
 
@@ -224,6 +224,169 @@ def baseline_list(results: Path, as_json: bool) -> None:
     )
 
 
+@cli.command()
+@click.argument("runs", nargs=-1, metavar="[RUN]...")
+@click.option("--all", "everything", is_flag=True, help="Every run under the results folder.")
+@click.option(
+    "-o",
+    "out",
+    type=click.Path(path_type=Path),
+    help="FILE.html, FILE.png, FILE.svg, FILE.csv, or a folder for a site.",
+)
+@click.option(
+    "--format",
+    "kind",
+    metavar="FORMAT",
+    help="html, site, png, svg, csv, markdown or pytest-benchmark. [default: by the file's name]",
+)
+@_results
+def report(runs: tuple[str, ...], everything: bool, out: Path | None, kind: str | None, results: Path) -> None:
+    """Write a report of runs. [default: the latest run, as a page beside it]"""
+    from bench import store
+    from bench.report import write_report
+
+    folders = store.folders(results) if everything else [Path(run) for run in runs] or [store.latest(results)]
+    loaded = [store.load(folder) for folder in folders]
+    target = out or folders[-1] / "report.html"
+    comparison = _against_baseline(loaded[-1], results) if len(loaded) == 1 else None
+    click.echo(f"report: {write_report(loaded, target, comparison=comparison, format=kind)}")
+
+
+def _one_case(model: str, alpha: float | None, input_size: int | None, **more: Any) -> Case:
+    from bench import suites
+
+    return suites.case_of_model(model, alpha=alpha, input_size=input_size, **more)
+
+
+_alpha = click.option("--alpha", type=float, help="Width multiplier.")
+_size = click.option("--input-size", type=click.IntRange(min=1), metavar="N", help="Height and width in pixels.")
+
+
+@cli.command()
+@click.argument("model")
+@click.option("-o", "out", type=click.Path(path_type=Path), required=True, metavar="FILE.onnx")
+@_alpha
+@_size
+@click.option("--precision", type=click.Choice(["fp32", "fp16", "int8"]), default="fp32", show_default=True)
+@click.option("--weights", default="none", show_default=True, help="none, imagenet or a weights file.")
+@click.option("--head", type=click.Choice(["native", "none", "notes"]), default="native", show_default=True)
+@_json
+def export(
+    model: str,
+    out: Path,
+    alpha: float | None,
+    input_size: int | None,
+    precision: str,
+    weights: str,
+    head: str,
+    as_json: bool,
+) -> None:
+    """Export one model to ONNX, checked against Keras."""
+    import shutil
+
+    from bench import export, store
+    from bench.units import megabytes, millions
+
+    case = _one_case(model, alpha, input_size, precision=precision, weights=weights, head=head)
+    (result,) = export.export([export.request(case)])
+    if isinstance(result, export.ExportFailure):
+        raise Failed(f"{case.name}: {result.message}")
+    try:
+        shutil.copyfile(result.path, out)
+    except OSError as error:
+        raise Failed(f"cannot write {out}: {error.strerror}") from error
+    if as_json:
+        click.echo(store.json_text({"path": str(out), "artifact": result.artifact, "cost": result.cost}))
+        return
+    fidelity = result.artifact.fidelity
+    click.echo(f"{out}: {megabytes(result.artifact.size_bytes)}, {millions(result.cost.params)} parameters")
+    if fidelity:
+        click.echo(
+            f"logits differ from Keras's by {fidelity.max_rel:.1e} of their size on {fidelity.inputs} inputs, "
+            f"top-1 agreement {100 * fidelity.top1_agreement:.0f} %"
+        )
+    for warning in result.artifact.warnings:
+        click.echo(f"warning: {warning}", err=True)
+
+
+@cli.command()
+@click.argument("model")
+@_alpha
+@_size
+@click.option("--per-layer", is_flag=True, help="A row a layer.")
+@_json
+def cost(model: str, alpha: float | None, input_size: int | None, per_layer: bool, as_json: bool) -> None:
+    """Count mult-adds, parameters and memory of MODEL or FILE.onnx."""
+    from bench import cost, store
+    from bench.units import giga, megabytes, millions
+
+    case = _one_case(model, alpha, input_size)
+    total, layers = cost.of_case(case)
+    if as_json:
+        click.echo(store.json_text({"case": case, "cost": total} | ({"layers": layers} if per_layer else {})))
+        return
+    if per_layer:
+        _table(
+            ("layer", "kind", "output", "mult-adds", "params", "activation"),
+            [
+                (
+                    r.name,
+                    r.kind,
+                    "x".join(map(str, r.output_shape)),
+                    f"{r.mult_adds:,}",
+                    f"{r.params:,}",
+                    megabytes(r.activation_bytes),
+                )
+                for r in layers
+            ],
+        )
+    share = {kind: part.mult_adds / max(total.mult_adds, 1) for kind, part in (total.by_kind or {}).items()}
+    _table(
+        ("kind", "layers", "mult-adds", "share", "params"),
+        [
+            (kind, str(part.layers), millions(part.mult_adds), f"{100 * share[kind]:.1f} %", millions(part.params))
+            for kind, part in (total.by_kind or {}).items()
+        ],
+    )
+    click.echo(
+        f"{case.name}: {total.mult_adds:,} mult-adds ({giga(2 * total.mult_adds)} G-Ops), {total.params:,} parameters"
+    )
+    if total.peak_activation_bytes:
+        click.echo(f"peak activation memory of a straight-line execution: {megabytes(total.peak_activation_bytes)}")
+    for operator in total.uncounted:
+        click.echo(f"not counted: {operator}", err=True)
+
+
+@cli.group()
+def cache() -> None:
+    """Exported files that are kept, by content."""
+
+
+@cache.command("list")
+@_json
+def cache_list(as_json: bool) -> None:
+    """Show what is kept, least recently used first."""
+    from bench import store
+    from bench.export import cache
+    from bench.units import megabytes
+
+    found = cache.entries()
+    if as_json:
+        click.echo(store.json_text([{"model": e.label, "path": str(p), "size_bytes": size} for p, e, size in found]))
+        return
+    _table(("model", "size", "folder"), [(e.label, megabytes(size), str(path)) for path, e, size in found])
+    click.echo(f"{megabytes(sum(size for *_, size in found))} of {megabytes(cache.limit_bytes())} in {cache.folder()}")
+
+
+@cache.command("clear")
+def cache_clear() -> None:
+    """Remove everything that is kept."""
+    from bench.export import cache
+    from bench.units import megabytes
+
+    click.echo(f"{megabytes(cache.clear())} freed")
+
+
 def _against_baseline(run: Run, results: Path) -> Comparison | None:
     """The comparison with this machine's stored baseline, or None when it has none or the two do not compare."""
     from bench import comparison, store
@@ -242,7 +405,11 @@ def _report_of(folder: Path, run: Run, comparison: Comparison | None) -> Path | 
     """Write the run's page beside it. A report that fails is said, and costs nothing that was measured."""
     from bench.report import write_report
 
-    return write_report([run], folder / "report.html", comparison=comparison)
+    try:
+        return write_report([run], folder / "report.html", comparison=comparison)
+    except BenchError as error:
+        click.echo(f"no report: {error}", err=True)
+        return None
 
 
 def _show_comparison(comparison: Comparison) -> None:

@@ -89,8 +89,8 @@ class Lines:
         """One line for the record."""
         phase = self.estimate.current
         self.estimate.end()
-        shown = [cell for cell in row(record) if cell] if not record.error or record.measurement else [record.case.name]
-        if record.artifact is None and record.error:
+        shown = [cell for cell in row(record) if cell]
+        if record.error and record.artifact is None:
             shown.append(record.error)
         sys.stderr.write(f"[{phase}] {' | '.join(shown)}   ({self.estimate})\n")
         sys.stderr.flush()

@@ -113,10 +113,10 @@ def select(cases: Iterable[Case], wanted: Sequence[str]) -> tuple[Case, ...]:
     return tuple(c for c in everything if c.name in chosen)
 
 
-def case_of_model(model: str, *, where: str = "model", **values: Any) -> Case:
+def case_of_model(model: str, **values: Any) -> Case:
     """One validated case from a model's name and the keys of a suite's `[[case]]`; None values are left out."""
     table = {"model": model} | {key: value for key, value in values.items() if value is not None}
-    return next(_expand(table, _Location(where, "", 0), Path()))
+    return next(_expand(table, _Location("", "", 0), Path()))
 
 
 def _of_onnx_files(files: Sequence[str]) -> Suite:
@@ -137,6 +137,8 @@ class _Location:
 
     def of(self, key: str) -> str:
         """`file:line` of the key, as far as it can be found, and its name."""
+        if not self.file:
+            return f'"{key}"'
         within_case = 0
         for number, line in enumerate(self.text.splitlines(), start=1):
             within_case += bool(re.match(r"\s*\[\[\s*case\s*\]\]", line))

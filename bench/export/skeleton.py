@@ -150,7 +150,7 @@ def _external(name: str, value: np.ndarray[Any, Any], file: BinaryIO) -> onnx.Te
         data_location=onnx.TensorProto.EXTERNAL,
     )  # fmt: skip
     offset = file.tell()
-    file.write(np.ascontiguousarray(value).tobytes())
+    file.write(np.ascontiguousarray(value).data)
     for key, text in (("location", "weights.bin"), ("offset", str(offset)), ("length", str(file.tell() - offset))):
         tensor.external_data.add(key=key, value=text)
     return tensor

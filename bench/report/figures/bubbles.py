@@ -38,7 +38,7 @@ def latency_figure(records: list[Record], frame: Frame) -> dict[str, Any]:
     x = [r.measurement.p50_ms for r in shown if r.measurement]
     low, high = (min(x), max(x)) if x else (1.0, 10.0)
     pad = max(0.06, 0.09 * math.log10(high / low) if high > low else 0.3)
-    axis = {
+    axis: dict[str, Any] = {
         "title": {"text": "Measured latency p50 [ms], 95 % interval, logarithmic"},
         "type": "log",
         "range": [math.log10(low) - pad, math.log10(high) + 2 * pad],
