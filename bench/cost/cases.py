@@ -6,7 +6,7 @@ import hashlib
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
@@ -53,7 +53,7 @@ def _layers(cases: list[Case]) -> Iterator[tuple[LayerCost, ...]]:
     answers = {key: kept for key in keys if (kept := _kept(key))}
     missing = {key: case for key, case in zip(keys, cases, strict=True) if key not in answers}
     if missing:
-        for key, answer in zip(missing, _counted(list(missing.values())), strict=True):
+        for key, answer in zip(missing, counted(list(missing.values())), strict=True):
             answers[key] = answer
             if answer.error is None and ":" not in missing[key].model:  # a builder's source may change at any time
                 _keep(key, answer)
@@ -64,8 +64,8 @@ def _layers(cases: list[Case]) -> Iterator[tuple[LayerCost, ...]]:
         yield answer.layers
 
 
-def _counted(cases: list[Case]) -> list[Answer]:
-    """Ask a worker process."""
+def counted(cases: Sequence[Case]) -> list[Answer]:
+    """The answer to each case, from one worker process and not from the cache. Raises Failed when it dies."""
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
     process = subprocess.run(
         [sys.executable, "-m", "bench.cost.worker"],

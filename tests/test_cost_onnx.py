@@ -1,0 +1,220 @@
+"""Counting ONNX graphs made by hand: what is counted, and what is said of the rest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from onnx import TensorProto, helper, numpy_helper
+
+from bench import cost, suites
+from bench.cost import formulas, onnx_graph
+from bench.cost.layers import LayerCost, peak_bytes, skeleton, total
+from bench.errors import WrongUsage
+
+
+def weight(name: str, *shape: int) -> onnx.TensorProto:
+    return numpy_helper.from_array(np.ones(shape, np.float32), name)
+
+
+def model(nodes: list, initializers: list, shape: list, outputs: tuple[str, ...] = ("y",)) -> onnx.ModelProto:
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs],
+        initializers,
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17), helper.make_opsetid("mine", 1)])
+
+
+def conv(m: int, n: int, *, groups: int = 1, k: int = 3, size: object = 16, stride: int = 1) -> onnx.ModelProto:
+    node = helper.make_node(
+        "Conv", ["x", "w"], ["y"], name="conv", group=groups, pads=[k // 2] * 4, strides=[stride, stride]
+    )
+    return model([node], [weight("w", n, m // groups, k, k)], ["batch", m, size, size])
+
+
+@settings(max_examples=25, deadline=None)
+@given(m=st.integers(1, 5), n=st.integers(1, 5), groups=st.integers(1, 4), k=st.sampled_from([1, 3, 5]))
+def test_a_convolution_costs_what_the_formula_says(m: int, n: int, groups: int, k: int) -> None:
+    (_, layer) = onnx_graph.layers(conv(m * groups, n * groups, groups=groups, k=k))
+    expected = formulas.grouped(k, 16, m * groups, n * groups, groups)
+    assert (layer.mult_adds, layer.params, layer.weights) == (expected.mult_adds, expected.params, expected.params)
+    assert layer.output_shape == (16, 16, n * groups)
+
+
+def test_kinds_go_by_the_arithmetic() -> None:
+    def kind(graph: onnx.ModelProto) -> str:
+        return onnx_graph.layers(graph)[1].kind
+
+    assert kind(conv(8, 8)) == "standard"
+    assert kind(conv(8, 8, groups=8)) == "depthwise"
+    assert kind(conv(8, 8, groups=2)) == "grouped"
+    assert kind(conv(8, 8, k=1)) == "pointwise"
+    assert kind(conv(8, 8, k=1, size=1)) == "dense"
+
+
+@pytest.mark.parametrize("dimensions", [{}, {"batch": 4}])
+def test_costs_are_per_image(dimensions: dict[str, int]) -> None:
+    found = total(onnx_graph.layers(conv(4, 8), dimensions))
+    assert found.mult_adds == formulas.standard(3, 16, 4, 8).mult_adds
+    assert found.activation_bytes == 4 * 16 * 16 * (4 + 8)
+
+
+def test_dense_layers_in_every_spelling() -> None:
+    gemm = helper.make_node("Gemm", ["x", "w", "b"], ["y"], transB=1)
+    matmul = [helper.make_node("MatMul", ["x", "w"], ["h"]), helper.make_node("Add", ["h", "b"], ["y"])]
+    for found in (
+        total(onnx_graph.layers(model([gemm], [weight("w", 10, 64), weight("b", 10)], ["N", 64]))),
+        total(onnx_graph.layers(model(matmul, [weight("w", 64, 10), weight("b", 10)], ["N", 64]))),
+    ):
+        assert (found.mult_adds, found.params) == (640, 650)
+        assert found.by_kind is not None
+        assert found.by_kind["dense"].mult_adds == 640
+
+
+def test_sizes_computed_at_run_time_are_followed() -> None:
+    """As exporters write a flatten: the product of the sizes read from the input's shape."""
+    nodes = [
+        helper.make_node("Shape", ["x"], ["s"]),
+        helper.make_node("Gather", ["s", "places"], ["sides"]),
+        helper.make_node("ReduceProd", ["sides"], ["product"], axes=[0], keepdims=1),
+        helper.make_node("Concat", ["minus", "product"], ["target"], axis=0),
+        helper.make_node("Reshape", ["x", "target"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "w"], ["y"], name="dense"),
+    ]
+    whole = [numpy_helper.from_array(np.array(v, np.int64), n) for n, v in (("places", [1, 2]), ("minus", [-1]))]
+    found = onnx_graph.layers(model(nodes, [weight("w", 48, 10), *whole], ["N", 6, 8]))
+    assert [(layer.name, layer.mult_adds) for layer in found if layer.mult_adds] == [("dense", 480)]
+    assert total(found).params == 480
+
+
+def test_quantised_weights_are_weights_and_scales_are_not() -> None:
+    nodes = [
+        helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["w"]),
+        helper.make_node("Conv", ["x", "w"], ["y"], name="conv"),
+    ]
+    scale = numpy_helper.from_array(np.array(0.1, np.float32), "scale")
+    zero = numpy_helper.from_array(np.array(0, np.int8), "zero")
+    kernel = numpy_helper.from_array(np.ones((8, 4, 1, 1), np.int8), "q")
+    found = onnx_graph.layers(model(nodes, [kernel, scale, zero], ["N", 4, 5, 5]))
+    assert [(layer.operator, layer.params, layer.mult_adds) for layer in found] == [("Input", 0, 0), ("Conv", 32, 800)]
+
+
+def test_large_weights_are_counted_without_their_values(tmp_path: Path) -> None:
+    big = model([helper.make_node("MatMul", ["x", "w"], ["y"])], [weight("w", 300, 300)], ["N", 300])
+    onnx_graph.layers(big)
+    assert len(big.graph.initializer[0].raw_data) == 4 * 90_000, "the caller's model stays whole"
+    onnx.save(big, tmp_path / "big.onnx", save_as_external_data=True, location="big.bin", size_threshold=0)
+    (tmp_path / "big.bin").unlink()
+    assert total(onnx_graph.layers(tmp_path / "big.onnx")).params == 90_000
+
+
+def test_an_unknown_operator_is_named_and_never_0() -> None:
+    nodes = [
+        helper.make_node("Magic", ["x"], ["h"], name="spell", domain="mine"),
+        helper.make_node("Conv", ["h", "w"], ["y"], name="after"),
+    ]
+    found = onnx_graph.layers(model(nodes, [weight("w", 8, 4, 1, 1)], ["N", 4, 5, 5]))
+    assert [layer.mult_adds for layer in found] == [0, None, None]
+    summary = total(found)
+    assert summary.uncounted == ("Magic (spell)", "Conv (after)")
+    assert summary.peak_activation_bytes is None
+    assert summary.params == 32
+
+
+def test_a_recurrent_layer_is_not_counted_as_nothing() -> None:
+    node = helper.make_node("LSTM", ["x", "w", "r"], ["y"], hidden_size=3, name="lstm")
+    found = total(onnx_graph.layers(model([node], [weight("w", 1, 12, 5), weight("r", 1, 12, 3)], [7, 1, 5])))
+    assert found.uncounted == ("LSTM (lstm)",)
+
+
+@pytest.mark.parametrize(
+    ("graph", "dimensions", "says"),
+    [
+        (conv(4, 8, size="side"), {}, r'dimension "side" of input "x" is dynamic; give it a size.*side = 224'),
+        (conv(4, 8, size=None), {}, r'dimension number 2 of input "x" is dynamic'),
+        (conv(4, 8, size="side"), {"sied": 3}, r'no dynamic dimension "sied"; did you mean "side"'),
+        (conv(4, 8), {"side": 3}, r'no dynamic dimension "side"; valid: batch'),
+    ],
+)
+def test_unknown_sizes_are_named(graph: onnx.ModelProto, dimensions: dict[str, int], says: str) -> None:
+    with pytest.raises(WrongUsage, match=says):
+        onnx_graph.layers(graph, dimensions)
+
+
+def test_a_size_given_by_name() -> None:
+    found = total(onnx_graph.layers(conv(4, 8, size="side"), {"side": 10}))
+    assert found.mult_adds == formulas.standard(3, 10, 4, 8).mult_adds
+
+
+def test_a_file_that_is_no_model(tmp_path: Path) -> None:
+    path = tmp_path / "cut.onnx"
+    path.write_bytes(conv(4, 8).SerializeToString()[:-40])
+    with pytest.raises(WrongUsage, match=r"cut\.onnx"):
+        onnx_graph.layers(path)
+    path.write_bytes(b"")
+    with pytest.raises(WrongUsage, match="empty graph"):
+        onnx_graph.layers(path)
+    with pytest.raises(WrongUsage, match="cannot be read"):
+        onnx_graph.layers(tmp_path / "none.onnx")
+
+
+def test_another_stride_is_another_network() -> None:
+    assert skeleton(onnx_graph.layers(conv(4, 8))) != skeleton(onnx_graph.layers(conv(4, 8, stride=2)))
+
+
+def node(name: str, elements: int, inputs: tuple[str, ...] = (), *, elementwise: bool = False) -> LayerCost:
+    return LayerCost(
+        name=name, kind="other", operator="Any", mult_adds=0, params=0, output_shape=(elements,), inputs=inputs,
+        elementwise=elementwise,
+    )  # fmt: skip
+
+
+def test_peak_memory_of_a_straight_line() -> None:
+    chain = [node("a", 10), node("b", 20, ("a",)), node("c", 5, ("b",))]
+    assert peak_bytes(chain) == 4 * 30
+    kept = [node("a", 10), node("b", 20, ("a",)), node("c", 5, ("b",)), node("d", 10, ("a", "c"))]
+    assert peak_bytes(kept) == 4 * 35, "a is still needed while c runs"
+    in_place = [node("a", 10), node("b", 10, ("a",), elementwise=True), node("c", 1, ("b",))]
+    assert peak_bytes(in_place) == 4 * 11
+    shared = [node("a", 10), node("b", 10, ("a",), elementwise=True), node("c", 10, ("a", "b"), elementwise=True)]
+    assert peak_bytes(shared) == 4 * 20, "b cannot overwrite a, which c needs; c can"
+
+
+def test_a_file_is_counted_in_a_worker_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BACKBENCH_CACHE", str(tmp_path / "cache"))
+    onnx.save(conv(4, 8, size="side"), tmp_path / "net.onnx")
+    case = suites.case_of_model(str(tmp_path / "net.onnx"), dimensions={"side": 16})
+    first, layers = cost.of_case(case)
+    assert [layer.name for layer in layers] == ["x", "conv"]
+    assert len(list((tmp_path / "cache" / "cost").iterdir())) == 1
+    monkeypatch.setattr("bench.cost.cases.counted", lambda cases: pytest.fail("counted twice"))
+    assert cost.of_case(case)[0] == first
+    other = suites.case_of_model(str(tmp_path / "net.onnx"), dimensions={"side": 32})
+    with pytest.raises(BaseException, match="counted twice"):
+        cost.of_case(other)
+
+
+def test_a_damaged_cache_entry_is_counted_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BACKBENCH_CACHE", str(tmp_path / "cache"))
+    onnx.save(conv(4, 8), tmp_path / "net.onnx")
+    case = suites.case_of_model(str(tmp_path / "net.onnx"))
+    first = cost.of_case(case)[0]
+    (kept,) = (tmp_path / "cache" / "cost").iterdir()
+    kept.write_bytes(kept.read_bytes()[:50])
+    assert cost.of_case(case)[0] == first
+
+
+def test_an_error_names_the_case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BACKBENCH_CACHE", str(tmp_path / "cache"))
+    onnx.save(conv(4, 8, size="side"), tmp_path / "net.onnx")
+    with pytest.raises(WrongUsage, match=r'^net: dimension "side"'):
+        cost.of_case(suites.case_of_model(str(tmp_path / "net.onnx")))
+    with pytest.raises(WrongUsage, match="cannot be read"):
+        cost.of_case(suites.case_of_model(str(tmp_path / "missing.onnx")))
