@@ -225,6 +225,31 @@ def baseline_list(results: Path, as_json: bool) -> None:
 
 
 @cli.command()
+@click.argument("run", required=False)
+@click.option("--p50", metavar="TIME", help="At most, e.g. 10ms.")
+@click.option("--p95", metavar="TIME", help="At most, e.g. 15ms.")
+@click.option("--p99", metavar="TIME", help="At most, e.g. 20ms.")
+@click.option("--size", metavar="SIZE", help="Of the file, at most, e.g. 20MB.")
+@click.option("--params", metavar="COUNT", help="Parameters, at most, e.g. 10M.")
+@click.option("--memory", metavar="SIZE", help="Peak resident memory, at most, e.g. 500MB.")
+@click.option("--top1", metavar="PERCENT", help="Top-1 accuracy, at least, e.g. 70.")
+@_results
+@_json
+def pick(run: str | None, results: Path, as_json: bool, **limits: str | None) -> None:
+    """Say which model of RUN to ship within limits. [default: the latest run]"""
+    from bench import choice, store
+    from bench.units import parse_quantity
+
+    given = {name: parse_quantity(text, choice.LIMITS[name].unit) for name, text in limits.items() if text is not None}
+    answer = choice.pick(store.load(run or store.latest(results)), given)
+    if as_json:
+        click.echo(store.json_text(answer))
+        return
+    for line in choice.in_words(answer):
+        click.echo(line)
+
+
+@cli.command()
 @click.argument("runs", nargs=-1, metavar="[RUN]...")
 @click.option("--all", "everything", is_flag=True, help="Every run under the results folder.")
 @click.option(
@@ -332,7 +357,7 @@ def cost(model: str, alpha: float | None, input_size: int | None, per_layer: boo
                 (
                     r.name,
                     r.kind,
-                    "x".join(map(str, r.output_shape)),
+                    "x".join(map(str, r.output_shape or ())),
                     f"{r.mult_adds:,}",
                     f"{r.params:,}",
                     megabytes(r.activation_bytes),

@@ -97,3 +97,46 @@ def parse_share(text: str) -> float:
     if not 0 <= value < 1:
         raise WrongUsage(f'"{text}" is not a share between 0 and 1; write it as 3% or 0.03')
     return value
+
+
+_FACTORS = {
+    "ms": {"": 1.0, "ms": 1.0, "us": 1e-3, "s": 1e3},
+    "bytes": {"": 1.0, "b": 1.0, "kb": 1e3, "mb": 1e6, "gb": 1e9},
+    "count": {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9},
+    "percent": {"": 1.0, "%": 1.0},
+}
+
+
+def parse_quantity(text: str, unit: str) -> float:
+    """A number with its unit, as ms, bytes, a count or a percentage.
+
+    Raises WrongUsage for anything else.
+
+    >>> parse_quantity("10ms", "ms"), parse_quantity("20 MB", "bytes"), parse_quantity("10M", "count")
+    (10.0, 20000000.0, 10000000.0)
+    """
+    import re
+
+    from bench.errors import WrongUsage
+
+    factors = _FACTORS[unit]
+    found = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([A-Za-z%]*)\s*", text)
+    if found is None or found[2].lower() not in factors:
+        valid = ", ".join(f"10{suffix.upper() if unit == 'bytes' else suffix}" for suffix in factors if suffix)
+        raise WrongUsage(f'"{text}" is not a quantity here; write it as {valid or "10"}')
+    return float(found[1]) * factors[found[2].lower()]
+
+
+def quantity(value: float, unit: str) -> str:
+    """A value in ms, bytes, as a count or percentage, with its unit.
+
+    >>> quantity(12.3456, "ms"), quantity(2e7, "bytes"), quantity(10_000_000, "count"), quantity(70, "percent")
+    ('12.3 ms', '20.0 MB', '10.0 M', '70.0 %')
+    """
+    shown = {
+        "ms": latency,
+        "bytes": lambda v: megabytes(int(v)),
+        "count": lambda v: millions(int(v)),
+        "percent": percent,
+    }
+    return str(shown[unit](value))
