@@ -1,35 +1,46 @@
-"""Two runs compared, model by model, from what `run.json` holds."""
+"""Two runs compared, model by model, from what `run.json` holds.
+
+The comparability contract. What must match: everything in `Machine.must_match`, and the settings `device` and
+`provider`; runs that differ there are refused unless forced. What may drift, and is then named as a possible cause:
+`Machine.may_drift` (measured numbers within `DRIFT_WITHIN`) and the other settings of a visit. What only informs:
+`Machine.informs`, the number of rounds, the budget and its target, the seed.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from statistics import median
+from typing import Any
 
+from bench import stats
 from bench.errors import Failed, Inconclusive, NotComparable, Regression
-from bench.records import Case, Comparison, Machine, Measurement, Record, Run, Verdict
-from bench.stats import Z975, discoveries, log_deviation, two_sided_p
+from bench.records import Case, Comparison, Machine, Measurement, Record, Run, Settings, Verdict
 
-_POWER_80 = 0.8416  # normal quantile: a change of the detectable size is seen four times in five
-_MUST_MATCH_SETTINGS = ("device", "provider")
+ALARM_RATE = 0.01
+"""The rate at which identical models may be called slower or faster: a gate that cries wolf is switched off."""
+POWER = 0.8
+"""A change of the detectable size is seen four times in five."""
+DRIFT_WITHIN = 0.10
+"""A measured fact of the machine, such as its calibrated peak, has drifted when it differs by more."""
+
+_SETTINGS_MUST_MATCH = ("device", "provider")
+_SETTINGS_INFORM = ("rounds", "budget_s", "target_width", "seed")
+_COMMON_CASES = 4  # fewer models than this cannot show that all of them shifted together
 
 
 def compare(baseline: Run, run: Run, *, margin: float = 0.03, force: bool = False) -> Comparison:
     """Say for each case whether it became faster or slower.
 
     A verdict is "equivalent" when the 95 % interval of the ratio of p50s lies inside the margin; "slower" or "faster"
-    when the interval excludes 1, after control of false discoveries over all models, and is not inside the margin;
+    when it does not and the ratio differs from 1 at `ALARM_RATE`, after control of false discoveries over all models;
     else "inconclusive". The margin in force is the larger of the one asked for and the noise that the two runs show.
 
     Raises NotComparable, with the keys that differ, unless forced.
     """
     differing = must_match_differences(baseline.machine, run.machine)
-    differing += [
-        f"{key}: {getattr(baseline.settings, key)} -> {getattr(run.settings, key)}"
-        for key in _MUST_MATCH_SETTINGS
-        if getattr(baseline.settings, key) != getattr(run.settings, key)
-    ]
+    differing += _differences(_pinned(baseline.settings), _pinned(run.settings))
     if differing and not force:
         raise NotComparable(
             f"these runs are not comparable ({'; '.join(differing)}); measure both on one machine with the same "
@@ -40,7 +51,7 @@ def compare(baseline: Run, run: Run, *, margin: float = 0.03, force: bool = Fals
     old = {record.case.name: record for record in baseline.records}
     new = {record.case.name: record for record in run.records}
     changed = _changes(baseline, run)
-    verdicts = [_verdict(old.get(name), new.get(name), in_force, changed) for name in _in_order(new, old)]
+    verdicts = [_verdict(old.get(name), new.get(name), in_force, changed) for name in dict.fromkeys([*new, *old])]
     return Comparison(
         suite=run.suite,
         baseline_started_at=baseline.started_at,
@@ -49,13 +60,16 @@ def compare(baseline: Run, run: Run, *, margin: float = 0.03, force: bool = Fals
         noise=noise,
         forced=bool(differing),
         differing=tuple(differing),
-        verdicts=tuple(_controlled(verdicts)),
+        verdicts=tuple(_controlled(verdicts, in_force)),
     )
 
 
 def exit_code(comparison: Comparison, fail_on: str = "regression") -> int:
-    """The contract's exit code: 1 a regression, 5 a missing or failed model, 3 inconclusive (if asked for), else 0."""
-    kinds = {v.verdict for v in comparison.verdicts if not (v.verdict == "slower" and v.confirmed is False)}
+    """The contract's exit code: 1 a regression, 5 a missing or failed model, 3 inconclusive (if asked for), else 0.
+
+    A regression that fresh visits withdrew counts as inconclusive.
+    """
+    kinds = {"inconclusive" if v.confirmed is False else v.verdict for v in comparison.verdicts}
     if "slower" in kinds:
         return Regression.exit_code
     if kinds & {"missing", "failed"}:
@@ -67,16 +81,24 @@ def exit_code(comparison: Comparison, fail_on: str = "regression") -> int:
 
 def must_match_differences(baseline: Machine, run: Machine) -> list[str]:
     """The must-match facts in which two machines differ, each as "key: baseline -> run"."""
-    keys = sorted({*baseline.must_match, *run.must_match})
-    return [
-        f"{key}: {baseline.must_match.get(key)} -> {run.must_match.get(key)}"
-        for key in keys
-        if baseline.must_match.get(key) != run.must_match.get(key)
-    ]
+    return _differences(baseline.must_match, run.must_match)
 
 
-def _in_order(new: Iterable[str], old: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys([*new, *old]))
+def judge(shift: float, low: float, high: float, p: float, margin: float) -> str:
+    """The verdict on a log ratio with its 95 % interval and its p-value against no change."""
+    if low > -math.log1p(margin) and high < math.log1p(margin):
+        return "equivalent"
+    if p >= ALARM_RATE:
+        return "inconclusive"
+    return "slower" if shift > 0 else "faster"
+
+
+def _differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    return [f"{k}: {old.get(k)} -> {new.get(k)}" for k in sorted({*old, *new}) if old.get(k) != new.get(k)]
+
+
+def _pinned(settings: Settings) -> dict[str, Any]:
+    return {key: getattr(settings, key) for key in _SETTINGS_MUST_MATCH}
 
 
 def _noise(records: Iterable[Record]) -> float | None:
@@ -92,75 +114,108 @@ def _noise(records: Iterable[Record]) -> float | None:
 
 
 def _changes(baseline: Run, run: Run) -> list[str]:
-    """What else differs between the two runs, for attribution: "runtime", "settings", "machine"."""
-    found = []
-    drift = {k for k in {*baseline.machine.may_drift, *run.machine.may_drift}
-             if baseline.machine.may_drift.get(k) != run.machine.may_drift.get(k)}  # fmt: skip
-    if "onnxruntime" in drift:
-        found.append("runtime")
-    if replace(baseline.settings, rounds=0, budget_s=None) != replace(run.settings, rounds=0, budget_s=None):
-        found.append("settings")
-    if drift - {"onnxruntime"}:
-        found.append("machine")
-    return found
+    """What differs between the two runs as a whole, for attribution: "runtime", "settings", "machine"."""
+    old, new = baseline.machine.may_drift, run.machine.may_drift
+    drift = {key for key in {*old, *new} if _drifted(old.get(key), new.get(key))}
+    ignored: dict[str, Any] = dict.fromkeys(_SETTINGS_INFORM)
+    found = {
+        "runtime": "onnxruntime" in drift,
+        "settings": replace(baseline.settings, **ignored) != replace(run.settings, **ignored),
+        "machine": bool(drift - {"onnxruntime"} or must_match_differences(baseline.machine, run.machine)),
+    }
+    return [what for what, is_so in found.items() if is_so]
 
 
-def _verdict(old: Record | None, new: Record | None, margin: float, changed: list[str]) -> Verdict:
-    if new is None and old is not None:
-        return Verdict(case=old.case.name, verdict="missing", reason="in the baseline, but not in the run")
+def _drifted(old: Any, new: Any) -> bool:
+    if isinstance(old, float) and isinstance(new, float):
+        return abs(new - old) > DRIFT_WITHIN * abs(old)
+    return bool(old != new)
+
+
+def _verdict(old: Record | None, new: Record | None, margin: float, changed: list[str]) -> tuple[Verdict, float]:
+    """The verdict on one case, and the p-value of no change (1 where nothing was compared)."""
+    known = new or old
+    assert known is not None
+    name = known.case.name
     if new is None:
-        raise ValueError("a verdict needs a record")
-    name = new.case.name
+        return Verdict(case=name, verdict="missing", reason="in the baseline, but not in the run"), 1.0
     if new.measurement is None:
-        return Verdict(case=name, verdict="failed", reason=new.error or "no measurement")
+        return Verdict(case=name, verdict="failed", reason=new.error or "no measurement"), 1.0
     if old is None or old.measurement is None:
-        return Verdict(case=name, verdict="added", reason="not measured in the baseline", p50_ms=new.measurement.p50_ms)
+        reason = "not in the baseline" if old is None else "the baseline has no measurement of it"
+        return Verdict(case=name, verdict="added", reason=reason, p50_ms=new.measurement.p50_ms), 1.0
     if _identity(old.case) != _identity(new.case):
-        return Verdict(case=name, verdict="missing", reason="the baseline's case of this name is defined otherwise")
+        reason = "the baseline's case of this name is another one; rename one of them, or save a new baseline"
+        return Verdict(case=name, verdict="missing", reason=reason), 1.0
     same = old.artifact is not None and new.artifact is not None and old.artifact.sha256 == new.artifact.sha256
     return _measured(name, old.measurement, new.measurement, margin, ([] if same else ["artifact"]) + changed)
 
 
 def _identity(case: Case) -> Case:
-    return replace(case, weights="")
+    """What makes two cases the same thing to time: weights do not matter, nor where a user's own file lies."""
+    return replace(case, weights="", model="" if case.is_onnx else case.model)
 
 
-def _measured(name: str, old: Measurement, new: Measurement, margin: float, changed: list[str]) -> Verdict:
-    ratio = new.p50_ms / old.p50_ms
-    deviation = math.hypot(
-        log_deviation(old.p50_ms_low, old.p50_ms_high), log_deviation(new.p50_ms_low, new.p50_ms_high)
-    )
-    half = Z975 * deviation
-    low, high = ratio * math.exp(-half), ratio * math.exp(half)
-    inside = low > 1 / (1 + margin) and high < 1 + margin
-    kind = "equivalent" if inside else "slower" if low > 1 else "faster" if high < 1 else "inconclusive"
-    return Verdict(
+def _measured(
+    name: str, old: Measurement, new: Measurement, margin: float, changed: Sequence[str]
+) -> tuple[Verdict, float]:
+    """Compare two p50s with their intervals.
+
+    The interval of the ratio is put together from those of the two p50s, each side by itself, as they need not be
+    symmetric (the method of variance estimates recovery, Zou and Donner 2008); degrees of freedom are Welch's.
+    """
+    shift = math.log(new.p50_ms / old.p50_ms)
+    down = math.hypot(math.log(new.p50_ms / new.p50_ms_low), math.log(old.p50_ms_high / old.p50_ms))
+    up = math.hypot(math.log(new.p50_ms_high / new.p50_ms), math.log(old.p50_ms / old.p50_ms_low))
+    degrees = _degrees(old, new)
+    t975 = stats.student_t975(degrees)
+    towards_zero = max(down if shift > 0 else up, 1e-12)
+    p = stats.student_t_p(t975 * shift / towards_zero, degrees)
+    needed = stats.student_t(ALARM_RATE, degrees) + stats.student_t(2 * (1 - POWER), degrees)
+    single = min(len(old.visit_p50_ms), len(new.visit_p50_ms)) < 2
+    kind = "inconclusive" if single else judge(shift, shift - down, shift + up, p, margin)
+    verdict = Verdict(
         case=name,
         verdict=kind,
-        ratio=ratio,
-        ratio_low=low,
-        ratio_high=high,
-        detectable=math.expm1((Z975 + _POWER_80) * deviation),
+        ratio=math.exp(shift),
+        ratio_low=math.exp(shift - down),
+        ratio_high=math.exp(shift + up),
+        detectable=None if single else math.expm1(min(needed / t975 * (down + up) / 2, 5.0)),
         baseline_p50_ms=old.p50_ms,
         p50_ms=new.p50_ms,
         attribution=tuple(changed) if kind in ("slower", "faster") else (),
+        reason="one visit tells nothing of how visits differ; measure 3 rounds or more" if single else None,
     )
+    return verdict, 1.0 if single else p
 
 
-def _controlled(verdicts: list[Verdict]) -> list[Verdict]:
-    """Withdraw the "slower" and "faster" that many comparisons at once would bring about by chance."""
-    measured = [v for v in verdicts if v.ratio is not None]
-    kept = dict(zip((v.case for v in measured), discoveries([_p(v) for v in measured]), strict=True))
-    return [
-        replace(v, verdict="inconclusive", attribution=())
-        if v.verdict in ("slower", "faster") and not kept[v.case]
-        else v
-        for v in verdicts
-    ]
+def _degrees(old: Measurement, new: Measurement) -> float:
+    """Welch's degrees of freedom of the two p50s together, each with its visits less one."""
+    variances, free = [], []
+    for measured in (old, new):
+        free.append(max(1, len(measured.visit_p50_ms) - 1))
+        width = math.log(measured.p50_ms_high / measured.p50_ms_low)
+        variances.append(max(width / stats.student_t975(free[-1]), 1e-9) ** 2)
+    return sum(variances) ** 2 / sum(v * v / f for v, f in zip(variances, free, strict=True))
 
 
-def _p(verdict: Verdict) -> float:
-    if verdict.ratio is None or verdict.ratio_low is None or verdict.ratio_high is None:
-        return 1.0
-    deviation = log_deviation(verdict.ratio_low, verdict.ratio_high)
-    return two_sided_p(math.log(verdict.ratio) / deviation) if deviation > 0 else 0.0
+def _controlled(judged: list[tuple[Verdict, float]], margin: float) -> list[Verdict]:
+    """Withdraw the "slower" and "faster" that many comparisons at once would bring about by chance.
+
+    Where most models moved the same way by more than the margin and nothing known has changed, the machine has.
+    """
+    measured = [(verdict, p) for verdict, p in judged if verdict.ratio is not None]
+    found = stats.discoveries([p for _, p in measured], rate=ALARM_RATE)
+    kept = {verdict.case for (verdict, _), real in zip(measured, found, strict=True) if real}
+    shifts = [math.log(verdict.ratio) for verdict, _ in measured if verdict.ratio]
+    common = len(shifts) >= _COMMON_CASES and abs(median(shifts)) > math.log1p(margin)
+    verdicts = []
+    for verdict, p in judged:
+        if verdict.verdict in ("slower", "faster"):
+            if verdict.case not in kept:
+                reason = f"p = {p:.3f} is no evidence among {len(measured)} models; measure more rounds"
+                verdict = replace(verdict, verdict="inconclusive", attribution=(), reason=reason)
+            elif common and not verdict.attribution:
+                verdict = replace(verdict, attribution=("machine",), reason="most models moved together")
+        verdicts.append(verdict)
+    return verdicts
