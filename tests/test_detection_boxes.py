@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from bench.detection import boxes
+from bench.errors import WrongUsage
+
+UNIT = st.floats(0, 1, allow_subnormal=False)
+
+
+@st.composite
+def corner_boxes(draw: st.DrawFn, n: int = 5) -> np.ndarray:
+    points = draw(hnp.arrays(np.float64, (n, 2, 2), elements=UNIT))
+    return np.concatenate([points.min(axis=1), points.max(axis=1)], axis=1)
+
+
+@given(corner_boxes())
+def test_conversions_return(corners: np.ndarray) -> None:
+    assert np.allclose(boxes.corners_of_centre(boxes.centre_of_corners(corners)), corners, rtol=0, atol=1e-15)
+    pixels = boxes.coco_of_corners(corners, 640, 480)
+    assert np.allclose(boxes.corners_of_coco(pixels, 640, 480), corners, rtol=0, atol=1e-15)
+
+
+def test_conversions_by_hand() -> None:
+    corners = [0.25, 0.5, 0.75, 1.0]
+    assert boxes.centre_of_corners(corners).tolist() == [0.5, 0.75, 0.5, 0.5]
+    assert boxes.coco_of_corners(corners, 200, 100).tolist() == [50, 50, 100, 50]
+    sizes = boxes.corners_of_coco([[50, 50, 100, 50], [50, 50, 100, 50]], [200, 400], [100, 200])
+    assert sizes.tolist() == [corners, [0.125, 0.25, 0.375, 0.5]]
+
+
+def test_iou_by_hand() -> None:
+    one = [0.0, 0.0, 0.4, 0.4]
+    others = [[0.0, 0.0, 0.4, 0.4], [0.2, 0.0, 0.6, 0.4], [0.4, 0.0, 0.8, 0.4], [0.1, 0.1, 0.3, 0.3]]
+    assert np.allclose(boxes.iou(one, others), [1, 1 / 3, 0, 0.25], rtol=0, atol=1e-12)
+    assert np.allclose(boxes.jaccard_distance(one, others), [0, 2 / 3, 1, 0.75], rtol=0, atol=1e-12)
+    assert boxes.iou(np.array(others)[:, None], np.array(others)).shape == (4, 4)
+
+
+def test_no_pixel_is_added() -> None:
+    assert boxes.iou([0, 0, 10, 10], [0, 0, 10, 5]) == 0.5
+
+
+@given(corner_boxes(), corner_boxes())
+def test_iou_is_symmetric_and_bounded(a: np.ndarray, b: np.ndarray) -> None:
+    found = boxes.iou(a[:, None], b)
+    assert np.array_equal(found, boxes.iou(b[:, None], a).T)
+    assert found.min() >= 0
+    assert found.max() <= 1 + 1e-9
+
+
+@given(corner_boxes(3))
+def test_jaccard_distance_is_a_metric(a: np.ndarray) -> None:
+    a[:, 2:] += 0.01  # the triangle inequality holds for sets with an area
+    d = boxes.jaccard_distance(a[:, None], a)
+    assert d[0, 2] <= d[0, 1] + d[1, 2] + 1e-12
+    assert np.allclose(np.diag(d), 0)
+
+
+def test_a_box_without_area_overlaps_nothing() -> None:
+    point = [0.5, 0.5, 0.5, 0.5]
+    assert boxes.iou(point, point) == 0
+    assert boxes.iou(point, [0, 0, 1, 1]) == 0
+
+
+def test_nan_stays_nan_and_inverted_gives_nothing() -> None:
+    assert np.isnan(boxes.iou([0, 0, np.nan, 1], [0, 0, 1, 1]))
+    assert boxes.iou([0.9, 0.9, 0.1, 0.1], [0, 0, 1, 1]) == 0
+
+
+@pytest.mark.parametrize(
+    ("box", "says"),
+    [
+        ([0, 0, np.nan, 1], "not finite"),
+        ([0, 0, np.inf, 1], "not finite"),
+        ([0.5, 0, 0.4, 1], "inverted"),
+        ([0, 0.5, 1, 0.4], "inverted"),
+        ([-0.1, 0, 1, 1], "outside"),
+        ([0, 0, 1.1, 1], "outside"),
+    ],
+)
+def test_check_names_the_box(box: list[float], says: str) -> None:
+    with pytest.raises(WrongUsage, match=rf"^box 1 \(.*{says}"):
+        boxes.check([[0, 0, 1, 1], box], inside=True)
+
+
+def test_check_lets_good_boxes_pass() -> None:
+    assert boxes.check([[0, 0, 1, 1], [0.5, 0.5, 0.5, 0.5]], inside=True).dtype == np.float64
+    assert boxes.check([-5, 0, 7, 1]).tolist() == [-5, 0, 7, 1]
+    with pytest.raises(WrongUsage, match="box 0 .*inverted"):
+        boxes.check([1, 0, 0, 1])
+
+
+def test_wrong_shapes_and_sizes() -> None:
+    with pytest.raises(WrongUsage, match=r"shape \(3,\)"):
+        boxes.iou([0, 0, 1], [0, 0, 1, 1])
+    for size in (0, -1, np.nan):
+        with pytest.raises(WrongUsage, match="positive"):
+            boxes.corners_of_coco([0, 0, 1, 1], size, 10)
+
+
+def test_clip() -> None:
+    assert boxes.clip([-1, 0.5, 2, 0.7]).tolist() == [0, 0.5, 1, 0.7]
