@@ -91,7 +91,7 @@ def test_check_names_the_box(box: list[float], says: str) -> None:
 def test_check_lets_good_boxes_pass() -> None:
     assert boxes.check([[0, 0, 1, 1], [0.5, 0.5, 0.5, 0.5]], inside=True).dtype == np.float64
     assert boxes.check([-5, 0, 7, 1]).tolist() == [-5, 0, 7, 1]
-    with pytest.raises(WrongUsage, match="box 0 .*inverted"):
+    with pytest.raises(WrongUsage, match=r"box 0 .*inverted"):
         boxes.check([1, 0, 0, 1])
 
 

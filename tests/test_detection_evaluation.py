@@ -218,9 +218,9 @@ def test_half_written_files(cut: int, tmp_path: Path) -> None:
 
 def test_files_that_are_not_there_or_no_text(tmp_path: Path) -> None:
     gt, dt = write(tmp_path, TRUTH, FOUND)
-    with pytest.raises(WrongUsage, match="cannot read .*none.json: No such file"):
+    with pytest.raises(WrongUsage, match=r"cannot read .*none\.json: No such file"):
         evaluate(gt, tmp_path / "none.json")
-    with pytest.raises(WrongUsage, match="cannot read .*: Is a directory"):
+    with pytest.raises(WrongUsage, match=r"cannot read .*: Is a directory"):
         evaluate(tmp_path, dt)
     dt.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(WrongUsage, match=r"dt\.json is not JSON"):
