@@ -53,7 +53,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """The test suite. Arguments go to pytest."""
-    session.install("-q", "-c", LOCK, "-e", ".[export,cpu,png,data]", "--group", "dev")
+    session.install("-q", "-c", LOCK, "-e", ".[export,cpu,png,data,detection]", "--group", "dev")
     session.run("pytest", *session.posargs)
 
 

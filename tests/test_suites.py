@@ -65,7 +65,7 @@ def test_onnx_files_are_cases(tmp_path: Path) -> None:
         ('[[case]]\nmodel = "MobileNet"\nthreads = true', r'"threads" is True'),
         ('[[case]]\nmodel = "MobileNet"\nthreads = 0', r'"threads" is 0'),
         ('[[case]]\nmodel = "MobileNet"\ninput_size = []', r'"input_size" is an empty list'),
-        ('[[case]]\nmodel = "MobileNet"\nprecision = "fp8"', r'"precision" is .fp8.; did you mean "fp'),
+        ('[[case]]\nmodel = "MobileNet"\nprecision = "fp8"', r'"precision" is .fp8.; valid: fp16, fp32, int8'),
         ('[[case]]\nmodel = "MobileNet"\nname = ["a", "b"]', r'"name" cannot be a list'),
         ('[[case]]\nmodel = "Xception"\ninput_size = 32', r'"input_size" is 32; Xception needs at least 71'),
         ("[[case]]\nalpha = 0.5", r'number 1 has no "model"'),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -26,6 +27,9 @@ def clean(source: Path, target: Path, *, output: str) -> None:
 
     The one input is called `image`, the one output as given; both have a dynamic first dimension `batch`.
     """
+    skeleton = onnx.load(source, load_external_data=False)
+    _pool_means(_Graph(skeleton.graph))
+    onnx.save(skeleton, source)
     folded = source.with_name("folded.onnx")
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
@@ -35,7 +39,7 @@ def clean(source: Path, target: Path, *, output: str) -> None:
     model = onnx.load(folded)
     folded.unlink()
     graph = _Graph(model.graph)
-    for rewrite in (_pool_means, _hard_sigmoids, _dynamic_batch):
+    for rewrite in (_hard_sigmoids, _dynamic_batch, _lone_pixels):
         rewrite(graph)
     graph.remove_unused()
     graph.rename(graph.proto.input[0].name, INPUT)
@@ -109,18 +113,54 @@ class _Graph:
                 value.name = new
 
 
-def _attribute(node: onnx.NodeProto, name: str, default: int) -> int:
+def _attribute(node: onnx.NodeProto, name: str, default: Any) -> Any:
     return next((onnx.helper.get_attribute_value(a) for a in node.attribute if a.name == name), default)
 
 
 def _pool_means(graph: _Graph) -> None:
-    """A mean over height and width that keeps them -> GlobalAveragePool, which stays in the convolutions' layout."""
-    for node in graph.proto.node:
-        if node.op_type != "ReduceMean" or _attribute(node, "keepdims", 1) != 1 or len(node.input) < 2:
+    """Means over height and width -> GlobalAveragePool, which stays in the convolutions' layout.
+
+    Before the layouts are settled: a mean that stays in Keras's layout draws transposes towards itself, in front of
+    batch norms that then cannot be folded.
+    """
+    for i in reversed(range(len(graph.proto.node))):
+        node = graph.proto.node[i]
+        if node.op_type != "ReduceMean" or len(node.input) < 2:
             continue
-        axes = graph.constants.get(node.input[1])
-        if axes is not None and sorted(numpy_helper.to_array(axes).tolist()) in ([2, 3], [-2, -1]):
-            graph.replace(node, onnx.helper.make_node("GlobalAveragePool", node.input[:1], node.output, node.name))
+        cast = graph.producer.get(node.input[1])
+        axes = graph.constants.get(cast.input[0] if cast is not None and cast.op_type == "Cast" else node.input[1])
+        if axes is None or sorted(numpy_helper.to_array(axes).tolist()) != [1, 2]:
+            continue
+        name, (result,) = node.name, node.output
+        channels_first, pooled = f"{name}_nchw", f"{name}_pooled"
+        if _attribute(node, "keepdims", 1):
+            last = onnx.helper.make_node("Transpose", [pooled], [result], f"{name}_nhwc", perm=[0, 2, 3, 1])
+        else:
+            spatial = graph.add_constant(f"{name}_axes", np.array([2, 3], np.int64))
+            last = onnx.helper.make_node("Squeeze", [pooled, spatial], [result], f"{name}_flat")
+        first = onnx.helper.make_node("Transpose", [node.input[0]], [channels_first], channels_first, perm=[0, 3, 1, 2])
+        pool = onnx.helper.make_node("GlobalAveragePool", [channels_first], [pooled], name)
+        node.CopyFrom(first)
+        graph.proto.node.insert(i + 1, pool)
+        graph.proto.node.insert(i + 2, last)
+
+
+def _lone_pixels(graph: _Graph) -> None:
+    """Squeeze, Reshape and Transpose of maps of one pixel, which only rename dimensions -> nothing."""
+    for node in graph.proto.node:
+        if node.op_type != "Transpose":
+            continue
+        reshape = graph.producer.get(node.input[0])
+        squeeze = graph.producer.get(reshape.input[0]) if reshape is not None else None
+        if reshape is None or squeeze is None or (reshape.op_type, squeeze.op_type) != ("Reshape", "Squeeze"):
+            continue
+        pool = graph.producer.get(squeeze.input[0])
+        target = numpy_helper.to_array(graph.constants[reshape.input[1]]).tolist()
+        if pool is None or pool.op_type != "GlobalAveragePool" or target[:3] != [-1, 1, 1] or len(target) != 4:
+            continue
+        if _attribute(node, "perm", 0) == [0, 3, 1, 2]:
+            for user in graph.consumers.get(node.output[0], []):
+                user.input[:] = [pool.output[0] if name == node.output[0] else name for name in user.input]
 
 
 def _hard_sigmoids(graph: _Graph) -> None:

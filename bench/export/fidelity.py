@@ -15,6 +15,8 @@ TOLERANCE = 5e-5
 """Largest difference that passes, relative to the largest absolute logit: ten times what rounding was seen to give on
 any backbone, and a small part of what one wrong weight does."""
 
+_PRODUCTS = ("Conv", "Gemm", "MatMul")
+_ACTIVATION_NODES = 4  # of which an activation is spelt out, at most
 _LEAST_LOG_PROBABILITY = -80.0  # below, float32 probabilities lose their digits
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
@@ -72,23 +74,56 @@ def run(path: Path, images: Array, *, extra_outputs: list[str] | None = None) ->
 def first_difference(path: Path, images: Array, layers: dict[str, Array]) -> str | None:
     """The first convolution or matrix product whose result no Keras layer has, by the name that Keras gave its layer.
 
-    `layers` holds the outputs of the Keras layers for the same images, by name, in order. Batch norm may be folded, so
-    that a node's result may be the output of any later layer of its shape.
+    `layers` holds the outputs of the Keras layers for the same images, by name, in order. Batch norm may be folded into
+    a node and an activation into a layer, so that a node's result, or what its activation makes of it, may be the
+    output of any layer of its shape.
     """
     graph = onnx.load(path, load_external_data=False).graph
-    nodes = [node for node in graph.node if node.op_type in ("Conv", "Gemm", "MatMul")]
-    results = run(path, images, extra_outputs=[node.output[0] for node in nodes])
-    for node in nodes:
-        result = np.asarray(results[node.output[0]])
-        if result.ndim == 4:
-            result = result.transpose(0, 2, 3, 1)
-        rivals = [
-            value for value in layers.values() if value.size == result.size and value.shape[-1] == result.shape[-1]
-        ]
-        if not any(_close(result.reshape(value.shape), value) for value in rivals):
-            known = [name for name in layers if name in node.name]
-            return max(known, key=len) if known else node.name
+    inner = {name for node in graph.node for name in node.output} - {output.name for output in graph.output}
+    results = run(path, images, extra_outputs=sorted(inner))
+    consumers: dict[str, list[onnx.NodeProto]] = {}
+    for node in graph.node:
+        for name in node.input:
+            consumers.setdefault(name, []).append(node)
+    inside: str | None = None  # a part of a layer of several products, which Keras shows only as a whole
+    for node in graph.node:
+        if node.op_type not in _PRODUCTS:
+            continue
+        if any(_known(np.asarray(results[name]), layers) for name in _until_next_product(node.output[0], consumers)):
+            inside = None
+        elif any(user.op_type in _PRODUCTS for user in consumers.get(node.output[0], [])):
+            inside = inside or node.name
+        else:
+            where = inside or node.name
+            named = [name for name in layers if name in where]
+            return max(named, key=lambda name: (-where.index(name), len(name))) if named else where
     return None
+
+
+def _until_next_product(name: str, consumers: dict[str, list[onnx.NodeProto]]) -> list[str]:
+    """A tensor and what the next few nodes make of it, short of another convolution or matrix product."""
+    found = [name]
+    step = [name]
+    for _ in range(_ACTIVATION_NODES):
+        step = [
+            output
+            for tensor in step
+            for node in consumers.get(tensor, [])
+            if node.op_type not in _PRODUCTS
+            for output in node.output
+        ]
+        found += step
+    return found
+
+
+def _known(result: Array, layers: dict[str, Array]) -> bool:
+    if result.ndim == 4:
+        result = result.transpose(0, 2, 3, 1)
+    return any(
+        _close(result.reshape(value.shape), value)
+        for value in layers.values()
+        if value.size == result.size and result.ndim and value.shape[-1] == result.shape[-1]
+    )
 
 
 def _close(a: Array, b: Array) -> bool:

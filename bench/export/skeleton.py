@@ -82,7 +82,7 @@ def _trace(model: keras.Model, variables: list[Any], softmax: bool) -> Any:
     # run; run eagerly, it is traced in place.
     tf.config.run_functions_eagerly(True)
     try:
-        with _exact_gelu():
+        with _exact_gelu(), _plain_layer_norm():
             return tf.function(call, autograph=False).get_concrete_function(image, *specs)
     finally:
         tf.config.run_functions_eagerly(False)
@@ -103,6 +103,27 @@ def _exact_gelu() -> Iterator[None]:
         yield
     finally:
         tf.nn.gelu = original
+
+
+@contextmanager
+def _plain_layer_norm() -> Iterator[None]:
+    """Trace layer normalisation in the textbook's form, which ONNX Runtime fuses into one node."""
+    original = keras.layers.LayerNormalization.call
+
+    def call(self: Any, inputs: tf.Tensor) -> tf.Tensor:
+        axes = self.axis if isinstance(self.axis, (list, tuple)) else [self.axis]
+        rank = len(inputs.shape)
+        if self.rms_scaling or not (self.scale and self.center) or [axis % rank for axis in axes] != [rank - 1]:
+            return original(self, inputs)
+        centred = inputs - tf.reduce_mean(inputs, axis=-1, keepdims=True)
+        variance = tf.reduce_mean(tf.pow(centred, 2.0), axis=-1, keepdims=True)
+        return centred / tf.sqrt(variance + self.epsilon) * self.gamma.value + self.beta.value
+
+    keras.layers.LayerNormalization.call = call
+    try:
+        yield
+    finally:
+        keras.layers.LayerNormalization.call = original
 
 
 class _Ear(logging.Handler):

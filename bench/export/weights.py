@@ -65,7 +65,7 @@ def _random_value(name: str, shape: tuple[int, ...], rng: np.random.Generator) -
         depthwise = "depthwise" in name
         fan_in = int(np.prod(shape[:2] if depthwise else shape[:-1]))
         return rng.standard_normal(shape, dtype=np.float32) * np.float32(np.sqrt(2.0 / max(fan_in, 1)))
-    if name == "gamma":
+    if name == "gamma" or name.startswith("variable"):  # a ConvNeXt's layer scale has no name
         return rng.uniform(0.7, 1.3, shape).astype(np.float32)
     if name in ("beta", "bias"):
         return rng.normal(0.0, 0.2, shape).astype(np.float32)

@@ -75,12 +75,21 @@ def visits(targets: Sequence[Target], settings: Settings, *, done: Sequence[Visi
             yield visit
 
 
-def one(target: Target, number: int, settings: Settings, **changes: Any) -> Visit:
+def one(target: Target, number: int, settings: Settings) -> Visit:
     """One visit. Raises Failed when the worker reports an error, dies or takes far longer than it should."""
-    started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
-    timeout_s = 300 + 20 * (settings.min_time_s + settings.warmup_s)
-    result = process.visit(specification(target.case, target.path, settings, **changes), timeout_s=timeout_s)
-    return as_visit(result, target.case.name, number, started_at)
+    started_at = now()
+    spec = specification(target.case, target.path, settings)
+    return as_visit(process.visit(spec, timeout_s=timeout_s(settings)), target.case.name, number, started_at)
+
+
+def now() -> str:
+    """The present time in UTC, ISO 8601 to the millisecond."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def timeout_s(settings: Settings) -> float:
+    """How long a visit may take before its worker is taken for stuck: generous, for loading a huge model takes long."""
+    return 300 + 20 * (settings.min_time_s + settings.warmup_s)
 
 
 def specification(case: Case, path: Path, settings: Settings, **changes: Any) -> dict[str, Any]:
