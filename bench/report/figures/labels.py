@@ -5,12 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 _CHARACTER = 0.56  # width of a character, in font sizes
 _LINE = 1.25  # height of a line
 _CENTRE = 3.0  # what is kept free around a centre dot, px
-_NEAR = 60.0  # px; so far out, a name looks for a place off all bubbles first
-_FARTHEST = 170.0  # px; a name that finds no place nearer is left out
+_PASSES = 3  # each but the first moves names that found a better place once their neighbours were written
+_ON_BUBBLE, _CROSSING = 30.0, 45.0  # what lying on a bubble, and a leader across a name, cost in px of distance
+_STEPS = np.linspace(0.15, 0.95, 7)[:, None, None]  # where along a leader it is looked for crossings
+
+Box = tuple[float, float, float, float]
+_Boxes = np.ndarray[Any, np.dtype[np.float64]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,38 +40,51 @@ class Label:
     leader: bool  # far enough away to need a line to its point
 
 
-Box = tuple[float, float, float, float]
-
-
 def place(
-    points: Sequence[Point], width: float, height: float, font: float, obstacles: Sequence[Box] = ()
+    points: Sequence[Point],
+    width: float,
+    height: float,
+    font: float,
+    obstacles: Sequence[Box] = (),
+    farthest: float = 120.0,
 ) -> list[Label | None]:
-    """A place for every name, or None where there is none.
+    """A place for every name, or None where there is none within `farthest` px.
 
     Names stay inside the plot area and never overlap each other, a centre or an obstacle; they keep off other points'
-    bubbles where they can. Greedy: crowded points first; each takes the nearest free place on a spiral.
+    bubbles and other names' leaders where they can. Greedy, crowded points first; then every name may move once more.
     """
-    boxes: list[Box] = []
-    centres = [(p.x - _CENTRE, p.y - _CENTRE, p.x + _CENTRE, p.y + _CENTRE) for p in points]
-    bubbles = [(p.x - p.radius, p.y - p.radius, p.x + p.radius, p.y + p.radius) for p in points]
-    crowding = [sum(math.hypot(p.x - q.x, p.y - q.y) < 60 for q in points) for p in points]
-    labels: list[Label | None] = [None] * len(points)
-    for i in sorted(range(len(points)), key=lambda i: -crowding[i]):
-        p = points[i]
-        w, h = len(p.text) * _CHARACTER * font + 4, _LINE * font
-        others = [bubble for k, bubble in enumerate(bubbles) if k != i]
-        spiral = _spiral(p.radius)
-        near = [(step, others) for step in spiral if step[0] < p.radius + _NEAR]
-        for (distance, angle), avoided in (*near, *((step, []) for step in spiral)):
-            x = p.x + math.cos(angle) * (distance + w / 2)
-            y = p.y + math.sin(angle) * (distance + h / 2)
-            box = (x - w / 2, y - h / 2, x + w / 2, y + h / 2)
-            if box[0] < 0 or box[1] < 0 or box[2] > width or box[3] > height:
+    count = len(points)
+    if not count:
+        return []
+    at = np.array([(p.x, p.y) for p in points])
+    radii = np.array([[p.radius] for p in points])
+    sizes = [(len(p.text) * _CHARACTER * font + 4, _LINE * font) for p in points]
+    centres = np.hstack([at - _CENTRE, at + _CENTRE])
+    bubbles = np.hstack([at - 0.8 * radii, at + 0.8 * radii])
+    forbidden = np.vstack([centres, np.array(obstacles, dtype=float).reshape(-1, 4)])
+    crowding = (np.hypot(*(at[:, None] - at[None]).transpose(2, 0, 1)) < 60).sum(axis=1)
+    boxes = np.full((count, 4), np.nan)  # nan: not written, and every comparison with it is false
+    labels: list[Label | None] = [None] * count
+    for turn in range(_PASSES):
+        for i in sorted(range(count), key=lambda i: -crowding[i]):
+            boxes[i] = np.nan
+            distance, tried = _candidates(at[i], radii[i, 0], *sizes[i], farthest)
+            inside = (tried[:, 0] >= 0) & (tried[:, 1] >= 0) & (tried[:, 2] <= width) & (tried[:, 3] <= height)
+            free = inside & ~_overlaps(tried, forbidden).any(axis=1) & ~_overlaps(tried, boxes).any(axis=1)
+            if not free.any():
+                labels[i] = None
                 continue
-            if not any(overlap(box, other) for other in (*boxes, *centres, *obstacles, *avoided)):
-                boxes.append(box)
-                labels[i] = Label(p.text, x - p.x, y - p.y, leader=distance > p.radius + 6)
-                break
+            distance, tried = distance[free], tried[free]
+            others = np.arange(count) != i
+            cost = distance + _ON_BUBBLE * _overlaps(tried, bubbles[others]).sum(axis=1)
+            cost += _CROSSING * _leaders(at[i], tried, np.vstack([boxes, centres[others]])).sum(axis=1)
+            if turn or np.isfinite(boxes).any():
+                cost += _CROSSING * _leaders_of(at, boxes, tried)
+            best = int(cost.argmin())
+            boxes[i] = tried[best]
+            x, y = (tried[best, 0] + tried[best, 2]) / 2, (tried[best, 1] + tried[best, 3]) / 2
+            leader = bool(distance[best] > radii[i, 0] + 6)
+            labels[i] = Label(points[i].text, float(x - at[i, 0]), float(y - at[i, 1]), leader)
     return labels
 
 
@@ -80,12 +100,47 @@ def box_of(label: Label, point: Point, font: float) -> Box:
     return x - w / 2, y - h / 2, x + w / 2, y + h / 2
 
 
-def _spiral(radius: float) -> list[tuple[float, float]]:
-    """Distances and angles to try: beside the marker first, then ever farther out."""
+def _candidates(at: _Boxes, radius: float, w: float, h: float, farthest: float) -> tuple[_Boxes, _Boxes]:
+    """Distances from the point, (n,), and boxes, (n, 4): beside the marker first, then ever farther out."""
     tries = []
     distance = min(radius, 14.0) + 3
-    while distance < _FARTHEST:
+    while distance < farthest:
         steps = 8 if distance < 24 else 16 if distance < 60 else 24
         tries += [(distance, 2 * math.pi * k / steps) for k in range(steps)]
         distance += 4 if distance < 40 else 9
-    return tries
+    found = np.array(tries).reshape(-1, 2)
+    x = at[0] + np.cos(found[:, 1]) * (found[:, 0] + w / 2)
+    y = at[1] + np.sin(found[:, 1]) * (found[:, 0] + h / 2)
+    return found[:, 0], np.stack([x - w / 2, y - h / 2, x + w / 2, y + h / 2], axis=1)
+
+
+def _overlaps(a: _Boxes, b: _Boxes) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """(n, m): which of n boxes overlap which of m."""
+    found: np.ndarray[Any, np.dtype[np.bool_]] = (
+        (a[:, None, 0] < b[None, :, 2]) & (b[None, :, 0] < a[:, None, 2])
+        & (a[:, None, 1] < b[None, :, 3]) & (b[None, :, 1] < a[:, None, 3])
+    )  # fmt: skip
+    return found
+
+
+def _leaders(at: _Boxes, tried: _Boxes, boxes: _Boxes) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """(n, m): whether the leader from a point to each of n boxes crosses each of m boxes."""
+    middles = np.stack([tried[:, [0, 2]].mean(axis=1), tried[:, [1, 3]].mean(axis=1)], axis=1)
+    along = at + _STEPS * (middles - at)  # (steps, n, 2)
+    return np.asarray(_within(along[:, :, None], boxes[None, None]).any(axis=0))
+
+
+def _leaders_of(at: _Boxes, boxes: _Boxes, tried: _Boxes) -> np.ndarray[Any, np.dtype[np.int_]]:
+    """(n,): how many leaders of the names already written each of n boxes would lie on."""
+    middles = np.stack([boxes[:, [0, 2]].mean(axis=1), boxes[:, [1, 3]].mean(axis=1)], axis=1)
+    along = at + _STEPS * (middles - at)  # (steps, m, 2)
+    found: np.ndarray[Any, np.dtype[np.int_]] = _within(along[:, :, None], tried[None, None]).any(axis=0).sum(axis=0)
+    return found
+
+
+def _within(points: _Boxes, boxes: _Boxes) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    inside: np.ndarray[Any, np.dtype[np.bool_]] = (
+        (points[..., 0] > boxes[..., 0]) & (points[..., 0] < boxes[..., 2])
+        & (points[..., 1] > boxes[..., 1]) & (points[..., 1] < boxes[..., 3])
+    )  # fmt: skip
+    return inside

@@ -1,0 +1,202 @@
+"""Scenes, targets, the head, its loss and the decoding; training and judging the exported file end to end."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.detection import boxes, scenes, targets, training
+from bench.errors import Failed, WrongUsage
+from bench.records import Case
+
+needs_keras = pytest.mark.skipif(importlib.util.find_spec("tensorflow") is None, reason="needs TensorFlow")
+
+
+def run_python(code: str) -> dict[str, float]:
+    """Run code that needs TensorFlow in a process of its own; it prints one JSON line last."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    found: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
+    return found
+
+
+def test_scenes_follow_from_the_seed() -> None:
+    one, same, other = (scenes.scenes("train", 12, 48, seed=seed) for seed in (1, 1, 2))
+    assert np.array_equal(one.image, same.image)
+    assert np.array_equal(one.box, same.box)
+    assert not np.array_equal(one.image, other.image)
+    assert not np.array_equal(one.image, scenes.scenes("test", 12, 48, seed=1).image)
+
+
+def test_scenes_are_what_they_say() -> None:
+    drawn = scenes.scenes("train", 300, 64)
+    assert drawn.image.shape == (300, 64, 64, 3)
+    assert 0.08 < (~drawn.present).mean() < 0.25
+    assert set(drawn.label[drawn.present]) == set(range(10))
+    boxes.check(drawn.box[drawn.present], inside=True)
+    assert boxes.area(drawn.box[drawn.present]).min() > 0.01
+    assert not drawn.box[~drawn.present].any()
+
+
+def test_the_box_holds_the_digit() -> None:
+    drawn = scenes.scenes("train", 200, 64)
+    lit = drawn.image.min(axis=3) > 165  # only a digit is so light in all colours
+    inside, outside = 0, 0
+    for i in np.flatnonzero(drawn.present):
+        x0, y0, x1, y1 = (drawn.box[i] * 64).round().astype(int)
+        inside += int(lit[i, y0:y1, x0:x1].sum())
+        outside += int(lit[i].sum() - lit[i, y0:y1, x0:x1].sum())
+    assert inside > 50 * max(outside, 1)
+    assert lit[~drawn.present].mean() < 0.001
+
+
+def test_training_and_test_digits_differ() -> None:
+    train, _ = scenes._digits("train")
+    test, _ = scenes._digits("test")
+    assert len(train) + len(test) == 1797
+    seen = {digit.tobytes() for digit in train}
+    assert sum(digit.tobytes() in seen for digit in test) == 0
+
+
+def test_targets_by_hand() -> None:
+    y = targets.encode([True, False], [[0.25, 0.5, 0.75, 1.0], [np.nan] * 4], [2, 99], 3)
+    assert y.tolist() == [[1, 0.5, 0.75, 0.5, 0.5, 0, 0, 1], [0] * 8]
+
+
+def test_targets_return() -> None:
+    drawn = scenes.scenes("test", 50, 64)
+    found = targets.decode(targets.encode(drawn.present, drawn.box, drawn.label, 10))
+    assert np.allclose(found.box, drawn.box, rtol=0, atol=1e-15)
+    assert np.array_equal(found.label, drawn.label)
+    assert np.array_equal(found.score, drawn.present)
+
+
+@pytest.mark.parametrize(
+    ("box", "label", "says"),
+    [
+        ([0.5, 0, 0.2, 1], 0, "inverted"),
+        ([0, 0, 1.5, 1], 0, "outside"),
+        ([0, np.nan, 1, 1], 0, "not finite"),
+        ([0.5, 0, 0.5, 1], 0, "image 1 has no area"),
+        ([0, 0, 1, 1], 3, "label of image 1 is 3; it must be 0 to 2"),
+        ([0, 0, 1, 1], -1, "label of image 1 is -1"),
+    ],
+)
+def test_wrong_targets(box: list[float], label: int, says: str) -> None:
+    with pytest.raises(WrongUsage, match=says):
+        targets.encode([False, True], [[0, 0, 1, 1], box], [0, label], 3)
+
+
+def test_a_perfect_localiser_is_judged_so_and_a_worse_one_worse() -> None:
+    truth = scenes.scenes("test", 200, 64)
+    here = truth.present
+    rows = np.concatenate([truth.box, here[:, None], truth.label[:, None], here[:, None]], axis=1).astype(float)
+    perfect = training.judge(rows, truth)
+    assert (perfect.map, perfect.ap50, perfect.mean_iou) == pytest.approx((1, 1, 1))
+    assert (perfect.class_accuracy, perfect.presence_accuracy, perfect.notes_map50) == (1, 1, 1)
+    rows[:, 2] = rows[:, 0] + 0.6 * (rows[:, 2] - rows[:, 0])  # IoU 0.6
+    rows[:20, 6] = 1 - rows[:20, 6]
+    worse = training.judge(rows, truth)
+    assert worse.ap50 == pytest.approx(1)
+    assert worse.ap75 == 0
+    assert worse.mean_iou == pytest.approx(0.6)
+    assert worse.presence_accuracy == 0.9
+
+
+def test_a_recipe_is_read_from_a_case() -> None:
+    case = Case(
+        name="x", model=training.BUILDER, arguments={"backbone": "MobileNet", "alpha": 0.5}, input_shape=(64, 64, 3)
+    )
+    found = training.recipe(case)
+    assert (found.backbone, found.input_size, found.arguments) == ("MobileNet", 64, (("alpha", 0.5),))
+    with pytest.raises(WrongUsage, match="no localiser"):
+        training.recipe(Case(name="y", model="MobileNet", input_shape=(64, 64, 3)))
+
+
+def test_the_key_covers_the_recipe() -> None:
+    base = {"backbone": "MobileNet", "input_size": 64}
+    keys = {training.Recipe(**base, **more).key for more in ({}, {"seed": 1}, {"epochs": 3}, {"scenes": 7})}
+    assert len(keys) == 4
+    assert training.Recipe(**base).key in keys
+
+
+def test_a_file_that_is_none_fails_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "no.onnx").write_bytes(b"nothing")
+    with pytest.raises(Failed, match="detect failed: ") as error:
+        training.measure(tmp_path / "no.onnx", n=1)
+    assert "\n" not in str(error.value)
+
+
+NET = """
+import json, keras, numpy as np
+from bench.detection import localization, scenes, targets
+from keras import ops
+found = {}
+drawn = scenes.scenes("train", 24, 64)
+y = targets.encode(drawn.present, drawn.box, drawn.label, 10).astype("float32")
+model = localization.predictor("MobileNet", (64, 64, 3), 10, {"alpha": 0.25})
+images = scenes.model_input(drawn.image)
+p = np.asarray(model(images, training=False))
+d = targets.decode(p)
+ours = np.column_stack([d.box, d.score, d.label, d.objectness])
+found["decoding"] = float(np.abs(np.asarray(localization.decoded(model)(images, training=False)) - ours).max())
+loss = lambda t, q: np.asarray(localization.loss(ops.convert_to_tensor(t), ops.convert_to_tensor(q)))
+found["perfect"] = float(loss(y, y).max())
+found["other"] = float(loss(y, p).min())
+# Where there is no object, neither box nor class matter; where there is one, both do.
+q = p.copy(); q[:, 1:5] = 0.3; q[:, 5:] = np.eye(10)[3]
+change = np.abs(loss(y, q) - loss(y, p))
+found["empty"] = float(change[~drawn.present].max()); found["full"] = float(change[drawn.present].min())
+with_box = np.abs(loss(y, np.concatenate([p[:, :1], y[:, 1:5], p[:, 5:]], 1)) - loss(y, p))
+found["box"] = float(with_box[drawn.present].min())
+# GIoU of boxes that do not touch: -(hull - union)/hull; here 1/10 squares at both ends of a 1 x 1/10 strip: -0.8.
+a, b = [[0.0, 0.0, 0.1, 0.1]], [[0.9, 0.0, 1.0, 0.1]]
+found["giou"] = float(localization._giou(ops.convert_to_tensor(a), ops.convert_to_tensor(b))[0])
+print(json.dumps(found))
+"""
+
+
+@needs_keras
+@pytest.mark.slow
+def test_the_head_its_loss_and_its_decoding() -> None:
+    found = run_python(NET)
+    assert found["decoding"] < 1e-6
+    assert found["perfect"] < 1e-4
+    assert found["other"] > 0.1
+    assert found["empty"] == 0
+    assert found["full"] > 0.01
+    assert found["box"] > 0.01
+    assert found["giou"] == pytest.approx(-0.8, abs=1e-5)
+
+
+@needs_keras
+@pytest.mark.slow
+def test_trained_exported_and_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few steps only: that every part fits the next, and that the exported file computes what was trained."""
+    from bench import export
+
+    monkeypatch.setenv("BACKBENCH_CACHE", str(tmp_path))
+    recipe = training.Recipe(backbone="MobileNet", input_size=64, arguments=(("alpha", 0.25),), scenes=64, epochs=1)
+    weights = training.trained(recipe)
+    before = weights.stat().st_mtime_ns
+    assert training.trained(recipe) == weights
+    assert weights.stat().st_mtime_ns == before
+    case = Case(
+        name="x", model=training.BUILDER, arguments={"backbone": "MobileNet", "alpha": 0.25}, input_shape=(64, 64, 3),
+        classes=10, weights=str(weights),
+    )  # fmt: skip
+    (made,) = export.export([export.request(case)])
+    assert isinstance(made, export.Exported), made
+    found = training.measure(made.path, n=40)
+    assert found.n == 40
+    assert 0 <= found.map <= found.ap50 <= 1
+    assert found.evaluation.detections == 40
+    weights.write_bytes(b"damaged")
+    training.trained(recipe)
+    assert weights.stat().st_size > 10_000
