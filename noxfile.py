@@ -17,6 +17,7 @@ LOCK = "requirements.lock"
 
 def install(session: nox.Session, *extras: str) -> None:
     """Install this checkout with some of its extras, everything at the locked versions."""
+    session.env["PYTHONDONTWRITEBYTECODE"] = ""  # without kept bytecode, TensorFlow takes twice as long to import
     session.install("-q", "-c", LOCK, "-e", f".[{','.join(extras)}]" if extras else ".")
 
 
@@ -53,7 +54,8 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """The test suite. Arguments go to pytest."""
-    session.install("-q", "-c", LOCK, "-e", ".[export,cpu,png,data,detection]", "--group", "dev")
+    install(session, "export", "cpu", "png", "data", "detection")
+    session.install("-q", "-c", LOCK, "--group", "dev")
     session.run("pytest", *session.posargs)
 
 

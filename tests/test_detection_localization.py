@@ -197,6 +197,8 @@ def test_trained_exported_and_judged(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert found.n == 40
     assert 0 <= found.map <= found.ap50 <= 1
     assert found.evaluation.detections == 40
+    asked: list[dict[str, object]] = []
+    monkeypatch.setattr(training, "_ask", lambda question: asked.append(question) or {})
     weights.write_bytes(b"damaged")
     training.trained(recipe)
-    assert weights.stat().st_size > 10_000
+    assert [question["do"] for question in asked] == ["train"]

@@ -31,10 +31,10 @@ def layers(model: keras.Model, input_shape: Sequence[int] | None = None) -> list
     its depthwise and its pointwise half. The layers' params sum to `model.count_params()`. Raises WrongUsage for an
     open size and for a model without a graph, Failed when weights lie outside of the layers.
     """
-    graph = _functional(model)
+    graph = functional(model)
     open_size = any(side is None for tensor in graph.inputs for side in tensor.shape[1:])
     if open_size and input_shape is not None:
-        graph = _functional(keras.models.clone_model(model, input_tensors=keras.Input(tuple(input_shape))))
+        graph = functional(keras.models.clone_model(model, input_tensors=keras.Input(tuple(input_shape))))
     elif not open_size and input_shape is not None and tuple(graph.inputs[0].shape[1:]) != tuple(input_shape):
         built = graph.inputs[0].shape[1:]
         raise WrongUsage(f"{model.name} was built for an input of {built}, not {tuple(input_shape)}; build it for that")
@@ -62,13 +62,13 @@ class _Walk:
         """Walk a graph whose inputs the layers `outer` write (None: they are the network's own); name its outputs."""
         if outer is not None:
             self.writers.update((id(tensor), name) for tensor, name in zip(graph.inputs, outer, strict=True))
-        for node in _in_order(graph):
+        for node in in_order(graph):
             operation, tensors = node.operation, list(node.input_tensors)
             if outer is not None and isinstance(operation, kl.InputLayer):
                 continue
             names = [self.writers[id(tensor)] for tensor in tensors]
             if isinstance(operation, keras.Model):
-                written = self.model(_functional(operation), names, f"{prefix}{operation.name}/")
+                written = self.model(functional(operation), names, f"{prefix}{operation.name}/")
             else:
                 written = [self.layer(operation, node, names, prefix)] * len(node.output_tensors)
             self.writers.update((id(tensor), name) for tensor, name in zip(node.output_tensors, written, strict=True))
@@ -199,7 +199,7 @@ def _shape(tensor: Any, operation: Any) -> Shape:
     return tuple(tensor.shape[1:])
 
 
-def _functional(model: Any) -> Any:
+def functional(model: Any) -> Any:
     """The graph of a model. Raises WrongUsage for one that has none."""
     graph = getattr(model, "_functional", None) or model
     if not hasattr(graph, "_nodes_by_depth"):
@@ -207,7 +207,7 @@ def _functional(model: Any) -> Any:
     return graph
 
 
-def _in_order(graph: Any) -> Iterator[Any]:
+def in_order(graph: Any) -> Iterator[Any]:
     """The nodes of a graph, each after those that it reads, depth first from the outputs, as source code would run."""
     makers = {id(t): node for nodes in graph._nodes_by_depth.values() for node in nodes for t in node.output_tensors}
     done: set[int] = set()

@@ -8,6 +8,7 @@ transposes than tf2onnx's optimiser loop in a tenth of its time. What it has no 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +34,10 @@ def clean(source: Path, target: Path, *, output: str) -> None:
     folded = source.with_name("folded.onnx")
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    options.optimized_model_filepath = str(folded)
-    options.log_severity_level = 3
+    save_optimised(options, folded)
+    options.add_session_config_entry("session.disable_prepacking", "1")
     onnxruntime.InferenceSession(str(source), options, providers=["CPUExecutionProvider"])
-    model = onnx.load(folded)
-    folded.unlink()
+    model = onnx.load(folded, load_external_data=False)
     graph = _Graph(model.graph)
     for rewrite in (_hard_sigmoids, _dynamic_batch, _lone_pixels):
         rewrite(graph)
@@ -47,7 +47,60 @@ def clean(source: Path, target: Path, *, output: str) -> None:
     del graph.proto.value_info[:]
     model.producer_name = "backbench"
     del model.metadata_props[:]
-    onnx.save(model, target)
+    operators = [entry for entry in model.opset_import if entry.domain in {node.domain for node in model.graph.node}]
+    del model.opset_import[:]
+    model.opset_import.extend(operators)
+    _save(model, target, folded.parent)
+
+
+def _save(model: onnx.ModelProto, target: Path, folder: Path) -> None:
+    """Write the model with its external weights inside, tensor by tensor; protobuf would copy them all, twice.
+
+    A message's repeated field may be written one entry at a time, so only the graph's length must be known first.
+    """
+    outside = [t for t in model.graph.initializer if t.data_location == onnx.TensorProto.EXTERNAL]
+    inside = [t for t in model.graph.initializer if t.data_location != onnx.TensorProto.EXTERNAL]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(inside)
+    graph = model.graph.SerializeToString()
+    model.ClearField("graph")
+
+    def pieces() -> Iterator[bytes]:
+        yield graph
+        for tensor in outside:
+            whole = onnx.TensorProto.FromString(tensor.SerializeToString())
+            onnx.external_data_helper.load_external_data_for_tensor(whole, str(folder))
+            whole.ClearField("data_location")
+            whole.ClearField("external_data")
+            yield onnx.GraphProto(initializer=[whole]).SerializeToString()
+
+    number = onnx.ModelProto.DESCRIPTOR.fields_by_name["graph"].number
+    with target.open("wb") as file:
+        file.write(model.SerializeToString())
+        file.write(_varint(number << 3 | 2) + _varint(sum(map(len, pieces()))))
+        file.writelines(pieces())
+
+
+def _varint(value: int) -> bytes:
+    """A number as protobuf writes it, seven bits a byte.
+
+    >>> _varint(300)
+    b'\\xac\\x02'
+    """
+    out = bytearray()
+    while value > 127:
+        out.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*out, value])
+
+
+def save_optimised(options: onnxruntime.SessionOptions, path: Path) -> None:
+    """Let a session write the graph that it makes of its model to `path`, with the large weights beside it."""
+    options.optimized_model_filepath = str(path)
+    options.log_severity_level = 3
+    prefix = "session.optimized_model_external_initializers"
+    options.add_session_config_entry(f"{prefix}_file_name", f"{path.stem}.bin")
+    options.add_session_config_entry(f"{prefix}_min_size_in_bytes", "1024")
 
 
 def node_counts(path: Path) -> Counter[str]:

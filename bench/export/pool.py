@@ -27,7 +27,6 @@ from bench.suites import facts
 _BASE_BYTES = 1.2e9  # TensorFlow, tf2onnx and ONNX Runtime in one process
 _COPIES = 5  # of a model's weights that are alive at once, at most
 _UNKNOWN_PARAMS = 60_000_000
-_RECYCLE_BYTES = 3e9  # a worker that has grown past this is replaced
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +134,6 @@ class _Pool:
             with self.room:
                 self.in_use -= need_bytes(request)
                 self.room.notify_all()
-            if self._grown(worker):
-                self._stop(worker)
-                worker = None
         if worker is not None:
             self._stop(worker)
 
@@ -188,13 +184,6 @@ class _Pool:
         if reply.error is not None or reply.path is None or reply.entry is None:
             return ExportFailure(request, reply.error or "the worker gave no answer")
         return Exported(request, Path(reply.path), reply.entry.artifact, reply.entry.cost, reply.cached)
-
-    @staticmethod
-    def _grown(worker: subprocess.Popen[str]) -> bool:
-        try:
-            return bool(psutil.Process(worker.pid).memory_info().rss > _RECYCLE_BYTES)
-        except psutil.Error:
-            return True
 
 
 def _death(code: int) -> str:

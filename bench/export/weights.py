@@ -6,10 +6,14 @@ With Keras's own initial values a check proves little: batch norm is the identit
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
+
+from bench.cost.keras_graph import functional, in_order
 
 _INPUT_SCALES: dict[str, tuple[float, float]] = {  # mean and deviation of an image after each preprocessing
     "caffe": (0.0, 60.0),
@@ -19,9 +23,14 @@ _INPUT_SCALES: dict[str, tuple[float, float]] = {  # mean and deviation of an im
 }
 _LOGIT_DEVIATION = 2.5
 _SMALLEST_VARIANCE = 1e-3
+_BRANCH_SCALE = 0.3
+"""Of the last scale of a residual branch. At 1, a deep ResNet is chaotic: rounding in its first layer grew to 1.4e-4 of
+the logits of ResNet152. Trained networks add little per block, too."""
+
+Array = np.ndarray[Any, np.dtype[np.float32]]
 
 
-def images(count: int, shape: tuple[int, ...], preprocess: str, seed: int) -> np.ndarray[Any, np.dtype[np.float32]]:
+def images(count: int, shape: tuple[int, ...], preprocess: str, seed: int) -> Array:
     """Random images, float32 (count, height, width, channels): smooth blotches with noise on top.
 
     White noise alone would average out in global pooling, and all images would look the same to a classifier.
@@ -37,47 +46,88 @@ def images(count: int, shape: tuple[int, ...], preprocess: str, seed: int) -> np
     return (mean + deviation * (0.8 * smooth + 0.6 * noise)).astype(np.float32)
 
 
-def randomise(model: keras.Model, calibration: np.ndarray[Any, np.dtype[np.float32]], seed: int = 0) -> None:
-    """Give a model that returns logits random weights, in place.
+def randomise(model: keras.Model, calibration: Array, seed: int = 0) -> Array:
+    """Give a model that returns logits random weights, in place, and return its output for the calibration images.
 
-    Kernels as He et al. (arXiv:1502.01852), so that signals keep their size; scales, offsets and biases away from 1
-    and 0; batch-norm statistics those of the calibration images; logits of a few units, as a trained network has.
+    Kernels as He et al. (arXiv:1502.01852), so that signals keep their size; scales away from 1, offsets and biases
+    positive, so that few units are silent and rounding does not grow with depth; batch-norm statistics those of the
+    calibration images; logits of a few units, as a trained network has.
     """
     rng = np.random.default_rng(seed)
+    norms = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
+    branch_ends = {id(layer.gamma) for layer in norms if layer.scale and _ends_a_branch(layer)}
     for variable in model.weights:
         value = _random_value(variable.path.rsplit("/", 1)[-1], tuple(variable.shape), rng)
         if value is not None:
-            variable.assign(value)
-    norms = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
-    momenta = [layer.momentum for layer in norms]
-    for layer in norms:
-        layer.momentum = 0.0
-    if norms:
-        model(calibration, training=True)
-    for layer, momentum in zip(norms, momenta, strict=True):
-        layer.momentum = momentum
-        layer.moving_variance.assign(np.maximum(np.asarray(layer.moving_variance), _SMALLEST_VARIANCE))
-    _scale_logits(model, calibration)
+            variable.assign(_BRANCH_SCALE * value if id(variable) in branch_ends else value)
+    scored = model.layers if len(model.output.shape) == 2 else []
+    last: Any = next((layer for layer in reversed(scored) if layer.weights), None)
+
+    def settle(layer: Any, inputs: Any) -> None:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            axes = [axis for axis in range(len(inputs.shape)) if axis != layer.axis % len(inputs.shape)]
+            mean, variance = keras.ops.moments(inputs, axes)
+            layer.moving_mean.assign(mean)
+            layer.moving_variance.assign(keras.ops.maximum(variance, _SMALLEST_VARIANCE))
+        elif layer is last:
+            kernel = next((v for v in layer.weights if "kernel" in v.path), None)
+            deviation = float(np.std(np.asarray(layer(inputs))))
+            if kernel is not None and deviation > 0:
+                kernel.assign(kernel * (_LOGIT_DEVIATION / deviation))
+
+    return run(model, calibration, before=settle)
+
+
+def run(model: keras.Model, images: Array, before: Callable[[Any, Any], None] = lambda layer, inputs: None) -> Array:
+    """A model's output for the images, layer by layer; `before(layer, inputs)` is called before each.
+
+    Keras keeps every layer's output until the end, which for large inputs is many times the weights; here each is
+    let go after its last reader.
+    """
+    return np.asarray(_run(functional(model), [keras.ops.convert_to_tensor(images)], before)[0])
+
+
+def _run(graph: Any, inputs: list[Any], before: Callable[[Any, Any], None]) -> list[Any]:
+    values = {id(symbol): value for symbol, value in zip(graph.inputs, inputs, strict=True)}
+    nodes = [node for node in in_order(graph) if not isinstance(node.operation, keras.layers.InputLayer)]
+    readers = Counter(id(symbol) for node in nodes for symbol in node.input_tensors)
+    readers.update(id(symbol) for symbol in graph.outputs)
+    for node in nodes:
+        arguments, keywords = node.arguments.fill_in(values)
+        if isinstance(node.operation, keras.Model):
+            results = _run(functional(node.operation), [values[id(s)] for s in node.input_tensors], before)
+        else:
+            before(node.operation, arguments[0] if arguments else None)
+            results = keras.tree.flatten(node.operation(*arguments, **keywords))
+        values.update((id(symbol), value) for symbol, value in zip(node.output_tensors, results, strict=True))
+        for symbol in node.input_tensors:
+            readers[id(symbol)] -= 1
+            if not readers[id(symbol)]:
+                values.pop(id(symbol), None)
+    return [values[id(symbol)] for symbol in graph.outputs]
+
+
+def _ends_a_branch(norm: Any) -> bool:
+    """Whether a batch norm is added to something that is not one, too: to what skips its block."""
+    readers = norm._outbound_nodes
+    while readers and isinstance(readers[0].operation, keras.layers.Dropout):
+        readers = readers[0].operation._outbound_nodes
+    return any(
+        isinstance(node.operation, keras.layers.Add)
+        and any(not isinstance(tensor._keras_history.operation, type(norm)) for tensor in node.input_tensors)
+        for node in readers
+    )
 
 
 def _random_value(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray[Any, Any] | None:
     if "kernel" in name:
         depthwise = "depthwise" in name
         fan_in = int(np.prod(shape[:2] if depthwise else shape[:-1]))
-        return rng.standard_normal(shape, dtype=np.float32) * np.float32(np.sqrt(2.0 / max(fan_in, 1)))
+        value = rng.standard_normal(shape, dtype=np.float32)
+        value *= np.float32(np.sqrt(2.0 / max(fan_in, 1)))
+        return value
     if name == "gamma" or name.startswith("variable"):  # a ConvNeXt's layer scale has no name
         return rng.uniform(0.7, 1.3, shape).astype(np.float32)
     if name in ("beta", "bias"):
-        return rng.normal(0.0, 0.2, shape).astype(np.float32)
+        return rng.normal(0.5, 0.2, shape).astype(np.float32)
     return None
-
-
-def _scale_logits(model: keras.Model, calibration: np.ndarray[Any, np.dtype[np.float32]]) -> None:
-    """Scale the last kernel so that logits are of a size at which a softmax is neither flat nor a single one."""
-    last = next((layer for layer in reversed(model.layers) if layer.weights), None)
-    kernel = next((v for v in last.weights if "kernel" in v.path), None) if last is not None else None
-    if kernel is None or len(model.output.shape) != 2:
-        return
-    deviation = float(np.std(np.asarray(model(calibration, training=False))))
-    if deviation > 0:
-        kernel.assign(np.asarray(kernel) * np.float32(_LOGIT_DEVIATION / deviation))

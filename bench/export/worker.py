@@ -6,6 +6,7 @@ descriptor 1 is moved away before TensorFlow is imported.
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
 import re
@@ -21,7 +22,7 @@ from bench.export import cache
 from bench.export.request import ExportRequest, file_sha256
 from bench.records import Artifact
 
-CHECK_INPUTS = 4
+CHECK_INPUTS = 3
 _SEED = 0
 
 
@@ -48,54 +49,44 @@ def _answer(request: ExportRequest) -> dict[str, Any]:
     except Exception as error:
         # Whatever a converter raises concerns this model alone; it is reported as its reason, and the others go on.
         return {"error": f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"}
+    finally:
+        _give_back()
 
 
 def make(request: ExportRequest) -> tuple[Path, cache.Entry]:
     """Build, convert, clean and check one model, and put it into the cache. Raises Failed when the check fails."""
-    from bench import backbones, cost
-    from bench.cost import keras_graph
-    from bench.export import clean, fidelity, skeleton, weights
-    from bench.suites import facts
+    import onnxruntime
+
+    from bench import cost
+    from bench.export import clean, fidelity, skeleton
 
     start = time.perf_counter()
     _reset_peak()
-    model = backbones.build(
-        request.model, arguments=dict(request.arguments), input_shape=request.input_shape, head=request.head,
-        classes=request.classes, weights=request.weights,
-    )  # fmt: skip
-    shape = _shape(model, request)
-    about = facts().get(request.model, {})
-    layers = keras_graph.layers(model, shape)
-    softmax = skeleton.split_softmax(model)
-    images = weights.images(CHECK_INPUTS, shape, about.get("preprocess", "torch"), _SEED)
-    if request.weights == "none":
-        weights.randomise(model, images, _SEED)
-    expected = _in_pairs(model, images)
+    model, softmax, images, expected, layers = _prepared(request)
+    output = "probabilities" if softmax else "logits" if len(model.output.shape) == 2 else "features"
     with cache.workplace() as place:
         raw, warnings = skeleton.convert(model, softmax=softmax, opset=request.opset, folder=place)
-        counted = cost.total(layers)
-        target = place / "clean.onnx"
-        output = "probabilities" if softmax else "logits" if len(model.output.shape) == 2 else "features"
-        reference = model
         del model
+        _give_back()  # Keras's copy of the weights, before ONNX's copies come
+        target = place / "clean.onnx"
         clean.clean(raw, target, output=output)
-        found = fidelity.check(target, images, expected, softmax=softmax)
+        options = onnxruntime.SessionOptions()
+        clean.save_optimised(options, place / "optimised.onnx")
+        found = fidelity.check(target, images, expected, softmax=softmax, options=options)
         if not found.passed:
-            where = fidelity.first_difference(target, images[:1], _layer_outputs(reference, images[:1]))
+            where = fidelity.first_difference(target, images[:1], _layer_outputs(_prepared(request)[0], images[:1]))
             raise Failed(
                 f"the ONNX file does not compute what Keras computes: logits differ by {found.max_rel:.1e} of their "
                 f"size (allowed {fidelity.TOLERANCE:.0e})" + (f", first in layer {where}" if where else "")
             )
-        del reference
-        gc.collect()
-        optimised = _optimised(target, place)
+        nodes, optimised = clean.node_counts(target), clean.node_counts(place / "optimised.onnx")
         artifact = Artifact(
             sha256=file_sha256(target),
             size_bytes=target.stat().st_size,
             opset=request.opset,
             key=request.key,
-            nodes=sum(clean.node_counts(target).values()),
-            transposes=clean.node_counts(target)["Transpose"],
+            nodes=nodes.total(),
+            transposes=nodes["Transpose"],
             transposes_optimised=optimised["Transpose"],
             reorders_optimised=optimised["ReorderInput"] + optimised["ReorderOutput"],
             fidelity=found,
@@ -103,8 +94,32 @@ def make(request: ExportRequest) -> tuple[Path, cache.Entry]:
             export_peak_rss_bytes=_peak(),
             warnings=tuple(warnings),
         )
-        entry = cache.Entry(label=request.model, artifact=artifact, cost=counted)
+        entry = cache.Entry(label=request.model, artifact=artifact, cost=cost.total(layers))
         return cache.put(request, target, entry), entry
+
+
+def _prepared(request: ExportRequest) -> tuple[Any, bool, Any, Any, Any]:
+    """The model that ends in logits, whether a softmax was taken off it, images, its output for them, and its layers.
+
+    The same request makes the same weights. Only a named backbone gets random ones: what a file or a function brings
+    is the user's own.
+    """
+    from bench import backbones
+    from bench.cost import keras_graph
+    from bench.export import skeleton, weights
+    from bench.suites import facts
+
+    model = backbones.build(
+        request.model, arguments=dict(request.arguments), input_shape=request.input_shape, head=request.head,
+        classes=request.classes, weights=request.weights,
+    )  # fmt: skip
+    shape = _shape(model, request)
+    layers = keras_graph.layers(model, shape)
+    softmax = skeleton.split_softmax(model)
+    images = weights.images(CHECK_INPUTS, shape, facts().get(request.model, {}).get("preprocess", "torch"), _SEED)
+    random = request.weights == "none" and request.model in facts()
+    expected = weights.randomise(model, images, _SEED) if random else weights.run(model, images)
+    return model, softmax, images, expected, layers
 
 
 def _shape(model: Any, request: ExportRequest) -> tuple[int, ...]:
@@ -119,13 +134,6 @@ def _shape(model: Any, request: ExportRequest) -> tuple[int, ...]:
     return shape
 
 
-def _in_pairs(model: Any, images: Any) -> Any:
-    """Keras's output, a few images at a time so that large inputs fit."""
-    import numpy as np
-
-    return np.concatenate([np.asarray(model(images[i : i + 2], training=False)) for i in range(0, len(images), 2)])
-
-
 def _layer_outputs(model: Any, images: Any) -> dict[str, Any]:
     """The outputs of all layers for the images, by name."""
     import keras
@@ -136,18 +144,12 @@ def _layer_outputs(model: Any, images: Any) -> dict[str, Any]:
     return {layer.name: np.asarray(value) for layer, value in zip(layers, outputs, strict=True)}
 
 
-def _optimised(path: Path, place: Path) -> Any:
-    """Node counts of the file as ONNX Runtime runs it here."""
-    import onnxruntime
-
-    from bench.export import clean
-
-    options = onnxruntime.SessionOptions()
-    options.optimized_model_filepath = str(place / "optimised.onnx")
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.optimized_model_external_initializers_file_name", "optimised.bin")
-    onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    return clean.node_counts(place / "optimised.onnx")
+def _give_back() -> None:
+    """Return freed memory to the system; glibc would keep it, more than a gigabyte after a large model."""
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def _reset_peak() -> None:
