@@ -53,4 +53,4 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     near = get_close_matches(name.lower(), lowered, n=1, cutoff=0.6)
     if near:
         return f'did you mean "{lowered[near[0]]}"?'
-    return f"valid: {', '.join(names)}" if len(names) <= 20 else ""
+    return f"valid: {', '.join(names)}" if 0 < len(names) <= 20 else ""
