@@ -39,7 +39,7 @@ def clean(source: Path, target: Path, *, output: str) -> None:
     onnxruntime.InferenceSession(str(source), options, providers=["CPUExecutionProvider"])
     model = onnx.load(folded, load_external_data=False)
     graph = _Graph(model.graph)
-    for rewrite in (_hard_sigmoids, _dynamic_batch, _lone_pixels):
+    for rewrite in (_hard_sigmoids, _batch_norms, _dynamic_batch, _lone_pixels):
         rewrite(graph)
     graph.remove_unused()
     graph.rename(graph.proto.input[0].name, INPUT)
@@ -127,11 +127,25 @@ class _Graph:
             return None
         return float(numpy_helper.to_array(tensor).reshape(()))
 
+    def per_channel(self, name: str) -> onnx.TensorProto | None:
+        """A constant with a number for each channel of a map, (1, channels, 1, 1), as a vector with another name."""
+        tensor = self.constants.get(name)
+        if tensor is None or len(tensor.dims) != 4 or tensor.dims[1] != int(np.prod(tensor.dims)):
+            return None
+        vector = onnx.TensorProto.FromString(tensor.SerializeToString())
+        vector.name = f"{name}_vector"
+        vector.dims[:] = [tensor.dims[1]]
+        return vector
+
     def add_constant(self, name: str, value: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> str:
-        tensor = numpy_helper.from_array(value, name)
-        self.proto.initializer.append(tensor)
-        self.constants[name] = tensor
-        return name
+        return self.add(numpy_helper.from_array(value, name))
+
+    def add(self, tensor: onnx.TensorProto) -> str:
+        """Make a tensor a constant of the graph, unless there is one of its name; its name."""
+        if tensor.name not in self.constants:
+            self.proto.initializer.append(tensor)
+            self.constants[tensor.name] = tensor
+        return str(tensor.name)
 
     def sole_consumer(self, name: str) -> onnx.NodeProto | None:
         users = self.consumers.get(name, [])
@@ -239,6 +253,36 @@ def _hard_sigmoids(graph: _Graph) -> None:
                     onnx.helper.make_node("HardSigmoid", [x], node.output, node.name, alpha=1 / 6, beta=0.5),
                 )
                 break
+
+
+def _batch_norms(graph: _Graph) -> None:
+    """A product and then a sum with a number per channel -> BatchNormalization, which stays in the layout, too.
+
+    They are batch norms that no convolution stands before, so that nothing could take them up (ResNetV2, DenseNet).
+    """
+    for node in graph.proto.node:
+        if node.op_type != "Add":
+            continue
+        first, second = node.input
+        for name, other in ((first, second), (second, first)):
+            product, offset = graph.producer.get(name), graph.per_channel(other)
+            if product is None or product.op_type != "Mul" or offset is None or graph.sole_consumer(name) is None:
+                continue
+            left, right = product.input
+            for source, factor in ((left, right), (right, left)):
+                scale = graph.per_channel(factor)
+                if scale is not None and scale.dims == offset.dims:
+                    graph.replace(node, _batch_norm(graph, source, scale, offset, node))
+
+
+def _batch_norm(
+    graph: _Graph, source: str, scale: onnx.TensorProto, offset: onnx.TensorProto, node: onnx.NodeProto
+) -> onnx.NodeProto:
+    channels = scale.dims[0]
+    mean = graph.add_constant(f"zeros_{channels}", np.zeros(channels, np.float32))
+    variance = graph.add_constant(f"ones_{channels}", np.ones(channels, np.float32))
+    names = [source, graph.add(scale), graph.add(offset), mean, variance]
+    return onnx.helper.make_node("BatchNormalization", names, node.output, node.name, epsilon=0.0)
 
 
 def _dynamic_batch(graph: _Graph) -> None:
