@@ -26,6 +26,7 @@ from bench.suites import facts
 
 _BASE_BYTES = 1.2e9  # TensorFlow, tf2onnx and ONNX Runtime in one process
 _COPIES = 5  # of a model's weights that are alive at once, at most
+_RECYCLE_BYTES = 1e9  # a worker that keeps more than this after a model is replaced
 _UNKNOWN_PARAMS = 60_000_000
 
 
@@ -134,6 +135,9 @@ class _Pool:
             with self.room:
                 self.in_use -= need_bytes(request)
                 self.room.notify_all()
+            if _grown(worker):
+                self._stop(worker)
+                worker = None
         if worker is not None:
             self._stop(worker)
 
@@ -184,6 +188,13 @@ class _Pool:
         if reply.error is not None or reply.path is None or reply.entry is None:
             return ExportFailure(request, reply.error or "the worker gave no answer")
         return Exported(request, Path(reply.path), reply.entry.artifact, reply.entry.cost, reply.cached)
+
+
+def _grown(worker: subprocess.Popen[str]) -> bool:
+    try:
+        return bool(psutil.Process(worker.pid).memory_info().rss > _RECYCLE_BYTES)
+    except psutil.Error:
+        return True
 
 
 def _death(code: int) -> str:

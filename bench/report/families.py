@@ -11,6 +11,7 @@ OTHER = "other"
 # cue. Both themes' backgrounds give each at least 3:1.
 _LOOKS = {
     "ResNet": ("#0072B2", "circle"),
+    "ResNetV2": ("#332288", "circle-cross"),
     "VGG": ("#D55E00", "square"),
     "Inception": ("#009E73", "diamond"),
     "Inception-ResNet": ("#44AA99", "pentagon"),

@@ -14,10 +14,11 @@ from plotly.offline import get_plotlyjs
 
 from bench import units
 from bench.records import Comparison, Record, Run
-from bench.report import table
+from bench.report import mobilenet, table
 from bench.report.families import family
 from bench.report.figures import bars, bubbles
 from bench.report.figures.frame import FRAMES, Frame
+from bench.report.figures.promise import promise_figure
 from bench.store import write_atomically
 from bench.suites import facts
 
@@ -64,6 +65,10 @@ def render(run: Run, comparison: Comparison | None = None) -> str:
         {"id": name, "title": title, "question": question, "drawn": {f.name: draw(records, f) for f in FRAMES}}
         for name, title, question, draw in FIGURES
     ]
+    drawn = {figure["id"]: figure["drawn"] for figure in figures}
+    promises = mobilenet.promises(run)
+    if promises:
+        drawn["promise"] = {frame.name: promise_figure(promises, frame) for frame in FRAMES}
     environment = Environment(
         loader=PackageLoader("bench.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
@@ -82,7 +87,10 @@ def render(run: Run, comparison: Comparison | None = None) -> str:
         origins=sorted({r.accuracy.origin for r in records}),
         families=_families(records),
         noise=_noise(records),
-        data=_json({f["id"]: f["drawn"] for f in figures}),
+        paper_tables=mobilenet.tables(run),
+        promises=promises,
+        worst_promise=min(promises, key=lambda p: p.measured / p.promised, default=None),
+        data=_json(drawn),
         style=(_STATIC / "page.css").read_text(encoding="utf-8"),
         script=script,
         library=library,
