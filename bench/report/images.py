@@ -19,7 +19,8 @@ def write_images(runs: Sequence[Run], out: Path, comparison: Comparison | None =
     except ImportError as error:
         raise Failed("drawing pictures needs kaleido; `pip install backbench[png]`") from error
     drawn = operations_figure(list(runs[-1].records), WIDE)
-    options: dict[str, Any] = {"format": out.suffix.removeprefix("."), "width": WIDE.width, "height": WIDE.height}
+    size = {side: drawn["layout"][side] for side in ("width", "height")}
+    options: dict[str, Any] = {"format": out.suffix.removeprefix(".")} | size
     if options["format"] == "png":
         options["scale"] = 2
     drawn["layout"] |= {"paper_bgcolor": "white", "plot_bgcolor": "white"}

@@ -45,10 +45,10 @@ class Promise:
 
 
 def tables(run: Run) -> list[Table]:
-    """Tables 3, 4, 6 and 7 of the paper for a run with MobileNets in it; none for any other run."""
+    """Tables 3, 4, 6 and 7 of the paper for a run of several MobileNets; none for any other run."""
     wanted = [r for r in run.records if r.case.model in _MODELS and r.case.precision == "fp32"]
     records = {key: record for record in reversed(wanted) if (key := _key(record)) is not None}
-    if not records:
+    if len(records) < 2:
         return []
     return [_table_3(), *(_of_networks(number, title, note, records) for number, title, note in _OF_NETWORKS)]
 
