@@ -178,6 +178,7 @@ class Record:
     cost: Cost | None = None
     measurement: Measurement | None = None
     accuracy: Accuracy = field(default_factory=lambda: Accuracy(origin="none"))
+    kinds_ms: dict[str, float] | None = None  # profiled time by kind of layer, and "layout"; shares, not a latency
     error: str | None = None
 
 

@@ -92,6 +92,7 @@ def record(case: Case, *, factor: float = 1.0, spread: float = 0.01, disturbed: 
                      for kind, share in learnt.items()},
         ),
         measurement=stats.summarise(taken, batch_size=case.batch_size, seed=0),
+        kinds_ms={kind: share * p50_ms for kind, share in (learnt | {"other": 0.1, "layout": 0.1}).items()},
         accuracy=published.lookup(case),
     )  # fmt: skip
 

@@ -18,6 +18,7 @@ from bench.report import mobilenet, table
 from bench.report.families import family
 from bench.report.figures import bars, bubbles
 from bench.report.figures.frame import FRAMES, Frame
+from bench.report.figures.kinds import kinds_figure
 from bench.report.figures.promise import promise_figure
 from bench.store import write_atomically
 from bench.suites import facts
@@ -66,6 +67,9 @@ def render(run: Run, comparison: Comparison | None = None) -> str:
         for name, title, question, draw in FIGURES
     ]
     drawn = {figure["id"]: figure["drawn"] for figure in figures}
+    profiled = any(record.kinds_ms for record in records)
+    if profiled:
+        drawn["kinds"] = {frame.name: kinds_figure(records, frame) for frame in FRAMES}
     promises = mobilenet.promises(run)
     if promises:
         drawn["promise"] = {frame.name: promise_figure(promises, frame) for frame in FRAMES}
@@ -89,6 +93,7 @@ def render(run: Run, comparison: Comparison | None = None) -> str:
         noise=_noise(records),
         paper_tables=mobilenet.tables(run),
         promises=promises,
+        profiled=profiled,
         worst_promise=min(promises, key=lambda p: p.measured / p.promised, default=None),
         data=_json(drawn),
         style=(_STATIC / "page.css").read_text(encoding="utf-8"),

@@ -1,0 +1,62 @@
+"""Where the time of each network goes, by kind of layer, beside where its operations go."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench.records import Record
+from bench.report.figures.frame import Frame, layout, plain
+
+_LOOKS = {  # kind -> name, colour (Okabe and Ito), pattern as the second cue
+    "standard": ("standard convolutions", "#0072B2", ""),
+    "grouped": ("grouped convolutions", "#56B4E9", "/"),
+    "pointwise": ("pointwise convolutions", "#009E73", ""),
+    "depthwise": ("depthwise convolutions", "#D55E00", "\\"),
+    "dense": ("dense layers", "#CC79A7", ""),
+    "other": ("all else: activations, sums, pooling", "#B0B0B0", ""),
+    "layout": ("layout: transposes and reorders", "#E69F00", "x"),
+}
+
+
+def kinds_figure(records: list[Record], frame: Frame) -> dict[str, Any]:
+    """A bar a network, the share of its time that each kind of layer takes; the slowest at the foot."""
+    shown = [r for r in records if r.kinds_ms]
+    shown.sort(key=lambda r: -(r.measurement.p50_ms if r.measurement else 0.0))
+    names = [plain(r.case.name) for r in shown]
+    data = []
+    for kind, (label, colour, pattern) in _LOOKS.items():
+        data.append({
+            "type": "bar", "orientation": "h", "name": label, "meta": "kinds",
+            "y": names, "x": [100 * _share(r, kind) for r in shown],
+            "text": [_hover(r, kind) for r in shown], "textposition": "none",
+            "hovertemplate": "%{text}<extra></extra>",
+            "marker": {"color": colour, "pattern": {"shape": pattern, "size": 5, "solidity": 0.2}},
+        })  # fmt: skip
+    longest = max((len(r.case.name) for r in shown), default=0)
+    drawn = layout(
+        frame,
+        x={"title": {"text": "Share of the time of one inference [%]"}, "range": [0, 100]},
+        y={"type": "category", "tickfont": {"size": max(8, frame.font - 2)}},
+        barmode="stack", bargap=0.25,
+    )  # fmt: skip
+    room = 190 if frame.width < 600 else 120
+    drawn["margin"]["l"] = int(16 + longest * (frame.font - 2) * 0.6)
+    drawn["margin"]["b"] = room
+    drawn["height"] = frame.top + room + max(120, 24 * len(shown))
+    drawn["legend"] = drawn["legend"] | {"y": -62 / (drawn["height"] - frame.top - room), "traceorder": "normal"}
+    return {"data": data, "layout": drawn}
+
+
+def _share(record: Record, kind: str) -> float:
+    kinds = record.kinds_ms or {}
+    return kinds.get(kind, 0.0) / (sum(kinds.values()) or 1.0)
+
+
+def _hover(record: Record, kind: str) -> str:
+    ms = (record.kinds_ms or {}).get(kind, 0.0)
+    text = f"<b>{plain(record.case.name)}</b><br>{_LOOKS[kind][0]}: {100 * _share(record, kind):.0f} % of the time"
+    counted = (record.cost.by_kind or {}).get(kind) if record.cost else None
+    if record.cost and counted and counted.mult_adds and ms:
+        share = counted.mult_adds / max(record.cost.mult_adds, 1)
+        text += f", {100 * share:.0f} % of the mult-adds<br>{2 * counted.mult_adds / ms / 1e6:.1f} GFLOP/s"
+    return text

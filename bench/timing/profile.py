@@ -1,0 +1,56 @@
+"""Where an inference spends its time: by kind of layer, from ONNX Runtime's own profiler."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from math import prod
+
+from bench.cost.layers import kind_of
+from bench.records import Settings
+from bench.timing import lock, process
+from bench.timing.schedule import Target, specification, timeout_s
+
+_CONVOLUTIONS = ("Conv", "FusedConv", "QLinearConv", "ConvInteger")
+_PRODUCTS = ("Gemm", "FusedGemm", "MatMul", "FusedMatMul", "QGemm", "MatMulInteger")
+_LAYOUT = ("Transpose", "ReorderInput", "ReorderOutput")
+WARMUP_S, MIN_TIME_S, MIN_COUNT = 0.1, 0.2, 4
+
+Shape = Sequence[int]
+
+
+def by_kind(target: Target, settings: Settings) -> dict[str, float]:
+    """Milliseconds of one inference by kind of layer; "layout" is what moving data between layouts takes.
+
+    Each node is clocked, which takes time itself: read the shares, not the sum. Raises Failed when it cannot be run.
+    """
+    spec = specification(
+        target.case, target.path, settings,
+        profile=True, warmup_s=WARMUP_S, min_time_s=MIN_TIME_S, min_count=MIN_COUNT,
+    )  # fmt: skip
+    with lock.measuring():
+        nodes = process.visit(spec, timeout_s=timeout_s(settings))["nodes"]
+    found: dict[str, float] = defaultdict(float)
+    for operator, shapes, ms in nodes:
+        found[kind(operator, shapes)] += ms
+    return {name: round(ms, 4) for name, ms in sorted(found.items())}
+
+
+def kind(operator: str, shapes: Sequence[Shape]) -> str:
+    """The kind of a node by its operator and the shapes of its inputs.
+
+    >>> kind("Conv", [(1, 32, 56, 56), (32, 1, 3, 3)]), kind("Conv", [(1, 32, 56, 56), (64, 32, 1, 1)])
+    ('depthwise', 'pointwise')
+    >>> kind("ReorderOutput", []), kind("Softmax", [(1, 10)])
+    ('layout', 'other')
+    """
+    if operator in _LAYOUT:
+        return "layout"
+    if operator in _CONVOLUTIONS and len(shapes) > 1 and len(shapes[1]) > 2:
+        (_, channels, *places), (_, taken, *kernel) = shapes[0], shapes[1]
+        if taken == 1 and prod(kernel) == 1 and channels > 1:
+            return "other"  # a batch norm that stands alone, run as a convolution
+        return kind_of(kernel, channels, channels // taken, prod(places))
+    if operator in _PRODUCTS and shapes:
+        return kind_of((1,), shapes[0][-1], 1, prod(shapes[0][1:-1]))
+    return "other"
