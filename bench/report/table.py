@@ -49,7 +49,7 @@ def _row(record: Record) -> list[Cell]:
         Cell(giga(2 * cost.mult_adds), cost.mult_adds, f"{cost.mult_adds:,} mult-adds") if cost else none,
         time,
         Cell(latency(m.p95_ms), m.p95_ms) if m and m.p95_ms is not None else none,
-        Cell(f"{m.throughput_per_s:.3g} /s", m.throughput_per_s) if m else none,
+        Cell(f"{m.throughput_per_s:,.{0 if m.throughput_per_s >= 100 else 1}f} /s", m.throughput_per_s) if m else none,
         Cell(latency(m.load_ms), m.load_ms) if m else none,
         Cell(megabytes(m.peak_rss_bytes), m.peak_rss_bytes) if m else none,
         Cell(f"{m.visits}{disturbed}", m.visits) if m else none,

@@ -17,6 +17,8 @@ _LOOKS = {  # kind -> name, colour (Okabe and Ito), pattern as the second cue
     "layout": ("layout: transposes and reorders", "#E69F00", "x"),
 }
 
+_PATTERN = {"size": 5, "solidity": 0.25, "fillmode": "overlay", "fgcolor": "#fff"}
+
 
 def kinds_figure(records: list[Record], frame: Frame) -> dict[str, Any]:
     """A bar a network, the share of its time that each kind of layer takes; the slowest at the foot."""
@@ -30,7 +32,7 @@ def kinds_figure(records: list[Record], frame: Frame) -> dict[str, Any]:
             "y": names, "x": [100 * _share(r, kind) for r in shown],
             "text": [_hover(r, kind) for r in shown], "textposition": "none",
             "hovertemplate": "%{text}<extra></extra>",
-            "marker": {"color": colour, "pattern": {"shape": pattern, "size": 5, "solidity": 0.2}},
+            "marker": {"color": colour, "pattern": _PATTERN | {"shape": pattern}},
         })  # fmt: skip
     longest = max((len(r.case.name) for r in shown), default=0)
     drawn = layout(
@@ -39,7 +41,7 @@ def kinds_figure(records: list[Record], frame: Frame) -> dict[str, Any]:
         y={"type": "category", "tickfont": {"size": max(8, frame.font - 2)}},
         barmode="stack", bargap=0.25,
     )  # fmt: skip
-    room = 190 if frame.width < 600 else 120
+    room = 210 if frame.width < 600 else 150
     drawn["margin"]["l"] = int(16 + longest * (frame.font - 2) * 0.6)
     drawn["margin"]["b"] = room
     drawn["height"] = frame.top + room + max(120, 24 * len(shown))

@@ -31,7 +31,11 @@ def promise_figure(promises: Sequence[Promise], frame: Frame) -> dict[str, Any]:
         return (math.log10(value) - ends[0]) / scale * length
 
     points = [Point(_short(p), to_px(p.promised, width), to_px(p.measured, height), 5.0) for p in promises]
-    names = place(points, width, height, frame.font)
+    bars = [
+        (point.x - 3, to_px(p.measured_low, height), point.x + 3, to_px(p.measured_high, height))
+        for p, point in zip(promises, points, strict=True)
+    ]
+    names = place(points, width, height, frame.font, bars)
     data: list[dict[str, Any]] = [
         {
             "type": "scatter", "mode": "lines", "name": "promise kept", "hoverinfo": "skip", "meta": "kept",
