@@ -45,7 +45,7 @@ def report(session: nox.Session) -> None:
 @nox.session
 def lint(session: nox.Session) -> None:
     """Ruff and strict mypy."""
-    session.install("-q", "-c", LOCK, "-e", ".", "ruff", "mypy", "nox")
+    session.install("-q", "-c", LOCK, "-e", ".", "ruff", "mypy", "nox", "types-psutil")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("mypy")

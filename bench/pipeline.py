@@ -252,6 +252,7 @@ class _Running:
             except BenchError:
                 continue  # the measurement stands without it
             self._set(record.case, kinds_ms=kinds)
+            self._stored()
             self.watch.end(self.records[record.case.name])
 
     def _summarise(self, name: str, visits: Sequence[Visit]) -> None:

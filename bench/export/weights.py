@@ -23,6 +23,7 @@ _INPUT_SCALES: dict[str, tuple[float, float]] = {  # mean and deviation of an im
 }
 _LOGIT_DEVIATION = 2.5
 _SMALLEST_VARIANCE = 1e-3
+_BLOCK = 1 << 24  # values
 _BRANCH_SCALE = 0.3
 """Of the last scale of a residual branch. At 1, a deep ResNet is chaotic: rounding in its first layer grew to 1.4e-4 of
 the logits of ResNet152. Trained networks add little per block, too."""
@@ -57,9 +58,8 @@ def randomise(model: keras.Model, calibration: Array, seed: int = 0) -> Array:
     norms = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
     branch_ends = {id(layer.gamma) for layer in norms if layer.scale and _ends_a_branch(layer)}
     for variable in model.weights:
-        value = _random_value(variable.path.rsplit("/", 1)[-1], tuple(variable.shape), rng)
-        if value is not None:
-            variable.assign(_BRANCH_SCALE * value if id(variable) in branch_ends else value)
+        scale = _BRANCH_SCALE if id(variable) in branch_ends else 1.0
+        _fill(variable, variable.path.rsplit("/", 1)[-1], scale, rng)
     scored = model.layers if len(model.output.shape) == 2 else []
     last: Any = next((layer for layer in reversed(scored) if layer.weights), None)
 
@@ -119,15 +119,26 @@ def _ends_a_branch(norm: Any) -> bool:
     )
 
 
-def _random_value(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray[Any, Any] | None:
+def _fill(variable: Any, name: str, scale: float, rng: np.random.Generator) -> None:
+    """Give a variable random values of its kind, block by block: TensorFlow copies what it is assigned, twice."""
+    shape = tuple(variable.shape)
     if "kernel" in name:
-        depthwise = "depthwise" in name
-        fan_in = int(np.prod(shape[:2] if depthwise else shape[:-1]))
-        value = rng.standard_normal(shape, dtype=np.float32)
-        value *= np.float32(np.sqrt(2.0 / max(fan_in, 1)))
-        return value
-    if name == "gamma" or name.startswith("variable"):  # a ConvNeXt's layer scale has no name
-        return rng.uniform(0.7, 1.3, shape).astype(np.float32)
-    if name in ("beta", "bias"):
-        return rng.normal(0.5, 0.2, shape).astype(np.float32)
-    return None
+        fan_in = int(np.prod(shape[:2] if "depthwise" in name else shape[:-1]))
+        deviation = np.float32(np.sqrt(2.0 / max(fan_in, 1)))
+
+        def block(rows: int) -> Array:
+            return deviation * rng.standard_normal((rows, *shape[1:]), dtype=np.float32)
+    elif name == "gamma" or name.startswith("variable"):  # a ConvNeXt's layer scale has no name
+
+        def block(rows: int) -> Array:
+            return (scale * rng.uniform(0.7, 1.3, (rows, *shape[1:]))).astype(np.float32)
+    elif name in ("beta", "bias"):
+
+        def block(rows: int) -> Array:
+            return rng.normal(0.5, 0.2, (rows, *shape[1:])).astype(np.float32)
+    else:
+        return
+    step = max(1, _BLOCK * shape[0] // max(int(np.prod(shape)), 1))
+    for start in range(0, shape[0], step):
+        end = min(start + step, shape[0])
+        variable.value[start:end].assign(block(end - start))

@@ -1,7 +1,7 @@
 "use strict";
 (() => {
   const drawn = JSON.parse(document.getElementById("figures").textContent);
-  const options = { displaylogo: false, displayModeBar: "hover", modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
+  const options = { displaylogo: false, typesetMath: false, displayModeBar: "hover", modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
   const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
   // Colours follow the page's theme; everything else was decided when the page was made.
