@@ -125,11 +125,14 @@ def list_(suite: str | None, families: bool, as_json: bool) -> None:
         if as_json:
             click.echo(store.json_text(facts))
             return
+        members: dict[str, list[str]] = {}
+        for name, fact in facts.items():
+            members.setdefault(fact["family"], []).append(name)
         rows = [
-            (name, *(str(fact[key]) for key in ("family", "year", "native_input", "strengths", "applications")))
-            for name, fact in facts.items()
+            (family, *(str(facts[names[0]][key]) for key in ("year", "strengths", "applications")), ", ".join(names))
+            for family, names in members.items()
         ]
-        _table(("model", "family", "year", "input", "strengths", "applications"), rows)
+        _table(("family", "year", "strengths", "applications", "models"), rows)
     elif suite is None:
         loaded = [suites.load_suite(name) for name in suites.names()]
         if as_json:
@@ -256,13 +259,13 @@ def pick(run: str | None, results: Path, as_json: bool, **limits: str | None) ->
     "-o",
     "out",
     type=click.Path(path_type=Path),
-    help="FILE.html, FILE.png, FILE.svg, FILE.csv, or a folder for a site.",
+    help="FILE.html, FILE.png or FILE.svg (Figure 2), or a folder for a site of all the runs.",
 )
 @click.option(
     "--format",
     "kind",
     metavar="FORMAT",
-    help="html, site, png, svg, csv, markdown or pytest-benchmark. [default: by the file's name]",
+    help="html, site, png or svg. [default: by the file's name]",
 )
 @_results
 def report(runs: tuple[str, ...], everything: bool, out: Path | None, kind: str | None, results: Path) -> None:

@@ -103,3 +103,11 @@ def test_the_reading_half_never_imports_the_measuring_half(statement: str) -> No
     script = f"{statement}\nimport sys\nprint([m for m in {HEAVY} if m in sys.modules])"
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert result.stdout.splitlines()[-1] == "[]", result.stdout
+
+
+def test_families_are_shown_once_with_their_models(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = call(capsys, "list", "--families")
+    assert code == 0
+    assert out.count("ResNet50, ResNet101, ResNet152 ") == 1
+    facts = json.loads(call(capsys, "list", "--families", "--json")[1])
+    assert facts["VGG16"]["strengths"]

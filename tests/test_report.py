@@ -207,6 +207,18 @@ def test_formats_are_told_by_the_name(tmp_path: Path) -> None:
         write_report([], tmp_path / "page.html")
 
 
+def test_a_site_has_a_page_for_each_run_and_an_index(tmp_path: Path) -> None:
+    three = [runs.of_suite("default"), replace(runs.of_suite("mobilenet"), started_at="2026-03-02T10:00:00Z"),
+             replace(runs.hostile(), started_at="2026-03-03T10:00:00Z")]  # fmt: skip
+    index = write_report([*three, three[0]], tmp_path / "site")
+    text = index.read_text(encoding="utf-8")
+    links = re.findall(r'href="([^"]*)"', text)
+    assert len(links) == len(set(links)) == 4
+    assert all((index.parent / link).is_file() for link in links)
+    for tag in ("<script", "<img", "<svg"):
+        assert tag not in text
+
+
 def test_diameters_make_areas_proportional() -> None:
     small, large = bubbles.diameter(5_000_000, WIDE), bubbles.diameter(20_000_000, WIDE)
     assert math.isclose(large / small, 2.0)

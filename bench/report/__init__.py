@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _FORMATS = {  # format -> (module, function); imported when asked for, because drawing is slow to import
     "html": ("bench.report.page", "write_page"),
     "png": ("bench.report.images", "write_images"),
+    "site": ("bench.report.site", "write_site"),
     "svg": ("bench.report.images", "write_images"),
 }
 
@@ -26,15 +27,15 @@ def write_report(
 
     Args:
         runs: the runs, newest last.
-        out: a file; its suffix tells the format unless `format` does.
+        out: a file, whose suffix tells the format unless `format` does, or a folder for a site.
         comparison: shown beside the last run, when given.
-        format: "html" (one self-contained page), "png" or "svg" (Figure 2).
+        format: "html" (the last run as one self-contained page), "png" or "svg" (Figure 2), or "site" (all runs).
 
     Raises:
         WrongUsage: no such format, or no run.
         Failed: the file cannot be written.
     """
-    kind = format or out.suffix.removeprefix(".")
+    kind = format or out.suffix.removeprefix(".") or "site"
     if kind not in _FORMATS:
         raise WrongUsage(f'no report format "{kind}"; {suggestion(kind, _FORMATS)}')
     if not runs:

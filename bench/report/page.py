@@ -73,12 +73,7 @@ def render(run: Run, comparison: Comparison | None = None) -> str:
     promises = mobilenet.promises(run)
     if promises:
         drawn["promise"] = {frame.name: promise_figure(promises, frame) for frame in FRAMES}
-    environment = Environment(
-        loader=PackageLoader("bench.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
-    environment.filters |= {"relative": units.relative, "latency": units.latency, "percent": units.percent}
-    page = environment.get_template("run.html.j2")
+    page = environment().get_template("run.html.j2")
     return page.render(
         run=run,
         comparison=comparison,
@@ -96,11 +91,21 @@ def render(run: Run, comparison: Comparison | None = None) -> str:
         profiled=profiled,
         worst_promise=min(promises, key=lambda p: p.measured / p.promised, default=None),
         data=_json(drawn),
-        style=(_STATIC / "page.css").read_text(encoding="utf-8"),
         script=script,
         library=library,
         hashes=[_hash(script), _hash(library)],
     )
+
+
+def environment() -> Environment:
+    """The templates, with escaping on, the units as filters, and the style that all pages share."""
+    found = Environment(
+        loader=PackageLoader("bench.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    found.filters |= {"relative": units.relative, "latency": units.latency, "percent": units.percent}
+    found.globals["style"] = (_STATIC / "page.css").read_text(encoding="utf-8")
+    return found
 
 
 def _front(records: list[Record]) -> list[Record]:
