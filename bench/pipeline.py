@@ -242,17 +242,19 @@ class _Running:
         """Where the time goes, on the CPU; on a GPU, clocking each node would stop the overlap that makes it fast."""
         from bench.timing import Target, profile
 
-        wanted = [r for r in self.records.values() if r.measurement and r.case.device == "cpu" and r.kinds_ms is None]
+        records = [self.records[name] for name in paths]
+        wanted = [r for r in records if r.measurement and r.case.device == "cpu" and r.kinds_ms is None]
         self.watch.plan({"profile": len(wanted)})
         self.watch.phase("profile")
         for record in wanted:
             self.watch.begin(f"profiling {record.case.name}")
             try:
                 kinds = profile.by_kind(Target(record.case, paths[record.case.name]), self.begun.settings)
-            except BenchError:
-                continue  # the measurement stands without it
-            self._set(record.case, kinds_ms=kinds)
-            self._stored()
+            except BenchError as error:  # the measurement stands without it
+                self.watch.begin(f"no profile of {record.case.name}: {error}")
+            else:
+                self._set(record.case, kinds_ms=kinds)
+                self._stored()
             self.watch.end(self.records[record.case.name])
 
     def _summarise(self, name: str, visits: Sequence[Visit]) -> None:

@@ -117,6 +117,13 @@ def test_figure_1_goes_from_worst_to_best_on_the_axis_of_figure_2() -> None:
     assert drawn["layout"]["yaxis"]["range"] == bubbles.operations_figure(records, WIDE)["layout"]["yaxis"]["range"]
 
 
+def test_what_could_not_be_profiled_is_named() -> None:
+    run = runs.of_suite("default")
+    assert "Could not be profiled" not in rendered(run)
+    first = replace(run.records[0], kinds_ms=None)
+    assert "Could not be profiled: ResNet50." in rendered(replace(run, records=(first, *run.records[1:])))
+
+
 def test_shares_of_time_sum_to_all_of_it() -> None:
     run = runs.of_suite("default")
     drawn = kinds.kinds_figure(list(run.records), WIDE)

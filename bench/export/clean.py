@@ -130,8 +130,8 @@ class _Graph:
     def per_channel(self, name: str) -> onnx.TensorProto | None:
         """A constant with a number for each channel of a map, (1, channels, 1, 1), as a vector with another name."""
         tensor = self.constants.get(name)
-        if tensor is None or len(tensor.dims) != 4 or tensor.dims[1] != int(np.prod(tensor.dims)):
-            return None
+        if tensor is None or len(tensor.dims) != 4 or not 1 < tensor.dims[1] == int(np.prod(tensor.dims)):
+            return None  # a single number is no vector: it may stand for every channel
         vector = onnx.TensorProto.FromString(tensor.SerializeToString())
         vector.name = f"{name}_vector"
         vector.dims[:] = [tensor.dims[1]]
@@ -222,7 +222,8 @@ def _lone_pixels(graph: _Graph) -> None:
         if reshape is None or squeeze is None or (reshape.op_type, squeeze.op_type) != ("Reshape", "Squeeze"):
             continue
         pool = graph.producer.get(squeeze.input[0])
-        target = numpy_helper.to_array(graph.constants[reshape.input[1]]).tolist()
+        constant = graph.constants.get(reshape.input[1])
+        target = numpy_helper.to_array(constant).tolist() if constant is not None else []
         if pool is None or pool.op_type != "GlobalAveragePool" or target[:3] != [-1, 1, 1] or len(target) != 4:
             continue
         if _attribute(node, "perm", 0) == [0, 3, 1, 2]:

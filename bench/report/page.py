@@ -89,6 +89,7 @@ def render(run: Run, comparison: Comparison | None = None) -> str:
         paper_tables=mobilenet.tables(run),
         promises=promises,
         profiled=profiled,
+        unprofiled=[r for r in records if r.measurement and not r.kinds_ms],
         worst_promise=min(promises, key=lambda p: p.measured / p.promised, default=None),
         data=_json(drawn),
         script=script,

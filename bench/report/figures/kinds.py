@@ -60,5 +60,6 @@ def _hover(record: Record, kind: str) -> str:
     counted = (record.cost.by_kind or {}).get(kind) if record.cost else None
     if record.cost and counted and counted.mult_adds and ms:
         share = counted.mult_adds / max(record.cost.mult_adds, 1)
-        text += f", {100 * share:.0f} % of the mult-adds<br>{2 * counted.mult_adds / ms / 1e6:.1f} GFLOP/s"
+        gflops = 2 * counted.mult_adds * record.case.batch_size / ms / 1e6
+        text += f", {100 * share:.0f} % of the mult-adds<br>{gflops:.1f} GFLOP/s"
     return text
