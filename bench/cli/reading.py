@@ -1,0 +1,131 @@
+"""Commands that read runs from the disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from bench.cli.root import against_baseline, as_json_option, cli, margin_option, results_option, show_comparison, table
+
+
+@cli.command()
+@click.argument("baseline", required=False)
+@click.argument("run", required=False)
+@margin_option
+@click.option("--fail-on", type=click.Choice(["regression", "inconclusive"]), default="regression", show_default=True)
+@click.option("--force", is_flag=True, help="Compare runs that are not comparable, and say so.")
+@results_option
+@as_json_option
+def compare(
+    baseline: str | None, run: str | None, margin: str, fail_on: str, force: bool, results: Path, as_json: bool
+) -> None:
+    """Say for each model whether RUN is faster or slower than BASELINE.
+
+    Both are folders or files of runs. [default: this machine's stored baseline, and the latest run]
+    """
+    from bench import comparison, store
+    from bench.units import parse_share
+
+    run_folder = Path(run) if run else store.latest(results)
+    candidate = store.load(run_folder)
+    reference = store.load(baseline or store.baseline_of(results, candidate))
+    verdicts = comparison.compare(reference, candidate, margin=parse_share(margin), force=force)
+    if as_json:
+        click.echo(store.json_text(verdicts))
+    else:
+        show_comparison(verdicts)
+    raise SystemExit(comparison.exit_code(verdicts, fail_on))
+
+
+@cli.group()
+def baseline() -> None:
+    """Stored baselines of this machine."""
+
+
+@baseline.command("save")
+@click.argument("run", required=False)
+@results_option
+def baseline_save(run: str | None, results: Path) -> None:
+    """Store RUN as its machine's baseline for its suite. [default: the latest run]"""
+    from bench import store
+
+    path = store.save_baseline(results, store.load(run or store.latest(results)))
+    click.echo(f"baseline: {path}")
+    click.echo("commit it, so that every clone on a machine like this one compares with it")
+
+
+@baseline.command("list")
+@results_option
+@as_json_option
+def baseline_list(results: Path, as_json: bool) -> None:
+    """Show the stored baselines."""
+    from bench import store
+
+    found = [(path, store.load(path)) for path in store.baselines(results)]
+    if as_json:
+        rows = [
+            {"path": str(p), "suite": r.suite, "started_at": r.started_at, "cases": len(r.records)} for p, r in found
+        ]
+        click.echo(store.json_text(rows))
+        return
+    if not found:
+        click.echo("no baselines yet; `bench baseline save` stores the latest run as one")
+        return
+    table(
+        ("suite", "machine", "measured", "cases", "file"),
+        [(r.suite, path.parent.name, r.started_at, str(len(r.records)), str(path)) for path, r in found],
+    )
+
+
+@cli.command()
+@click.argument("run", required=False)
+@click.option("--p50", metavar="TIME", help="At most, e.g. 10ms.")
+@click.option("--p95", metavar="TIME", help="At most, e.g. 15ms.")
+@click.option("--p99", metavar="TIME", help="At most, e.g. 20ms.")
+@click.option("--size", metavar="SIZE", help="Of the file, at most, e.g. 20MB.")
+@click.option("--params", metavar="COUNT", help="Parameters, at most, e.g. 10M.")
+@click.option("--memory", metavar="SIZE", help="Peak resident memory, at most, e.g. 500MB.")
+@click.option("--top1", metavar="PERCENT", help="Top-1 accuracy, at least, e.g. 70.")
+@results_option
+@as_json_option
+def pick(run: str | None, results: Path, as_json: bool, **limits: str | None) -> None:
+    """Say which model of RUN to ship within limits. [default: the latest run]"""
+    from bench import choice, store
+    from bench.units import parse_quantity
+
+    given = {name: parse_quantity(text, choice.LIMITS[name].unit) for name, text in limits.items() if text is not None}
+    answer = choice.pick(store.load(run or store.latest(results)), given)
+    if as_json:
+        click.echo(store.json_text(answer))
+        return
+    for line in choice.in_words(answer):
+        click.echo(line)
+
+
+@cli.command()
+@click.argument("runs", nargs=-1, metavar="[RUN]...")
+@click.option("--all", "everything", is_flag=True, help="Every run under the results folder.")
+@click.option(
+    "-o",
+    "out",
+    type=click.Path(path_type=Path),
+    help="FILE.html, FILE.png or FILE.svg (Figure 2), or a folder for a site of all the runs.",
+)
+@click.option(
+    "--format",
+    "kind",
+    metavar="FORMAT",
+    help="html, site, png or svg. [default: by the file's name]",
+)
+@results_option
+def report(runs: tuple[str, ...], everything: bool, out: Path | None, kind: str | None, results: Path) -> None:
+    """Write a report of runs. [default: the latest run, as a page beside it]"""
+    from bench import store
+    from bench.report import write_report
+
+    folders = store.folders(results) if everything else [Path(run) for run in runs] or [store.latest(results)]
+    loaded = [store.load(folder) for folder in folders]
+    target = out or folders[-1] / "report.html"
+    comparison = against_baseline(loaded[-1], results) if len(loaded) == 1 else None
+    click.echo(f"report: {write_report(loaded, target, comparison=comparison, format=kind)}")

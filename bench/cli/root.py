@@ -1,0 +1,112 @@
+"""The command group, what several commands share, and how they print."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bench.errors import BenchError
+
+if TYPE_CHECKING:
+    from bench.records import Comparison, Run
+
+RESULTS = Path("results")
+
+as_json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON document on stdout and nothing else."
+)
+results_option = click.option(
+    "--output", "results", type=click.Path(path_type=Path), default=RESULTS, show_default=True, metavar="DIR",
+    help="The results folder.",
+)  # fmt: skip
+margin_option = click.option(
+    "--margin", type=str, default="3%", show_default=True, help="Changes within this margin are equivalent."
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("--debug", is_flag=True, help="Show the traceback of an error. May stand anywhere.")
+@click.version_option(package_name="backbench")
+def cli(debug: bool) -> None:
+    """Which vision backbone to ship on this machine, within X ms, Y MB and Z % accuracy.
+
+    \b
+    bench run             measure the default suite, compare with the baseline, write the report
+    bench list            the suites; `bench list SUITE` its cases
+    bench compare         a run against this machine's baseline
+
+    \b
+    Exit codes: 0 fine; 1 a regression is confirmed; 2 wrong usage; 3 inconclusive;
+    4 not comparable, or no baseline; 5 a measurement or an export failed.
+    """
+
+
+def against_baseline(run: Run, results: Path) -> Comparison | None:
+    """The comparison with this machine's stored baseline, or None when it has none or the two do not compare."""
+    from bench import comparison, store
+
+    path = store.baseline_file(results, run)
+    if not path.is_file():
+        return None
+    try:
+        return comparison.compare(store.load(path), run)
+    except BenchError as error:
+        click.echo(f"no comparison with {path}: {error}", err=True)
+        return None
+
+
+def report_of(folder: Path, run: Run, comparison: Comparison | None) -> Path | None:
+    """Write the run's page beside it. A report that fails is said, and costs nothing that was measured."""
+    from bench.report import write_report
+
+    try:
+        return write_report([run], folder / "report.html", comparison=comparison)
+    except BenchError as error:
+        click.echo(f"no report: {error}", err=True)
+        return None
+
+
+def show_comparison(comparison: Comparison) -> None:
+    """Print the verdicts."""
+    from bench.units import latency, relative
+
+    forced = "  FORCED: these runs are not comparable" if comparison.forced else ""
+    click.echo(
+        f"compared with the run of {comparison.baseline_started_at}, margin {100 * comparison.margin:.1f} %{forced}"
+    )
+    for key in comparison.differing:
+        click.echo(f"  differs: {key}")
+    rows = []
+    for v in comparison.verdicts:
+        if v.ratio is None or v.ratio_low is None or v.ratio_high is None or v.p50_ms is None:
+            rows.append((v.case, v.verdict, "", "", "", v.reason or ""))
+            continue
+        interval = f"{relative(v.ratio)} [{relative(v.ratio_low)}, {relative(v.ratio_high)}]"
+        blind = f"{100 * v.detectable:.1f} %" if v.detectable is not None else ""
+        rows.append((v.case, v.verdict, latency(v.p50_ms), interval, blind, ", ".join(v.attribution)))
+    table(("model", "verdict", "p50", "change [95 % interval]", "cannot see less than", "what changed"), rows)
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table; cells are shown as they are, whatever they hold."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(box=box.SIMPLE, pad_edge=False)
+    for heading in headings:
+        drawn.add_column(heading)
+    for cells in rows:
+        drawn.add_row(*(Text(cell) for cell in cells))
+    show(drawn)
+
+
+def show(drawn: Any) -> None:
+    """Print what rich draws, in full width when it goes to a file."""
+    from rich.console import Console
+
+    Console(width=None if sys.stdout.isatty() else 180).print(drawn)
