@@ -155,6 +155,19 @@ class PublishedAccuracy:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class DetectionAccuracy:
+    """Detection figures in percent, measured on the artifact that is timed."""
+
+    map: float  # COCO mAP @[.5:.05:.95]
+    ap50: float
+    ap75: float
+    notes_map50: float  # the notes' AP at IoU 0.5, mean over classes
+    mean_iou: float  # over images with an object
+    class_accuracy: float  # over images with an object
+    presence_accuracy: float  # over all images
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Accuracy:
     """Accuracy in percent, and where it came from."""
 
@@ -166,6 +179,7 @@ class Accuracy:
     n: int | None = None  # images, when measured
     top1_low: float | None = None  # Wilson interval, when measured
     top1_high: float | None = None
+    detection: DetectionAccuracy | None = None  # of a localiser or detector; then there is no top-1
     alternatives: tuple[PublishedAccuracy, ...] = ()
 
 
