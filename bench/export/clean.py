@@ -7,8 +7,9 @@ transposes than tf2onnx's optimiser loop in a tenth of its time. What it has no 
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,11 @@ from bench.errors import Failed
 from bench.export.skeleton import INPUT, TRACED_BATCH
 
 _CLOSE = 1e-6
+_BLOCK_BYTES = 1 << 22
 
 
-def clean(source: Path, target: Path, *, output: str) -> None:
-    """Optimise the graph in `source` and write it to `target` with its weights inside.
+def clean(source: Path, target: Path, *, output: str) -> Counter[str]:
+    """Optimise the graph in `source` and write it to `target` with its weights inside; how many nodes of each operator.
 
     The one input is called `image`, the one output as given; both have a dynamic first dimension `batch`.
     """
@@ -50,13 +52,15 @@ def clean(source: Path, target: Path, *, output: str) -> None:
     operators = [entry for entry in model.opset_import if entry.domain in {node.domain for node in model.graph.node}]
     del model.opset_import[:]
     model.opset_import.extend(operators)
+    counts = Counter(node.op_type for node in model.graph.node)
     _save(model, target, folded.parent)
+    return counts
 
 
 def _save(model: onnx.ModelProto, target: Path, folder: Path) -> None:
-    """Write the model with its external weights inside, tensor by tensor; protobuf would copy them all, twice.
+    """Write the model with its external weights inside, streaming their bytes; protobuf would copy them all, twice.
 
-    A message's repeated field may be written one entry at a time, so only the graph's length must be known first.
+    A message's fields may come in any order, and a repeated one entry by entry, so only lengths must be known first.
     """
     outside = [t for t in model.graph.initializer if t.data_location == onnx.TensorProto.EXTERNAL]
     inside = [t for t in model.graph.initializer if t.data_location != onnx.TensorProto.EXTERNAL]
@@ -64,21 +68,35 @@ def _save(model: onnx.ModelProto, target: Path, folder: Path) -> None:
     model.graph.initializer.extend(inside)
     graph = model.graph.SerializeToString()
     model.ClearField("graph")
+    entries = [_entry(tensor) for tensor in outside]
+    total = len(graph) + sum(len(head) + length for head, _, _, length in entries)
+    with target.open("wb") as file, ExitStack() as stack:
+        sources = {name: stack.enter_context((folder / name).open("rb")) for name in {e[1] for e in entries}}
+        file.write(model.SerializeToString() + _head(onnx.ModelProto, "graph", total) + graph)
+        for head, name, offset, length in entries:
+            file.write(head)
+            sources[name].seek(offset)
+            while length:
+                block = sources[name].read(min(length, _BLOCK_BYTES))
+                if not block:
+                    raise Failed(f"{folder / name} is shorter than the graph says; clear the cache and export again")
+                file.write(block)
+                length -= len(block)
 
-    def pieces() -> Iterator[bytes]:
-        yield graph
-        for tensor in outside:
-            whole = onnx.TensorProto.FromString(tensor.SerializeToString())
-            onnx.external_data_helper.load_external_data_for_tensor(whole, str(folder))
-            whole.ClearField("data_location")
-            whole.ClearField("external_data")
-            yield onnx.GraphProto(initializer=[whole]).SerializeToString()
 
-    number = onnx.ModelProto.DESCRIPTOR.fields_by_name["graph"].number
-    with target.open("wb") as file:
-        file.write(model.SerializeToString())
-        file.write(_varint(number << 3 | 2) + _varint(sum(map(len, pieces()))))
-        file.writelines(pieces())
+def _entry(tensor: onnx.TensorProto) -> tuple[bytes, str, int, int]:
+    """What stands before an external tensor's bytes in its graph's message; these bytes' file, offset and length."""
+    where = {entry.key: entry.value for entry in tensor.external_data}
+    length = int(where["length"])
+    plain = onnx.TensorProto(name=tensor.name, dims=tensor.dims, data_type=tensor.data_type).SerializeToString()
+    head = plain + _head(onnx.TensorProto, "raw_data", length)
+    whole = _head(onnx.GraphProto, "initializer", len(head) + length) + head
+    return whole, where["location"], int(where.get("offset", 0)), length
+
+
+def _head(message: Any, field: str, length: int) -> bytes:
+    """The bytes before a field of the given length in a protobuf message."""
+    return _varint(message.DESCRIPTOR.fields_by_name[field].number << 3 | 2) + _varint(length)
 
 
 def _varint(value: int) -> bytes:
@@ -94,10 +112,12 @@ def _varint(value: int) -> bytes:
     return bytes([*out, value])
 
 
-def save_optimised(options: onnxruntime.SessionOptions, path: Path) -> None:
-    """Let a session write the graph that it makes of its model to `path`, with the large weights beside it."""
+def save_optimised(options: onnxruntime.SessionOptions, path: Path, *, weights: bool = True) -> None:
+    """Let a session write the graph that it makes of its model to `path`, with the large weights beside it, or none."""
     options.optimized_model_filepath = str(path)
     options.log_severity_level = 3
+    if not weights:
+        path.with_suffix(".bin").symlink_to(os.devnull)
     prefix = "session.optimized_model_external_initializers"
     options.add_session_config_entry(f"{prefix}_file_name", f"{path.stem}.bin")
     options.add_session_config_entry(f"{prefix}_min_size_in_bytes", "1024")

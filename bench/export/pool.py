@@ -26,7 +26,7 @@ from bench.suites import facts
 
 _BASE_BYTES = 1.2e9  # TensorFlow, tf2onnx and ONNX Runtime in one process
 _COPIES = 5  # of a model's weights that are alive at once, at most
-_RECYCLE_BYTES = 1e9  # a worker that keeps more than this after a model is replaced
+_RECYCLE_BYTES = 1.3e9  # a worker that keeps more than this after a model is replaced
 _UNKNOWN_PARAMS = 60_000_000
 
 

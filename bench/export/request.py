@@ -14,7 +14,7 @@ from typing import Any
 from bench.errors import Failed, WrongUsage
 from bench.records import Case
 
-EXPORTER_VERSION = 10  # raise it whenever the exporter makes another file from the same request
+EXPORTER_VERSION = 11  # raise it whenever the exporter makes another file from the same request
 OPSET = 18
 _LIBRARIES = ("tensorflow", "keras", "tf2onnx", "onnx", "numpy", "onnxruntime", "onnxruntime-gpu")
 

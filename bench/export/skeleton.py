@@ -20,6 +20,7 @@ import onnx
 import tensorflow as tf
 
 from bench.errors import Failed
+from bench.export import weights
 
 INPUT = "image"
 TRACED_BATCH = 13
@@ -30,7 +31,15 @@ for _name, _now in (("product", np.prod), ("object", object), ("bool", bool)):
     if _name not in np.__dict__:
         setattr(np, _name, _now)
 
-from tf2onnx.tfonnx import process_tf_graph  # noqa: E402 - after the names it needs are there
+from tf2onnx import tfonnx  # noqa: E402 - after the names it needs are there
+
+_LOOPS = {"While", "StatelessWhile", "Enter", "If", "StatelessIf", "TensorListReserve", "RaggedTensorToVariant"}
+_FOR_LOOPS = {
+    tfonnx.rewriter_lstm_tf2, tfonnx.rewrite_gru_tf2, tfonnx.rewrite_single_direction_lstm,
+    tfonnx.rewrite_bi_direction_lstm, tfonnx.rewrite_single_direction_gru, tfonnx.rewrite_bi_direction_gru,
+    tfonnx.rewrite_custom_rnn_cell, tfonnx.rewrite_generic_loop, tfonnx.rewrite_cond,
+    tfonnx.rewrite_ragged_variant_shape,
+}  # fmt: skip
 
 
 def split_softmax(model: keras.Model) -> bool:
@@ -53,10 +62,10 @@ def convert(model: keras.Model, *, softmax: bool, opset: int, folder: Path) -> t
     names = [tensor.name for tensor in concrete.inputs]
     values = dict(zip(names[1:], [*variables, *concrete.captured_inputs], strict=True))
     warnings: list[str] = []
-    with tf.Graph().as_default() as graph, _heard(warnings):
+    with tf.Graph().as_default() as graph, _heard(warnings), _no_search_for_loops():
         tf.import_graph_def(concrete.graph.as_graph_def(add_shapes=True), name="")
         try:
-            converted = process_tf_graph(
+            converted = tfonnx.process_tf_graph(
                 graph, opset=opset, input_names=names, output_names=[tensor.name for tensor in concrete.outputs]
             )
         except ValueError as error:
@@ -72,20 +81,14 @@ def _trace(model: keras.Model, variables: list[Any], softmax: bool) -> Any:
     """The model as a concrete function of the image and its weights."""
     trainable = len(model.trainable_variables)
 
-    def call(image: tf.Tensor, *weights: tf.Tensor) -> tf.Tensor:
-        output, _ = model.stateless_call(weights[:trainable], weights[trainable:], image, training=False)
+    def call(image: tf.Tensor, *given: tf.Tensor) -> tf.Tensor:
+        output, _ = model.stateless_call(given[:trainable], given[trainable:], image, training=False)
         return tf.nn.softmax(output) if softmax else output
 
     image = tf.TensorSpec((TRACED_BATCH, *model.input_shape[1:]), tf.float32, name=INPUT)
     specs = [tf.TensorSpec(v.shape, v.dtype, name=f"weight_{i}") for i, v in enumerate(variables)]
-    # Keras wraps grouped convolutions in an XLA-compiled tf.function, which tf2onnx leaves as a call that nothing can
-    # run; run eagerly, it is traced in place.
-    tf.config.run_functions_eagerly(True)
-    try:
-        with _exact_gelu(), _plain_layer_norm():
-            return tf.function(call, autograph=False).get_concrete_function(image, *specs)
-    finally:
-        tf.config.run_functions_eagerly(False)
+    with weights.inlined(), _exact_gelu(), _plain_layer_norm():
+        return tf.function(call, autograph=False).get_concrete_function(image, *specs)
 
 
 @contextmanager
@@ -124,6 +127,23 @@ def _plain_layer_norm() -> Iterator[None]:
         yield
     finally:
         keras.layers.LayerNormalization.call = original
+
+
+@contextmanager
+def _no_search_for_loops() -> Iterator[None]:
+    """Spare a graph without loops tf2onnx's search for recurrent cells, which takes longer than the conversion."""
+    original = tfonnx.run_rewriters
+
+    def run_rewriters(graph: Any, rewriters: list[Any], *more: Any) -> None:
+        if not _LOOPS & {node.type for node in graph.get_nodes()}:
+            rewriters = [rewriter for rewriter in rewriters if rewriter not in _FOR_LOOPS]
+        original(graph, rewriters, *more)
+
+    tfonnx.run_rewriters = run_rewriters
+    try:
+        yield
+    finally:
+        tfonnx.run_rewriters = original
 
 
 class _Ear(logging.Handler):

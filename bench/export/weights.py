@@ -7,11 +7,13 @@ With Keras's own initial values a check proves little: batch norm is the identit
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from bench.cost.keras_graph import functional, in_order
 
@@ -47,10 +49,32 @@ def images(count: int, shape: tuple[int, ...], preprocess: str, seed: int) -> Ar
     return (mean + deviation * (0.8 * smooth + 0.6 * noise)).astype(np.float32)
 
 
+@contextmanager
+def unfilled() -> Iterator[None]:
+    """Give new variables zeros instead of Keras's own random values, which `randomise` would only write over."""
+    originals = {kind: kind.__call__ for kind in _subclasses(keras.initializers.RandomInitializer)}
+
+    def zeros(self: Any, shape: tuple[int, ...], dtype: Any = None) -> Any:
+        return keras.ops.zeros(shape, dtype)
+
+    for kind in originals:
+        kind.__call__ = zeros
+    try:
+        yield
+    finally:
+        for kind, original in originals.items():
+            kind.__call__ = original
+
+
+def _subclasses(kind: Any) -> list[Any]:
+    return [other for direct in kind.__subclasses__() for other in (direct, *_subclasses(direct))]
+
+
 def randomise(model: keras.Model, calibration: Array, seed: int = 0) -> Array:
     """Give a model that returns logits random weights, in place, and return its output for the calibration images.
 
-    Kernels as He et al. (arXiv:1502.01852), so that signals keep their size; scales away from 1, offsets and biases
+    Kernels with the variance of He et al. (arXiv:1502.01852), so that signals keep their size, uniform, because drawing
+    normal ones took as long as converting a large network; scales away from 1, offsets and biases
     positive, so that few units are silent and rounding does not grow with depth; batch-norm statistics those of the
     calibration images; logits of a few units, as a trained network has.
     """
@@ -84,7 +108,22 @@ def run(model: keras.Model, images: Array, before: Callable[[Any, Any], None] = 
     Keras keeps every layer's output until the end, which for large inputs is many times the weights; here each is
     let go after its last reader.
     """
-    return np.asarray(_run(functional(model), [keras.ops.convert_to_tensor(images)], before)[0])
+    with inlined():
+        return np.asarray(_run(functional(model), [keras.ops.convert_to_tensor(images)], before)[0])
+
+
+@contextmanager
+def inlined() -> Iterator[None]:
+    """Run the bodies of tf.functions in place.
+
+    Keras wraps grouped convolutions in an XLA-compiled one: slow to compile, and tf2onnx leaves it as a call that
+    nothing can run.
+    """
+    tf.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(False)
 
 
 def _run(graph: Any, inputs: list[Any], before: Callable[[Any, Any], None]) -> list[Any]:
@@ -124,10 +163,13 @@ def _fill(variable: Any, name: str, scale: float, rng: np.random.Generator) -> N
     shape = tuple(variable.shape)
     if "kernel" in name:
         fan_in = int(np.prod(shape[:2] if "depthwise" in name else shape[:-1]))
-        deviation = np.float32(np.sqrt(2.0 / max(fan_in, 1)))
+        limit = np.float32(np.sqrt(6.0 / max(fan_in, 1)))
 
         def block(rows: int) -> Array:
-            return deviation * rng.standard_normal((rows, *shape[1:]), dtype=np.float32)
+            drawn = rng.random((rows, *shape[1:]), dtype=np.float32)
+            drawn -= np.float32(0.5)
+            drawn *= 2 * limit
+            return drawn
     elif name == "gamma" or name.startswith("variable"):  # a ConvNeXt's layer scale has no name
 
         def block(rows: int) -> Array:
