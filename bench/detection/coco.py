@@ -12,6 +12,7 @@ from bench.detection.coco_files import Dataset, Floats
 from bench.detection.results import CocoFigures
 from bench.errors import Failed
 
+MOST_DETECTIONS = 100  # of a class in an image; COCO leaves out what is less confident
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)  # not arange(0.5, 1, 0.05), which misses 0.75 by a rounding
 
 
@@ -28,31 +29,33 @@ def figures(data: Dataset) -> tuple[CocoFigures, Floats]:
     at = {round(float(threshold), 2): index for index, threshold in enumerate(IOU_THRESHOLDS)}
     everything = precision[:, :, :, 0, 2]
     figure = CocoFigures(
-        ap=_mean(everything),
-        ap50=_mean(everything[at[0.5]]),
-        ap75=_mean(everything[at[0.75]]),
-        ap_small=_mean(precision[:, :, :, 1, 2]),
-        ap_medium=_mean(precision[:, :, :, 2, 2]),
-        ap_large=_mean(precision[:, :, :, 3, 2]),
-        ar1=_mean(recall[:, :, 0, 0]),
-        ar10=_mean(recall[:, :, 0, 1]),
-        ar100=_mean(recall[:, :, 0, 2]),
-        ar_small=_mean(recall[:, :, 1, 2]),
-        ar_medium=_mean(recall[:, :, 2, 2]),
-        ar_large=_mean(recall[:, :, 3, 2]),
-        ap_by_iou=tuple(_mean(one) for one in everything),
+        ap=average(everything),
+        ap50=average(everything[at[0.5]]),
+        ap75=average(everything[at[0.75]]),
+        ap_small=average(precision[:, :, :, 1, 2]),
+        ap_medium=average(precision[:, :, :, 2, 2]),
+        ap_large=average(precision[:, :, :, 3, 2]),
+        ar1=average(recall[:, :, 0, 0]),
+        ar10=average(recall[:, :, 0, 1]),
+        ar100=average(recall[:, :, 0, 2]),
+        ar_small=average(recall[:, :, 1, 2]),
+        ar_medium=average(recall[:, :, 2, 2]),
+        ar_large=average(recall[:, :, 3, 2]),
+        ap_by_iou=tuple(average(one) for one in everything),
     )
     return figure, everything
 
 
-def average(precision: Floats) -> tuple[float | None, float | None]:
-    """One class's AP over the thresholds and AP50, from its precisions of shape (IoU threshold, 101 recalls)."""
-    return _mean(precision), _mean(precision[0])
-
-
-def _mean(values: Floats) -> float | None:
-    counted = values[values > -1]
+def average(precision: Floats) -> float | None:
+    """The AP that precisions of any shape amount to; None where nothing is to find."""
+    counted = precision[precision > -1]
     return float(np.mean(counted)) if counted.size else None
+
+
+def position(iou: float) -> int | None:
+    """Where an IoU threshold stands among COCO's ten, or None."""
+    found = np.flatnonzero(np.isclose(IOU_THRESHOLDS, iou, rtol=0, atol=1e-9))
+    return int(found[0]) if len(found) else None
 
 
 def _accumulated(data: Dataset) -> tuple[Floats, Floats]:

@@ -125,7 +125,10 @@ def read(gt: Path, dt: Path) -> Dataset:
         box=_boxes(dt, "detection", found),
         score=np.array([d.score for d in found], dtype=np.float64),
     )
-    return Dataset(images, categories, objects, detections, tuple(_oddities(images, objects, detections)))
+    odd = _oddities(images, objects, detections)
+    if any(annotation.id == 0 for annotation in truth.annotations):
+        odd.append("an annotation has the id 0: here it is an object like any other, pycocotools would not match it")
+    return Dataset(images, categories, objects, detections, tuple(odd))
 
 
 _T = TypeVar("_T")

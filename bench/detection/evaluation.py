@@ -12,9 +12,11 @@ from bench.detection.coco_files import Booleans, Dataset, Floats
 from bench.detection.matching import Matching
 from bench.detection.results import (
     BACKGROUND,
+    BEST_F1,
+    GIVEN,
+    NO_BEST_F1,
     ClassResult,
     Counts,
-    Curve,
     Evaluation,
     Presence,
     Sweep,
@@ -33,14 +35,20 @@ _SWEEP_POINTS = 1000
 _CURVE_POINTS = 200
 
 
-def evaluate(gt: Path, dt: Path, *, iou: float = 0.5, confidence: float = 0.5, worst: int = 20) -> Evaluation:
+_USUAL_CONFIDENCE = 0.5
+
+
+def evaluate(
+    gt: Path, dt: Path, *, iou: float = 0.5, confidence: float | None = _USUAL_CONFIDENCE, worst: int = 20
+) -> Evaluation:
     """Evaluate a pair of COCO-format files.
 
     Args:
         gt: ground truth, an object with `images`, `categories` and `annotations`.
         dt: detections, a list of objects with `image_id`, `category_id`, `bbox` and `score`.
         iou: least IoU of a match, above 0 and at most 1, for everything but the COCO figures.
-        confidence: detections with this score or a higher one are kept, for what holds at one threshold.
+        confidence: detections with this score or a higher one are kept, for what holds at one threshold. None: the
+            score where F1 is best, or 0.5 without detections or objects.
         worst: how many of the worst images to list.
 
     Raises:
@@ -49,30 +57,37 @@ def evaluate(gt: Path, dt: Path, *, iou: float = 0.5, confidence: float = 0.5, w
     """
     if not 0 < iou <= 1:
         raise WrongUsage(f"the IoU threshold is {iou:g}; it must be above 0 and at most 1")
-    if not math.isfinite(confidence):
+    if confidence is not None and not math.isfinite(confidence):
         raise WrongUsage(f"the confidence threshold is {confidence:g}; it must be a finite number")
     return evaluate_dataset(coco_files.read(Path(gt), Path(dt)), iou=iou, confidence=confidence, worst=worst)
 
 
-def evaluate_dataset(data: Dataset, *, iou: float = 0.5, confidence: float = 0.5, worst: int = 20) -> Evaluation:
+def evaluate_dataset(
+    data: Dataset, *, iou: float = 0.5, confidence: float | None = _USUAL_CONFIDENCE, worst: int = 20
+) -> Evaluation:
     """As `evaluate`, of a data set in memory. Raises Failed when hotcoco is not installed."""
     figures, precision = coco.figures(data)
     matched = matching.match(data, iou)
     overlap = _overlap_of_match(matched)
     objects, found = data.objects, data.detections
-    judged = mistakes.judge(data, matched, confidence)
-    classes = tuple(
-        _class(data, matched, overlap, precision[:, :, k], confidence, k) for k in range(len(data.categories))
-    )
     steps = curves.steps(
         found.score[~matched.ignored], matched.found[~matched.ignored] >= 0, int((~objects.crowd).sum())
     )
-    sweep = _sweep(steps)
+    sweep = _sweep(steps, _SWEEP_POINTS)
     every = np.ones(len(found.score), dtype=bool)
-    best = None
+    best, origin = None, GIVEN if confidence is not None else NO_BEST_F1
     if sweep.best is not None:
         best = _counts(matched, overlap, found.score, every, steps.total, sweep.confidence[sweep.best])
+        origin = GIVEN if confidence is not None else BEST_F1
+    at = confidence if confidence is not None else best.confidence if best else _USUAL_CONFIDENCE
+    judged = mistakes.judge(data, matched, at)
+    same_iou = coco.position(iou)
+    classes = tuple(
+        _class(data, matched, overlap, precision[:, :, k], same_iou, at, k) for k in range(len(data.categories))
+    )
     notes = [c.notes_ap for c in classes if c.notes_ap is not None]
+    notes_map = float(np.mean(notes)) if notes else None
+    coco_map = None if same_iou is None else figures.ap_by_iou[same_iou]
     return Evaluation(
         images=len(data.images),
         empty_images=len(data.images) - len(np.unique(objects.image)),
@@ -81,10 +96,13 @@ def evaluate_dataset(data: Dataset, *, iou: float = 0.5, confidence: float = 0.5
         detections=len(found.score),
         ignored=int(matched.ignored.sum()),
         iou_threshold=iou,
-        confidence_threshold=confidence,
+        confidence_threshold=at,
+        confidence_origin=origin,
         coco=figures,
-        notes_map=float(np.mean(notes)) if notes else None,
-        counts=_counts(matched, overlap, found.score, every, steps.total, confidence),
+        coco_map_at_iou=coco_map,
+        notes_map=notes_map,
+        notes_minus_coco=None if notes_map is None or coco_map is None else notes_map - coco_map,
+        counts=_counts(matched, overlap, found.score, every, steps.total, at),
         best_f1=best,
         sweep=sweep,
         classes=classes,
@@ -93,8 +111,20 @@ def evaluate_dataset(data: Dataset, *, iou: float = 0.5, confidence: float = 0.5
         errors=mistakes.errors(judged),
         worst=mistakes.worst_images(data, matched, judged, worst),
         rules=RULES,
-        warnings=data.warnings,
+        warnings=(*data.warnings, *_beyond_coco(data)),
     )
+
+
+def _beyond_coco(data: Dataset) -> list[str]:
+    """Say how many detections COCO's limit leaves out."""
+    found = data.detections
+    _, count = np.unique(found.image * max(len(data.categories), 1) + found.category, return_counts=True)
+    beyond = int(np.maximum(count - coco.MOST_DETECTIONS, 0).sum())
+    said = (
+        f"{beyond} detections are not among the {coco.MOST_DETECTIONS} most confident of their class in their image: "
+        "the COCO figures leave them out, the others do not"
+    )
+    return [said] if beyond else []
 
 
 def _overlap_of_match(matched: Matching) -> Floats:
@@ -124,28 +154,33 @@ def _counts(
     )
 
 
-def _sweep(steps: curves.Steps) -> Sweep:
+def _sweep(steps: curves.Steps, most: int) -> Sweep:
     best = int(np.argmax(steps.f1)) if len(steps.threshold) and steps.total else None
-    shown = curves.thin(len(steps.threshold), _SWEEP_POINTS, *([] if best is None else [best]))
+    shown = curves.thin(len(steps.threshold), most, *([] if best is None else [best]))
     return Sweep(
         confidence=tuple(steps.threshold[shown].tolist()),
         true_positives=tuple(steps.right[shown].tolist()),
         false_positives=tuple(steps.wrong[shown].tolist()),
         objects=steps.total,
+        distinct=len(steps.threshold),
         best=None if best is None else int(np.searchsorted(shown, best)),
     )
 
 
 def _class(
-    data: Dataset, matched: Matching, overlap: Floats, precision: Floats, confidence: float, k: int
+    data: Dataset,
+    matched: Matching,
+    overlap: Floats,
+    precision: Floats,
+    same_iou: int | None,
+    confidence: float,
+    k: int,
 ) -> ClassResult:
     objects, found = data.objects, data.detections
     of_class = found.category == k
     counted = of_class & ~matched.ignored
     total = int(((objects.category == k) & ~objects.crowd).sum())
     steps = curves.steps(found.score[counted], matched.found[counted] >= 0, total)
-    shown = curves.thin(len(steps.threshold), _CURVE_POINTS)
-    ap, ap50 = coco.average(precision)
     return ClassResult(
         name=data.categories[k].name,
         objects=total,
@@ -153,13 +188,10 @@ def _class(
         counts=_counts(matched, overlap, found.score, of_class, total, confidence),
         notes_ap=curves.average_precision(steps),
         pr_area=curves.area_under_precision_recall(steps),
-        coco_ap=ap,
-        coco_ap50=ap50,
-        curve=Curve(
-            confidence=tuple(steps.threshold[shown].tolist()),
-            precision=tuple(steps.precision[shown].tolist()),
-            recall=tuple(steps.recall[shown].tolist()),
-        ),
+        coco_ap=coco.average(precision),
+        coco_ap50=coco.average(precision[0]),
+        coco_ap_at_iou=None if same_iou is None else coco.average(precision[same_iou]),
+        sweep=_sweep(steps, _CURVE_POINTS),
         presence=_presence(data, k),
     )
 

@@ -6,6 +6,31 @@ from dataclasses import dataclass
 
 BACKGROUND = "background"
 
+GIVEN, BEST_F1, NO_BEST_F1 = ORIGINS = ("given", "where F1 is best", "the usual one, as no F1 is best")
+
+COCO_FIGURES = {  # field of CocoFigures -> what the figure is
+    "ap": "AP, mean over IoU .50:.95",
+    "ap50": "AP at IoU .50",
+    "ap75": "AP at IoU .75",
+    "ap_small": "AP of small objects, below 32 x 32 pixels",
+    "ap_medium": "AP of medium objects, 32 x 32 to 96 x 96",
+    "ap_large": "AP of large objects, above 96 x 96",
+    "ar1": "AR with 1 detection of a class an image",
+    "ar10": "AR with 10",
+    "ar100": "AR with 100",
+    "ar_small": "AR of small objects",
+    "ar_medium": "AR of medium objects",
+    "ar_large": "AR of large objects",
+}
+
+ERRORS = {  # field of Errors -> its name, and what it is
+    "classification": ("classification", "on an object of another class"),
+    "localization": ("localisation", "near an object of its class, with too little overlap"),
+    "duplicate": ("duplicate", "on an object of its class that a more confident detection has found"),
+    "background": ("background", "on nothing"),
+    "missed": ("missed", "objects neither found nor under a classification or localisation error"),
+}
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CocoFigures:
@@ -42,25 +67,18 @@ class Counts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sweep:
-    """Counts at each confidence threshold, the highest first: what the confidence slider shows.
+    """Counts at confidence thresholds, the highest first: the precision-recall curve, and what a slider shows.
 
-    Holds every distinct score when there are no more than a thousand, else a thousand of them, evenly spread by rank.
+    Holds every distinct score when they are few, else some of them, evenly spread by rank, with the one of the best F1
+    among them. The counts are exact at each.
     """
 
     confidence: tuple[float, ...]
     true_positives: tuple[int, ...]
     false_positives: tuple[int, ...]
     objects: int
+    distinct: int  # scores there are
     best: int | None  # the position with the highest F1
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Curve:
-    """A precision-recall curve; at most some hundred points of it, for drawing. Areas are from all points."""
-
-    confidence: tuple[float, ...]
-    precision: tuple[float, ...]
-    recall: tuple[float, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,7 +104,8 @@ class ClassResult:
     pr_area: float | None  # by trapezoids
     coco_ap: float | None
     coco_ap50: float | None
-    curve: Curve
+    coco_ap_at_iou: float | None  # at the IoU threshold of the other figures; None unless it is one of COCO's ten
+    sweep: Sweep
     presence: Presence | None  # None unless some images have the class and some do not
 
 
@@ -136,8 +155,11 @@ class Evaluation:
     ignored: int  # detections on crowd regions, at the IoU threshold
     iou_threshold: float
     confidence_threshold: float
+    confidence_origin: str  # why this one: one of ORIGINS
     coco: CocoFigures
+    coco_map_at_iou: float | None  # COCO's AP at iou_threshold; None unless it is one of COCO's ten
     notes_map: float | None  # mean of the classes' notes_ap
+    notes_minus_coco: float | None  # notes_map - coco_map_at_iou
     counts: Counts
     best_f1: Counts | None  # at the confidence with the highest F1; None without detections or objects
     sweep: Sweep
