@@ -98,6 +98,8 @@ def roc(score: Floats, positive: Booleans) -> Roc | None:
 
 
 def thin(length: int, most: int, *keep: int) -> Integers:
-    """At most `most` positions of `length`, evenly spread, with the first, the last and `keep` among them."""
-    spread = np.linspace(0, length - 1, max(2, min(length, most - len(keep)))).round().astype(np.int64)
-    return np.unique(np.r_[spread, np.array(keep, dtype=np.int64)]) if length else spread[:0]
+    """All positions of `length`, or `most` at most: evenly spread, with the first, the last and `keep` among them."""
+    if length <= most:
+        return np.arange(length)
+    spread = np.linspace(0, length - 1, max(2, most - len(keep))).round().astype(np.int64)
+    return np.unique(np.r_[spread, np.array(keep, dtype=np.int64)])

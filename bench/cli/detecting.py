@@ -1,0 +1,153 @@
+"""Commands about detections."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from bench.cli.root import as_json_option, cli, table
+
+if TYPE_CHECKING:
+    from bench.detection import Evaluation
+    from bench.detection.results import Counts
+
+_CONFUSIONS, _WORST = 10, 5
+
+
+@cli.group()
+def detect() -> None:
+    """Detections: what they are worth."""
+
+
+@detect.command()
+@click.option("--gt", type=click.Path(path_type=Path), required=True, metavar="GT.json", help="The ground truth.")
+@click.option("--dt", type=click.Path(path_type=Path), required=True, metavar="DT.json", help="The detections.")
+@click.option("--iou", type=float, default=0.5, show_default=True, help="Least IoU of a match, but for COCO's figures.")
+@click.option("--confidence", type=float, help="Keep detections with at least this score. [default: where F1 is best]")
+@click.option(
+    "-o", "out", type=click.Path(path_type=Path), metavar="PAGE.html", help="Write a page with the curves too."
+)
+@as_json_option
+def evaluate(gt: Path, dt: Path, iou: float, confidence: float | None, out: Path | None, as_json: bool) -> None:
+    """Evaluate detections against ground truth, both in COCO's format."""
+    from bench import store
+    from bench.detection import evaluate
+
+    found = evaluate(gt, dt, iou=iou, confidence=confidence)
+    if out:
+        from bench.report.detection import write_page
+
+        write_page(found, out, title=f"{dt.name} against {gt.name}")
+    if as_json:
+        click.echo(store.json_text(found))
+        return
+    _show(found)
+    if out:
+        click.echo(f"page: {out}")
+
+
+def _show(found: Evaluation) -> None:
+    from bench.detection.results import COCO_FIGURES, ERRORS
+
+    click.echo(
+        f"{found.images:,} images, {found.empty_images:,} of them empty; {found.objects:,} objects, "
+        f"{found.crowds:,} crowd regions; {found.detections:,} detections, {found.ignored:,} of them ignored on crowds"
+    )
+    table(
+        ("COCO figure", "value"), [(what, _percent(getattr(found.coco, name))) for name, what in COCO_FIGURES.items()]
+    )
+    at = f"at IoU {found.iou_threshold:g}"
+    recalls = "101 recalls, the highest precision at each or beyond it"
+    if found.objects and found.coco_map_at_iou is None:
+        recalls = "COCO has none at this IoU, only at .50, .55, … .95"
+    table(
+        (f"mean AP {at}", "value", "how"),
+        [
+            ("the notes' AP", _percent(found.notes_map), "sum over thresholds of (r[i+1] - r[i]) P[i+1]"),
+            ("COCO's AP", _percent(found.coco_map_at_iou), recalls),
+            ("notes' - COCO's", _points(found.notes_minus_coco), ""),
+        ],
+    )
+    kept = f"at confidence {found.confidence_threshold:g}"
+    table(
+        ("class", "objects", "detections", "COCO AP", f"COCO AP {at}", f"notes' AP {at}", "precision", "recall", "F1"),
+        [
+            (
+                _printable(c.name), f"{c.objects:,}", f"{c.detections:,}", _percent(c.coco_ap),
+                _percent(c.coco_ap_at_iou), _percent(c.notes_ap), *_rates(c.counts),
+            )
+            for c in found.classes
+        ]
+        + [
+            (
+                "all", f"{found.objects:,}", f"{found.detections - found.ignored:,}", _percent(found.coco.ap),
+                _percent(found.coco_map_at_iou), _percent(found.notes_map), *_rates(found.counts),
+            )
+        ],
+    )  # fmt: skip
+    counts = found.counts
+    click.echo(
+        f"{kept} ({found.confidence_origin}) and {at}: {counts.true_positives:,} right, {counts.false_positives:,} "
+        f"false, {counts.false_negatives:,} objects not found; precision, recall and F1 above are for these"
+    )
+    if found.best_f1:
+        click.echo(f"best F1: {_percent(found.best_f1.f1)} at confidence {found.best_f1.confidence:g}")
+    _show_confusion(found, kept)
+    table(
+        (f"errors {kept}", "count", "what"),
+        [(name, f"{getattr(found.errors, field):,}", what) for field, (name, what) in ERRORS.items()],
+    )
+    if found.worst:
+        rows = [
+            (_printable(w.file_name or f"image {w.image_id}"), f"{w.false_positives:,}", f"{w.false_negatives:,}")
+            for w in found.worst[:_WORST]
+        ]
+        table((f"worst images {kept}", "false", "not found"), rows)
+    click.echo("how it was evaluated:")
+    for line in (*found.rules, *_without_objects(found)):
+        click.echo(f"  {line}")
+    for line in found.warnings:
+        click.echo(f"note: {line}")
+
+
+def _show_confusion(found: Evaluation, kept: str) -> None:
+    """Print the sums of the confusion matrix and its largest cells off the diagonal."""
+    matrix, labels = found.confusion, [_printable(label) for label in found.labels]
+    right = sum(row[i] for i, row in enumerate(matrix))
+    background, unfound = sum(matrix[-1]), sum(row[-1] for row in matrix)
+    confused = sum(map(sum, matrix)) - right - background - unfound
+    click.echo(
+        f"confusion matrix {kept}: {right:,} on the diagonal, {confused:,} taken for another class, "
+        f"{unfound:,} objects taken for background, {background:,} detections on background"
+    )
+    cells = [(count, i, k) for i, row in enumerate(matrix) for k, count in enumerate(row) if i != k and count]
+    largest = sorted(cells, key=lambda cell: -cell[0])[:_CONFUSIONS]
+    if largest:
+        table(("truth", "taken for", "count"), [(labels[i], labels[k], f"{count:,}") for count, i, k in largest])
+
+
+def _without_objects(found: Evaluation) -> Iterator[str]:
+    names = [_printable(c.name) for c in found.classes if not c.objects]
+    if names:
+        shown = ", ".join(names[:10]) + (", …" if len(names) > 10 else "")
+        yield f"{len(names)} of {len(found.classes)} classes have no ground truth: {shown}"
+
+
+def _rates(counts: Counts) -> tuple[str, str, str]:
+    return _percent(counts.precision), _percent(counts.recall), _percent(counts.f1)
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.2f} %"
+
+
+def _points(difference: float | None) -> str:
+    return "–" if difference is None else f"{100 * difference:+.2f} points"
+
+
+def _printable(name: str) -> str:
+    """A name from a file, without the characters that a terminal obeys."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in name)
