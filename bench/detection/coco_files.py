@@ -7,6 +7,7 @@ with id 0 is one like any other (pycocotools takes it for "unmatched").
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -145,8 +146,9 @@ def _decode(path: Path, kind: type[_T]) -> _T:
     except msgspec.ValidationError as error:
         raise WrongUsage(f"{path} is not in COCO's format: {error}") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        stumbled = re.search(r"\(byte (\d+)\)", str(error))
         for word in (b"NaN", b"Infinity"):
-            if word in content:
+            if stumbled and content.startswith(word, int(stumbled[1])):
                 raise WrongUsage(f"{path} holds {word.decode()}, which is not JSON; leave such boxes out") from error
         remedy = "write it again; it seems to be cut short" if "truncated" in str(error) else "write it again"
         raise WrongUsage(f"{path} is not JSON: {error}; {remedy}") from error
