@@ -44,6 +44,13 @@ def move(page: Any, position: int) -> None:
     page.locator("#confidence").fill(str(position))
 
 
+def exact(page: Any) -> float:
+    """The slider's confidence with all its digits, which stand in the title of the rounded one."""
+    confidence = float(page.locator("#at").get_attribute("title"))
+    assert float(page.inner_text("#at").split()[0]) == float(f"{confidence:.4g}")
+    return confidence
+
+
 def read(page: Any) -> dict[str, float | None]:
     """What the page shows for the slider."""
     names = ("precision", "recall", "f1", "right", "wrong", "unfound")
@@ -73,7 +80,7 @@ def test_the_slider_shows_what_python_computes(
     seen = []
     for position in positions(found.sweep):
         move(page, position)
-        confidence = float(page.inner_text("#at").split()[0])
+        confidence = exact(page)
         assert confidence == found.sweep.confidence[len(found.sweep.confidence) - 1 - position]
         counts = evaluate(*files, iou=iou, confidence=confidence).counts
         assert read(page) == as_read(counts)  # to the last bit: both divide the same integers
@@ -91,7 +98,7 @@ def test_the_slider_shows_each_class_too(page: Any, files: tuple[Path, Path]) ->
         page.select_option("#class", str(k + 1))
         for position in positions(result.sweep):
             move(page, position)
-            confidence = float(page.inner_text("#at").split()[0])
+            confidence = exact(page)
             assert read(page) == as_read(evaluate(*files, confidence=confidence).classes[k].counts)
 
 
@@ -123,14 +130,15 @@ def test_the_best_f1_is_marked(page: Any, files: tuple[Path, Path]) -> None:
     assert "best F1" not in page.inner_text("#at")
     page.click("#to-best")
     assert read(page) == as_read(best)
-    assert page.inner_text("#at") == f"{best.confidence} ★ best F1"
+    assert page.inner_text("#at") == f"{best.confidence:.4g} ★ best F1"
+    assert exact(page) == best.confidence
 
 
 def test_the_lines_follow_the_slider(page: Any) -> None:
     move(page, 3)
     page.wait_for_timeout(200)
     now = read(page)
-    assert marks(page, "rates")["lines"] == [[float(page.inner_text("#at")), 0]]
+    assert marks(page, "rates")["lines"] == [[exact(page), 0]]
     assert marks(page, "pr")["lines"] == [[now["recall"], 0], [0, now["precision"]]]
 
 
@@ -239,5 +247,5 @@ def test_scores_may_be_anything(shown: Shown, tmp_path: Path) -> None:
     page = shown.open(write_page(evaluated, tmp_path / "page.html"))
     for position in positions(evaluated.sweep):
         move(page, position)
-        confidence = float(page.inner_text("#at").split()[0])
+        confidence = exact(page)
         assert read(page) == as_read(evaluate(*files, confidence=confidence).counts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from bench.store import write_atomically
 _SCRIPT = Path(__file__).parent / "static" / "detection.js"
 _CURVE_POINTS = 20_000  # of all classes together: keeps the page of a thousand classes small
 _LABELS = 20  # classes of the confusion matrix; the rest are summed up
-_BOXES = 60  # drawn on one image
+_OBJECTS, _RIGHT, _FALSE, _NAMED = 60, 30, 10, 5  # drawn on one image, and classes named below it
 
 
 def write_page(found: Evaluation, out: Path, *, title: str = "Detections") -> Path:
@@ -64,6 +65,7 @@ def render(found: Evaluation, *, title: str = "Detections") -> str:
             roc_classes=len(areas),
             matrix=_matrix(found),
             pictures=[_picture(image) for image in found.worst],
+            named=_NAMED,
             data=data,
             script=script,
             library=library,
@@ -125,35 +127,31 @@ def _matrix(found: Evaluation) -> Matrix:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One of the worst images as a drawing in pixels: the view, then boxes, wrong ones numbered from 1."""
+    """One of the worst images as a drawing in pixels: the view, the boxes without a number, and those from 1."""
 
     image: ImageResult
     left: float
     top: float
     width: float
     height: float
-    boxes: tuple[tuple[int | None, DrawnBox], ...]  # drawn in this order
+    plain: tuple[DrawnBox, ...]  # objects, and detections that are right or ignored
+    false: tuple[DrawnBox, ...]  # the most confident first
+    missed: tuple[tuple[str, int], ...]  # objects not found by class, the most first
     left_out: int
-
-    @property
-    def wrong(self) -> list[tuple[int, DrawnBox]]:
-        """The numbered ones, the first first."""
-        return sorted(((n, box) for n, box in self.boxes if n is not None), key=lambda one: one[0])
-
-
-_FINE = ("found", "right", "ignored")
 
 
 def _picture(image: ImageResult) -> Picture:
-    wrong = [box for box in image.boxes if box.kind not in _FINE]
-    fine = [box for box in image.boxes if box.kind in _FINE]
-    wrong.sort(key=lambda box: (box.score is None, -(box.score or 0.0)))
-    shown = wrong[:_BOXES]
-    numbered: list[tuple[int | None, DrawnBox]] = [(None, box) for box in fine[: _BOXES - len(shown)]]
-    numbered += list(enumerate(shown, 1))
-    left, width = _span(image.width, [(box.box[0], box.box[0] + box.box[2]) for _, box in numbered])
-    top, height = _span(image.height, [(box.box[1], box.box[1] + box.box[3]) for _, box in numbered])
-    return Picture(image, left, top, width, height, tuple(numbered), len(image.boxes) - len(numbered))
+    kinds: dict[str, list[DrawnBox]] = {"object": [], "right": [], "false": []}
+    for box in image.boxes:
+        kinds["object" if box.score is None else "right" if box.kind in ("right", "ignored") else "false"].append(box)
+    objects = sorted(kinds["object"], key=lambda box: box.kind != "missed")
+    plain = (*objects[:_OBJECTS], *kinds["right"][:_RIGHT])
+    false = tuple(sorted(kinds["false"], key=lambda box: -(box.score or 0.0))[:_FALSE])
+    missed = Counter(box.label for box in objects if box.kind == "missed").most_common()
+    drawn = [box.box for box in (*plain, *false)]
+    left, width = _span(image.width, [(x, x + w) for x, _, w, _ in drawn])
+    top, height = _span(image.height, [(y, y + h) for _, y, _, h in drawn])
+    return Picture(image, left, top, width, height, plain, false, tuple(missed), len(image.boxes) - len(drawn))
 
 
 def _span(size: float | None, spans: list[tuple[float, float]]) -> tuple[float, float]:

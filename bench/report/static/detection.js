@@ -3,9 +3,10 @@
   const data = JSON.parse(document.getElementById("evaluation").textContent);
   const by = (id) => document.getElementById(id);
   const slider = by("confidence"), chooser = by("class");
-  const blue = "#0072B2", orange = "#D55E00", green = "#009E73", pale = "rgba(128,128,128,.6)";
+  const blue = "#0072B2", orange = "#D55E00", green = "#009E73";
   const options = { displaylogo: false, typesetMath: false, displayModeBar: false };
   const percent = (share) => share === null ? "–" : (100 * share).toFixed(2) + " %";
+  const short = (score) => String(Number(score.toPrecision(4)));
   let chosen = data.sweeps[0];
 
   // Everything at one place of a sweep, from exact counts.
@@ -36,6 +37,7 @@
     const all = sweep.confidence.map((_, i) => rates(sweep, i));
     return { x: [0, ...all.map((r) => r.recall)], y: [all[0].precision, ...all.map((r) => r.precision)] };
   }
+  const pale = `rgba(128,128,128,${data.sweeps.length > 12 ? 0.3 : 0.7})`;
   // Many curves as one pale line with gaps, behind the chosen one.
   function behind(curves, shape) {
     const x = curves.flatMap((c) => [...c.x, null]), y = curves.flatMap((c) => [...c.y, null]);
@@ -102,8 +104,9 @@
       : { right: 0, wrong: 0, unfound: chosen.objects, precision: null, recall: chosen.objects ? 0 : null, f1: chosen.objects ? 0 : null };
     for (const name of ["precision", "recall", "f1"]) put(name, r[name], percent(r[name]));
     for (const name of ["right", "wrong", "unfound"]) put(name, r[name], r[name].toLocaleString("en"));
-    const text = known ? String(chosen.confidence[i]) + (i === chosen.best ? " ★ best F1" : "") : "no detections";
+    const text = known ? short(chosen.confidence[i]) + (i === chosen.best ? " ★ best F1" : "") : "no detections";
     by("at").textContent = text;
+    by("at").title = known ? String(chosen.confidence[i]) : "";
     slider.setAttribute("aria-valuetext", known ? `confidence ${text}, precision ${percent(r.precision)}, recall ${percent(r.recall)}` : text);
     mark();
   }
@@ -121,8 +124,8 @@
     by("best").textContent = best === null ? "No F1 is best: there are no objects or no detections."
       : `Best F1: ${percent(rates(chosen, best).f1)} at confidence ${chosen.confidence[best]}, marked by a star.`;
     by("grid").textContent = n === chosen.distinct
-      ? `The slider stops at every score there is (${n}); numbers are exact there, nothing changes between two.`
-      : `The slider stops at ${n} of the ${chosen.distinct} different scores, evenly spread by rank, the best F1's among them; numbers are exact there.`;
+      ? `The slider stops at every score there is (${n.toLocaleString("en")}); numbers are exact there, nothing changes between two.`
+      : `The slider stops at ${n.toLocaleString("en")} of the ${chosen.distinct.toLocaleString("en")} different scores, evenly spread by rank, the best F1's among them; numbers are exact there.`;
     drawChosen();
     toBest();
   }
