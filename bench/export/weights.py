@@ -52,22 +52,20 @@ def images(count: int, shape: tuple[int, ...], preprocess: str, seed: int) -> Ar
 @contextmanager
 def unfilled() -> Iterator[None]:
     """Give new variables zeros instead of Keras's own random values, which `randomise` would only write over."""
-    originals = {kind: kind.__call__ for kind in _subclasses(keras.initializers.RandomInitializer)}
+    known = keras.initializers
+    kinds = (known.VarianceScaling, known.RandomNormal, known.RandomUniform, known.TruncatedNormal)  # the others' bases
+    originals = {kind: kind.__call__ for kind in kinds}
 
     def zeros(self: Any, shape: tuple[int, ...], dtype: Any = None) -> Any:
         return keras.ops.zeros(shape, dtype)
 
-    for kind in originals:
+    for kind in kinds:
         kind.__call__ = zeros
     try:
         yield
     finally:
         for kind, original in originals.items():
             kind.__call__ = original
-
-
-def _subclasses(kind: Any) -> list[Any]:
-    return [other for direct in kind.__subclasses__() for other in (direct, *_subclasses(direct))]
 
 
 def randomise(model: keras.Model, calibration: Array, seed: int = 0) -> Array:
