@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from bench import quality
 from bench.errors import WrongUsage, suggestion
-from bench.records import Accuracy, Record, Run
+from bench.quality import MAP, TOP1, Quality
+from bench.records import Record, Run
 from bench.stats import wilson
 from bench.units import latency, percent, quantity
 
@@ -30,21 +32,23 @@ LIMITS: dict[str, Limit] = {
     "size": Limit("size", "bytes", lambda r: r.artifact.size_bytes if r.artifact else None),
     "params": Limit("parameters", "count", lambda r: r.cost.params if r.cost else None),
     "memory": Limit("peak memory", "bytes", lambda r: r.measurement.peak_rss_bytes if r.measurement else None),
-    "top1": Limit("top-1", "percent", lambda r: r.accuracy.top1, at_least=True),
+    "top1": Limit(TOP1.label, "percent", TOP1.value, at_least=True),
+    "map": Limit(MAP.label, "percent", MAP.value, at_least=True),
 }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Candidate:
-    """A model as a candidate."""
+    """A measured model as a candidate. Its accuracy is the run's: `Choice.quality` says which."""
 
     case: str
-    top1: float | None
-    top1_low: float | None
-    top1_high: float | None
+    accuracy: float | None  # percent
+    accuracy_low: float | None  # 95 % interval
+    accuracy_high: float | None
     p50_ms: float
     p50_ms_low: float
     p50_ms_high: float
+    limited: dict[str, float | None] = field(default_factory=dict)  # every quantity that can be limited, by its name
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,8 +60,8 @@ class Relaxation:
     needed: float  # the limit at which the model below is let in
     case: str
     p50_ms: float
-    top1: float | None
-    gain: float | None  # percentage points of top-1 over the winner
+    accuracy: float | None
+    gain: float | None  # percentage points of accuracy over the winner
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,6 +76,7 @@ class Miss:
 class Choice:
     """The answer. Without a winner, `misses` holds the nearest ones."""
 
+    quality: str  # which accuracy: "top1" or "map"
     limits: dict[str, float]
     winner: Candidate | None
     runner_up: Candidate | None
@@ -81,28 +86,31 @@ class Choice:
     misses: tuple[Miss, ...]
 
 
-def pick(run: Run, limits: Mapping[str, float]) -> Choice:
-    """Choose among the measured models of a run.
+def pick(run: Run, limits: Mapping[str, float], *, device: str | None = None) -> Choice:
+    """Choose among the measured models of a run, or among those timed on one device.
 
     The winner is the fastest of those whose accuracy cannot be told from the best one within the limits: published
     figures stand on 50,000 images, so a few tenths of a point are noise. Limits are in ms, bytes, counts and percent.
+    The report's page computes the same from the same candidates (`report/static/pick.js`): change both.
 
     Raises WrongUsage for an unknown limit.
     """
     for name in limits:
         if name not in LIMITS:
             raise WrongUsage(f'nothing called "{name}" can be limited; {suggestion(name, LIMITS)}')
-    measured = [record for record in run.records if record.measurement is not None]
-    ranked = _ranked(record for record in measured if not _broken(record, limits))
+    measured = candidates(run, device=device)
+    ranked = _ranked(candidate for candidate in measured if not _broken(candidate, limits))
+    judged = quality.of(run.records).name
     if not ranked:
-        nearest = sorted(measured, key=lambda r: _distance(_broken(r, limits)))[:3]
-        misses = tuple(Miss(case=r.case.name, broken=_broken(r, limits)) for r in nearest)
+        nearest = sorted(measured, key=lambda c: _distance(_broken(c, limits)))[:3]
+        misses = tuple(Miss(case=c.case, broken=_broken(c, limits)) for c in nearest)
         return Choice(
-            limits=dict(limits), winner=None, runner_up=None, ties=(), on_the_edge=(), binding=(), misses=misses
-        )
-    winner = _candidate(ranked[0])
-    others = [_candidate(record) for record in ranked[1:]]
+            quality=judged, limits=dict(limits), winner=None, runner_up=None, ties=(), on_the_edge=(), binding=(),
+            misses=misses,
+        )  # fmt: skip
+    winner, *others = ranked
     return Choice(
+        quality=judged,
         limits=dict(limits),
         winner=winner,
         runner_up=others[0] if others else None,
@@ -113,6 +121,16 @@ def pick(run: Run, limits: Mapping[str, float]) -> Choice:
     )
 
 
+def candidates(run: Run, *, device: str | None = None) -> list[Candidate]:
+    """The measured models of a run as candidates, those timed on one device when it is named."""
+    judged = quality.of(run.records)
+    return [
+        _candidate(record, judged)
+        for record in run.records
+        if record.measurement is not None and device in (None, record.case.device)
+    ]
+
+
 def in_words(choice: Choice) -> list[str]:
     """The choice as lines for people."""
     if choice.winner is None:
@@ -120,15 +138,16 @@ def in_words(choice: Choice) -> list[str]:
             "no model meets these limits; the nearest misses:",
             *(f"  {miss.case}: {_misses(miss.broken, choice.limits)}" for miss in choice.misses),
         ]
-    lines = [f"ship {_described(choice.winner)}"]
+    label = LIMITS[choice.quality].label
+    lines = [f"ship {_described(choice.winner, label)}"]
     if choice.ties:
         lines.append(f"a tie within the noise of this run with {', '.join(choice.ties)}: choose by size or taste")
     lines += [f"  on the edge: the interval of its {name} reaches past the limit" for name in choice.on_the_edge]
     if choice.runner_up:
-        lines.append(f"runner-up: {_described(choice.runner_up)}")
+        lines.append(f"runner-up: {_described(choice.runner_up, label)}")
     for relaxed in choice.binding:
         limit = LIMITS[relaxed.limit]
-        gain = f", {relaxed.gain:+.1f} points of top-1" if relaxed.gain is not None else ""
+        gain = f", {relaxed.gain:+.1f} points of {label}" if relaxed.gain is not None else ""
         gain += f", p50 {latency(relaxed.p50_ms)}"
         lines.append(
             f"binding: {limit.label} of {quantity(relaxed.allowed, limit.unit)}; "
@@ -139,71 +158,90 @@ def in_words(choice: Choice) -> list[str]:
     return lines
 
 
+def dominators(record: Record, records: Iterable[Record], x: Callable[[Record], float | None]) -> list[Record]:
+    """The records that are at least as accurate and as low in x, and better in one of the two; by rising x."""
+    everything = list(records)
+    accuracy = quality.of(everything).value
+    mine = accuracy(record), x(record)
+    found: list[tuple[float, Record]] = []
+    for other in everything:
+        theirs = accuracy(other), x(other)
+        if None in mine or None in theirs or theirs == mine:
+            continue
+        if theirs[0] >= mine[0] and theirs[1] <= mine[1]:  # type: ignore[operator]
+            found.append((theirs[1], other))  # type: ignore[arg-type]
+    return [other for _, other in sorted(found, key=lambda pair: pair[0])]
+
+
 def pareto(records: Iterable[Record], x: Callable[[Record], float | None]) -> list[Record]:
-    """The records that no other one beats in both top-1 (higher) and x (lower), by rising x."""
-    known = [
-        (value, r.accuracy.top1, r) for r in records if (value := x(r)) is not None and r.accuracy.top1 is not None
-    ]
+    """The records that no other one beats in both accuracy (higher) and x (lower), by rising x."""
+    everything = list(records)
+    accuracy = quality.of(everything).value
+    known = [(a, b, r) for r in everything if (a := x(r)) is not None and (b := accuracy(r)) is not None]
     known.sort(key=lambda point: (point[0], -point[1]))
     front: list[Record] = []
     best = float("-inf")
-    for _, top1, record in known:
-        if top1 > best:
+    for _, value, record in known:
+        if value > best:
             front.append(record)
-            best = top1
+            best = value
     return front
 
 
-def accuracy_interval(accuracy: Accuracy) -> tuple[float, float] | None:
-    """The 95 % interval of a top-1 in percent: the measured one, or that of 50,000 images for a published figure."""
-    if accuracy.top1 is None:
+def accuracy_interval(record: Record, judged: Quality) -> tuple[float, float] | None:
+    """The 95 % interval of an accuracy in percent: the measured one, or that of 50,000 images for a published top-1.
+
+    An mAP comes without an interval: only equal ones are then the same.
+    """
+    value = judged.value(record)
+    if value is None:
         return None
-    if accuracy.top1_low is not None and accuracy.top1_high is not None:
-        return accuracy.top1_low, accuracy.top1_high
-    low, high = wilson(round(accuracy.top1 / 100 * IMAGENET_VALIDATION), IMAGENET_VALIDATION)
+    if measured := judged.interval(record):
+        return measured
+    if judged is not TOP1:
+        return value, value
+    low, high = wilson(round(value / 100 * IMAGENET_VALIDATION), IMAGENET_VALIDATION)
     return 100 * low, 100 * high
 
 
-def _ranked(records: Iterable[Record]) -> list[Record]:
+def _ranked(within: Iterable[Candidate]) -> list[Candidate]:
     """Best first: the fastest of those as accurate as the best, then the rest of those, then by accuracy."""
-    everything = list(records)
-    known = [r for r in everything if r.accuracy.top1 is not None]
-    unknown = sorted((r for r in everything if r.accuracy.top1 is None), key=_p50)
+    everything = list(within)
+    known = [c for c in everything if c.accuracy is not None]
+    unknown = sorted((c for c in everything if c.accuracy is None), key=lambda c: c.p50_ms)
     if not known:
         return unknown
-    best = _candidate(max(known, key=lambda r: (r.accuracy.top1 or 0.0, -_p50(r))))
-    leading = sorted((r for r in known if _same_accuracy(best, _candidate(r))), key=_p50)
-    trailing = sorted((r for r in known if r not in leading), key=lambda r: (-(r.accuracy.top1 or 0.0), _p50(r)))
+    best = max(known, key=lambda c: (c.accuracy or 0.0, -c.p50_ms))
+    leading = sorted((c for c in known if _same_accuracy(best, c)), key=lambda c: c.p50_ms)
+    trailing = sorted((c for c in known if not _same_accuracy(best, c)), key=lambda c: (-(c.accuracy or 0.0), c.p50_ms))
     return [*leading, *trailing, *unknown]
 
 
-def _relaxations(measured: list[Record], limits: Mapping[str, float], winner: Candidate) -> Iterable[Relaxation]:
+def _relaxations(measured: list[Candidate], limits: Mapping[str, float], winner: Candidate) -> Iterable[Relaxation]:
     """For each limit that keeps a more accurate model out: the model, and the limit that would let it in."""
     for name, allowed in limits.items():
         without = {key: value for key, value in limits.items() if key != name}
-        ranked = _ranked(r for r in measured if not _broken(r, without))
-        better = ranked[0]
-        needed = LIMITS[name].value(better)
-        if better.case.name == winner.case or needed is None or not _broken(better, {name: allowed}):
+        better = _ranked(c for c in measured if not _broken(c, without))[0]
+        needed = better.limited[name]
+        if better.case == winner.case or needed is None or not _broken(better, {name: allowed}):
             continue
-        top1 = better.accuracy.top1
-        gain = top1 - winner.top1 if top1 is not None and winner.top1 is not None else None
+        known = better.accuracy is not None and winner.accuracy is not None
         yield Relaxation(
             limit=name,
             allowed=allowed,
             needed=needed,
-            case=better.case.name,
-            p50_ms=_p50(better),
-            top1=top1,
-            gain=gain,
+            case=better.case,
+            p50_ms=better.p50_ms,
+            accuracy=better.accuracy,
+            gain=(better.accuracy or 0.0) - (winner.accuracy or 0.0) if known else None,
         )
 
 
-def _broken(record: Record, limits: Mapping[str, float]) -> dict[str, float | None]:
-    """The limits that a record breaks, and by which share."""
+def _broken(candidate: Candidate, limits: Mapping[str, float]) -> dict[str, float | None]:
+    """The limits that a model breaks, and by which share."""
     broken: dict[str, float | None] = {}
     for name, allowed in limits.items():
-        value = LIMITS[name].value(record)
+        value = candidate.limited[name]
         if value is None:
             broken[name] = None
         elif value < allowed if LIMITS[name].at_least else value > allowed:
@@ -216,34 +254,35 @@ def _distance(broken: dict[str, float | None]) -> tuple[bool, float]:
     return None in broken.values(), max(shares, default=0.0)
 
 
-def _candidate(record: Record) -> Candidate:
+def _candidate(record: Record, judged: Quality) -> Candidate:
     if record.measurement is None:
         raise ValueError(f"{record.case.name} has no measurement")
-    interval = accuracy_interval(record.accuracy)
+    interval = accuracy_interval(record, judged)
     m = record.measurement
     return Candidate(
         case=record.case.name,
-        top1=record.accuracy.top1,
-        top1_low=interval[0] if interval else None,
-        top1_high=interval[1] if interval else None,
+        accuracy=judged.value(record),
+        accuracy_low=interval[0] if interval else None,
+        accuracy_high=interval[1] if interval else None,
         p50_ms=m.p50_ms,
         p50_ms_low=m.p50_ms_low,
         p50_ms_high=m.p50_ms_high,
+        limited={name: limit.value(record) for name, limit in LIMITS.items()},
     )
 
 
 def _same_accuracy(a: Candidate, b: Candidate) -> bool:
-    if a.top1_low is None or b.top1_low is None or a.top1_high is None or b.top1_high is None:
-        return a.top1 is None and b.top1 is None
-    return a.top1_low <= b.top1_high and b.top1_low <= a.top1_high
+    if a.accuracy_low is None or b.accuracy_low is None or a.accuracy_high is None or b.accuracy_high is None:
+        return a.accuracy is None and b.accuracy is None
+    return a.accuracy_low <= b.accuracy_high and b.accuracy_low <= a.accuracy_high
 
 
 def _same_latency(a: Candidate, b: Candidate) -> bool:
     return a.p50_ms_low <= b.p50_ms_high and b.p50_ms_low <= a.p50_ms_high
 
 
-def _described(candidate: Candidate) -> str:
-    accuracy = "accuracy unknown" if candidate.top1 is None else f"top-1 {percent(candidate.top1)}"
+def _described(candidate: Candidate, label: str) -> str:
+    accuracy = "accuracy unknown" if candidate.accuracy is None else f"{label} {percent(candidate.accuracy)}"
     return f"{candidate.case}: {accuracy}, p50 {latency(candidate.p50_ms, candidate.p50_ms_low, candidate.p50_ms_high)}"
 
 
@@ -255,7 +294,3 @@ def _misses(broken: Mapping[str, float | None], limits: Mapping[str, float]) -> 
         f"{quantity(limits[name], LIMITS[name].unit)}"
         for name, share in broken.items()
     )
-
-
-def _p50(record: Record) -> float:
-    return record.measurement.p50_ms if record.measurement else float("inf")

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from bench import quality
 from bench.records import Record
 from bench.units import duration, giga, latency, megabytes, millions, percent
 
@@ -20,15 +21,17 @@ if TYPE_CHECKING:
 
 _FIRST_GUESS_S = {"export": 6.0, "timing": 2.5}  # a step of each phase, until one has been seen
 
-HEADINGS = ("model", "top-1", "G-Ops", "params", "size", "p50 [95 % interval]", "p95", "visits")
+HEADINGS = ("model", "accuracy", "G-Ops", "params", "size", "p50 [95 % interval]", "p95", "visits")
 
 
 def row(record: Record) -> tuple[str, ...]:
     """One record as the cells under HEADINGS."""
     m, cost, artifact = record.measurement, record.cost, record.artifact
+    judged = quality.of([record])
+    accuracy = judged.value(record)
     return (
         record.case.name,
-        percent(record.accuracy.top1) if record.accuracy.top1 is not None else "",
+        f"{judged.label} {percent(accuracy)}" if accuracy is not None else "",
         giga(2 * cost.mult_adds) if cost else "",
         millions(cost.params) if cost else "",
         megabytes(artifact.size_bytes) if artifact else "",

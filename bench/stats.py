@@ -39,8 +39,7 @@ def summarise(visits: Sequence[Visit], *, batch_size: int, seed: int) -> Measure
     number is given either way.
     """
     disturbed = sum(bool(visit.disturbances) for visit in visits)
-    quiet = [visit for visit in visits if not visit.disturbances]
-    used = quiet if 3 * len(quiet) >= 2 * len(visits) else list(visits)
+    used = counted(visits)
     samples = [np.asarray(visit.samples_ns, dtype=np.float64) / 1e6 for visit in used]
     p50 = percentile(samples, 0.5)
     low, high = interval(samples, seed=seed)
@@ -65,6 +64,12 @@ def summarise(visits: Sequence[Visit], *, batch_size: int, seed: int) -> Measure
         disturbed_visits=disturbed,
         with_copies_p50_ms=_rounded(percentile(copies, 0.5)) if copies else None,
     )
+
+
+def counted(visits: Sequence[Visit]) -> list[Visit]:
+    """The visits of a case that its percentiles are made of: the undisturbed ones, unless they are too few."""
+    quiet = [visit for visit in visits if not visit.disturbances]
+    return quiet if 3 * len(quiet) >= 2 * len(visits) else list(visits)
 
 
 def percentile(visits: Sequence[Array], q: float) -> float:

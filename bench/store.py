@@ -113,13 +113,17 @@ def folders(results: Path) -> list[Path]:
     return sorted(path.parent for path in (results / "runs").glob(f"*/{RUN_FILE}"))
 
 
-def latest(results: Path, suite: str | None = None) -> Path:
-    """The folder of the newest run, of one suite if named. Raises WrongUsage when there is none."""
+def latest(results: Path, suite: str | None = None, *, device: str | None = None) -> Path:
+    """The folder of the newest run, of one suite or device if named. Raises WrongUsage when there is none."""
     for folder in reversed(folders(results)):
-        if suite is None or load(folder).suite == suite:
+        if suite is None and device is None:
             return folder
-    which = f" of suite {suite}" if suite else ""
-    raise WrongUsage(f"no run{which} under {results / 'runs'}; make one with `bench run {suite or 'default'}`")
+        run = load(folder)
+        if suite in (None, run.suite) and device in (None, run.settings.device):
+            return folder
+    which = (f" of suite {suite}" if suite else "") + (f" on {device}" if device else "")
+    asked = f"{suite or 'default'}" + (f" --device {device}" if device else "")
+    raise WrongUsage(f"no run{which} under {results / 'runs'}; make one with `bench run {asked}`")
 
 
 def machine_name(machine: Machine) -> str:

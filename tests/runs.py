@@ -6,9 +6,10 @@ import hashlib
 import random
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 from statistics import median
 
-from bench import stats, suites
+from bench import stats, store, suites
 from bench.accuracy import published
 from bench.records import (
     SCHEMA_VERSION,
@@ -111,6 +112,21 @@ def run(records: Iterable[Record], *, suite: str = "default", started_at: str = 
 def of_suite(name: str = "default", **more: float) -> Run:
     """A run of a suite in suites/: "default" has 12 models, "keras" 42."""
     return run((record(case, **more) for case in suites.load_suite(name).cases), suite=name)  # type: ignore[arg-type]
+
+
+def stored(run: Run, results: Path, *, disturbed: int = 1) -> Path:
+    """The run on disk with raw samples around its p50s, round by round; the first `disturbed` rounds were disturbed."""
+    folder = store.create(results, run)
+    measured = [r for r in run.records if r.measurement]
+    everything = [
+        visits(r.case.name, r.measurement.p50_ms, rounds=run.settings.rounds, samples=60, disturbed=disturbed,
+               start=5 * i)
+        for i, r in enumerate(measured) if r.measurement
+    ]  # fmt: skip
+    for of_round in zip(*everything, strict=True):
+        for visit in of_round:
+            store.append(folder, visit)
+    return folder
 
 
 def hostile() -> Run:

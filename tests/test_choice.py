@@ -8,7 +8,7 @@ import pytest
 
 from bench import choice
 from bench.errors import WrongUsage
-from bench.records import Accuracy, Artifact, Case, Cost, Measurement, Record, Run
+from bench.records import Accuracy, Artifact, Case, Cost, DetectionAccuracy, Measurement, Record, Run
 from tests import runs
 
 
@@ -110,3 +110,38 @@ def test_the_front_holds_what_nothing_beats() -> None:
     records = [record("a", 5, 70), record("b", 6, 69), record("c", 7, 75), record("d", 7, 74), record("e", 4, 60)]
     front = choice.pareto(records, lambda r: r.measurement.p50_ms if r.measurement else None)
     assert [r.case.name for r in front] == ["e", "a", "c"]
+
+
+def detector(name: str, p50: float, points: float) -> Record:
+    found = DetectionAccuracy(map=points, ap50=points + 20, ap75=points, notes_map50=points + 18, mean_iou=70,
+                              class_accuracy=80, presence_accuracy=90)  # fmt: skip
+    return replace(record(name, p50, None), accuracy=Accuracy(origin="measured", n=500, detection=found))
+
+
+def test_detectors_are_judged_by_their_map() -> None:
+    run = a_run(detector("quick", 5, 30.0), detector("exact", 20, 44.0), detector("slow", 50, 40.0))
+    answer = choice.pick(run, {"map": 25.0, "p50": 30.0})
+    assert answer.quality == "map"
+    assert answer.winner is not None
+    assert (answer.winner.case, answer.winner.accuracy) == ("exact", 44.0)
+    assert choice.in_words(answer)[0].startswith("ship exact: mAP 44.0 %")
+    assert choice.pick(run, {"map": 50.0}).misses[0].case == "exact"
+    front = choice.pareto(run.records, lambda r: r.measurement.p50_ms if r.measurement else None)
+    assert [r.case.name for r in front] == ["quick", "exact"]
+
+
+def test_only_models_of_the_device_are_candidates() -> None:
+    mine = replace(THREE.records[0], case=replace(THREE.records[0].case, device="cuda"))
+    run = a_run(mine, *THREE.records[1:])
+    answer = choice.pick(run, {}, device="cuda")
+    assert answer.winner is not None
+    assert (answer.winner.case, answer.runner_up) == ("small", None)
+    assert choice.pick(run, {}, device="npu").misses == ()
+
+
+def test_a_dominated_model_is_beaten_in_both() -> None:
+    records = list(a_run(record("a", 5, 70), record("b", 6, 69), record("c", 5, 70), record("d", 9, None)).records)
+    p50 = choice.LIMITS["p50"].value
+    assert [r.case.name for r in choice.dominators(records[1], records, p50)] == ["a", "c"]
+    assert choice.dominators(records[0], records, p50) == []
+    assert choice.dominators(records[3], records, p50) == []

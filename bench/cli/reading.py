@@ -87,15 +87,17 @@ def baseline_list(results: Path, as_json: bool) -> None:
 @click.option("--params", metavar="COUNT", help="Parameters, at most, e.g. 10M.")
 @click.option("--memory", metavar="SIZE", help="Peak resident memory, at most, e.g. 500MB.")
 @click.option("--top1", metavar="PERCENT", help="Top-1 accuracy, at least, e.g. 70.")
+@click.option("--map", metavar="PERCENT", help="Mean average precision of a detector, at least, e.g. 40.")
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), help="Only models that were timed on it.")
 @results_option
 @as_json_option
-def pick(run: str | None, results: Path, as_json: bool, **limits: str | None) -> None:
-    """Say which model of RUN to ship within limits. [default: the latest run]"""
+def pick(run: str | None, device: str | None, results: Path, as_json: bool, **limits: str | None) -> None:
+    """Say which model of RUN to ship within limits. [default: the latest run, on the device if one is named]"""
     from bench import choice, store
     from bench.units import parse_quantity
 
     given = {name: parse_quantity(text, choice.LIMITS[name].unit) for name, text in limits.items() if text is not None}
-    answer = choice.pick(store.load(run or store.latest(results)), given)
+    answer = choice.pick(store.load(run or store.latest(results, device=device)), given, device=device)
     if as_json:
         click.echo(store.json_text(answer))
         return
@@ -110,13 +112,13 @@ def pick(run: str | None, results: Path, as_json: bool, **limits: str | None) ->
     "-o",
     "out",
     type=click.Path(path_type=Path),
-    help="FILE.html, FILE.png or FILE.svg (Figure 2), or a folder for a site of all the runs.",
+    help="FILE.html, .md, .csv, .json (pytest-benchmark), .png or .svg (Figure 2), or a folder for a site of all runs.",
 )
 @click.option(
     "--format",
     "kind",
     metavar="FORMAT",
-    help="html, site, png or svg. [default: by the file's name]",
+    help="html, site, markdown, csv, pytest-benchmark, png or svg. [default: by the file's name]",
 )
 @results_option
 def report(runs: tuple[str, ...], everything: bool, out: Path | None, kind: str | None, results: Path) -> None:
@@ -124,8 +126,15 @@ def report(runs: tuple[str, ...], everything: bool, out: Path | None, kind: str 
     from bench import store
     from bench.report import write_report
 
-    folders = store.folders(results) if everything else [Path(run) for run in runs] or [store.latest(results)]
-    loaded = [store.load(folder) for folder in folders]
-    target = out or folders[-1] / "report.html"
-    comparison = against_baseline(loaded[-1], results) if len(loaded) == 1 else None
-    click.echo(f"report: {write_report(loaded, target, comparison=comparison, format=kind)}")
+    paths = store.folders(results) if everything else [Path(run) for run in runs] or [store.latest(results)]
+    loaded = [store.load(path) for path in paths]
+    folders = [path if path.is_dir() else path.parent for path in paths]
+    written = write_report(
+        loaded,
+        out or folders[-1] / "report.html",
+        folders=folders,
+        comparison=against_baseline(loaded[-1], results) if len(loaded) == 1 else None,
+        baselines=[store.load(path) for path in store.baselines(results)],
+        format=kind,
+    )
+    click.echo(f"report: {written}")

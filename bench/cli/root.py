@@ -64,7 +64,7 @@ def report_of(folder: Path, run: Run, comparison: Comparison | None) -> Path | N
     from bench.report import write_report
 
     try:
-        return write_report([run], folder / "report.html", comparison=comparison)
+        return write_report([run], folder / "report.html", folders=[folder], comparison=comparison)
     except BenchError as error:
         click.echo(f"no report: {error}", err=True)
         return None

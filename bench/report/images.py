@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from bench.errors import Failed
-from bench.records import Comparison, Run
+from bench.report import Material
 from bench.report.figures.bubbles import operations_figure
 from bench.report.figures.frame import WIDE
 
 
-def write_images(runs: Sequence[Run], out: Path, comparison: Comparison | None = None) -> Path:
+def write_images(material: Material, out: Path) -> Path:
     """Draw Figure 2 of the last run as PNG or SVG. Raises Failed where kaleido or a Chromium is missing."""
     try:
         import kaleido
     except ImportError as error:
         raise Failed("drawing pictures needs kaleido; `pip install backbench[png]`") from error
-    drawn = operations_figure(list(runs[-1].records), WIDE)
+    drawn = operations_figure(list(material.runs[-1].records), WIDE)
     size = {side: drawn["layout"][side] for side in ("width", "height")}
     options: dict[str, Any] = {"format": out.suffix.removeprefix(".")} | size
     if options["format"] == "png":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from plotly.offline import get_plotlyjs
 
 from bench import units
 from bench.records import Comparison, Record, Run
-from bench.report import mobilenet, table
+from bench.report import Material, mobilenet, table
 from bench.report.families import family
 from bench.report.figures import bars, bubbles
 from bench.report.figures.frame import FRAMES, Frame
@@ -51,9 +51,9 @@ FIGURES: tuple[tuple[str, str, str, Drawing], ...] = (
 )
 
 
-def write_page(runs: Sequence[Run], out: Path, comparison: Comparison | None = None) -> Path:
+def write_page(material: Material, out: Path) -> Path:
     """Write the page of the last run."""
-    write_atomically(out, render(runs[-1], comparison).encode())
+    write_atomically(out, render(material.runs[-1], material.comparison).encode())
     return out
 
 

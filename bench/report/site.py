@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from bench.records import Comparison, Run
+from bench.records import Run
+from bench.report import Material
 from bench.report.page import environment, render
 from bench.store import slug, write_atomically
 
 
-def write_site(runs: Sequence[Run], out: Path, comparison: Comparison | None = None) -> Path:
+def write_site(material: Material, out: Path) -> Path:
     """Write `index.html` and a page a run into the folder; the newest run first. Returns the index."""
     out.mkdir(parents=True, exist_ok=True)
-    newest_first = sorted(runs, key=lambda run: run.started_at, reverse=True)
+    newest_first = sorted(material.runs, key=lambda run: run.started_at, reverse=True)
     names: dict[str, Run] = {}
     for run in newest_first:
         name = base = slug(f"{run.started_at}-{run.suite}")
@@ -22,7 +22,11 @@ def write_site(runs: Sequence[Run], out: Path, comparison: Comparison | None = N
             number += 1
             name = f"{base}-{number}"
         names[name] = run
-        shown = comparison if comparison and comparison.run_started_at == run.started_at else None
+        shown = (
+            material.comparison
+            if material.comparison and material.comparison.run_started_at == run.started_at
+            else None
+        )
         write_atomically(out / f"{name}.html", render(run, shown).encode())
     index = environment().get_template("index.html.j2").render(pages=names)
     write_atomically(out / "index.html", index.encode())
