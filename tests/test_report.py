@@ -7,18 +7,21 @@ import json
 import math
 import re
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from plotly.offline import get_plotlyjs
 
-from bench import comparison
+from bench import choice, comparison
 from bench.errors import WrongUsage
-from bench.records import Run
-from bench.report import page, write_report
-from bench.report.figures import bars, bubbles, kinds, labels, promise
+from bench.records import Accuracy, Case, DetectionAccuracy, Record, Run
+from bench.report import families, page, write_report
+from bench.report.figures import bars, bubbles, fit, forest, kinds, labels, promise, samples, sweep, tradeoff
 from bench.report.figures.frame import FRAMES, WIDE, Frame
 from bench.report.mobilenet import promises
+from bench.suites import facts
 from tests import runs
 
 FRAME = pytest.mark.parametrize("frame", FRAMES, ids=lambda frame: frame.name)
@@ -26,6 +29,11 @@ FRAME = pytest.mark.parametrize("frame", FRAMES, ids=lambda frame: frame.name)
 
 def traces(drawn: dict[str, Any], meta: str) -> list[dict[str, Any]]:
     return [trace for trace in drawn["data"] if trace.get("meta") == meta]
+
+
+def known(value: Any) -> Any:
+    assert value is not None
+    return value
 
 
 def joined(drawn: dict[str, Any], meta: str, key: str) -> list[Any]:
@@ -66,7 +74,15 @@ def test_a_variant_without_an_accuracy_is_hollow_at_the_foot() -> None:
 
 @FRAME
 @pytest.mark.parametrize("suite", ["default", "mobilenet", "keras"])
-@pytest.mark.parametrize("figure", [bubbles.operations_figure, bubbles.latency_figure])
+@pytest.mark.parametrize(
+    "figure",
+    [
+        bubbles.operations_figure,
+        *(partial(tradeoff.tradeoff_figure, price=p) for p in (tradeoff.LATENCY, tradeoff.SIZE, tradeoff.MEMORY)),
+        lambda records, frame: fit.fit_figure(known(fit.fit(records)), frame),
+    ],
+    ids=["operations", "latency", "size", "memory", "fit"],
+)
 def test_names_never_collide(figure: Any, suite: str, frame: Frame) -> None:
     """What Plotly is told to write where, in px: names against each other and against the plot's edges."""
     drawn = figure(list(runs.of_suite(suite).records), frame)
@@ -83,7 +99,7 @@ def test_names_never_collide(figure: Any, suite: str, frame: Frame) -> None:
         y = (note["y"] - y0) / (y1 - y0) * plot * (top - bottom) - note["ay"]
         half = len(html.unescape(note["text"])) * 0.54 * frame.font / 2, frame.font * 1.15 / 2
         boxes.append((x - half[0], y - half[1], x + half[0], y + half[1]))
-    assert len(boxes) >= (12 if suite != "keras" else 20)
+    assert len(boxes) >= (8 if suite == "mobilenet" else 12 if suite == "default" else 20)
     for i, a in enumerate(boxes):
         assert a[0] >= -1
         assert a[2] <= width + 1
@@ -98,10 +114,13 @@ def test_colliding_names_are_noticed() -> None:
 
 def test_the_pareto_front_dominates_all_else() -> None:
     records = list(runs.of_suite("keras").records)
-    front = [r for r in records if not bubbles.dominators(r, records)]
-    assert 1 < len(front) < len(records)
+    p50 = tradeoff.LATENCY.value
+    judged = [r for r in records if r.accuracy.top1 is not None]
+    front = choice.pareto(records, p50)
+    assert front == sorted((r for r in judged if not choice.dominators(r, records, p50)), key=lambda r: p50(r) or 0)
+    assert 1 < len(front) < len(judged)
     for record in records:
-        for better in bubbles.dominators(record, records):
+        for better in choice.dominators(record, records, p50):
             assert better.measurement is not None
             assert record.measurement is not None
             assert better.measurement.p50_ms <= record.measurement.p50_ms
@@ -144,7 +163,8 @@ def test_promises_are_drawn_where_they_are(frame: Frame) -> None:
 
 
 def rendered(run: Run) -> str:
-    return page.render(run, comparison.compare(run, run))
+    visits = [v for r in run.records if r.measurement for v in runs.visits(r.case.name, r.measurement.p50_ms)]
+    return page.render(run, comparison.compare(run, run), visits)
 
 
 def without_library(text: str) -> str:
@@ -155,7 +175,7 @@ def without_library(text: str) -> str:
 def test_nothing_hostile_becomes_markup() -> None:
     text = rendered(runs.hostile())
     own = without_library(text)
-    assert own.count("<script") == 1  # the figures' data
+    assert own.count("<script") == 2  # the figures' and the models' data
     for tag in ("<img", "<svg", "<b>bold", "<a href"):
         assert tag not in own
     data = re.search(r'<script type="application/json" id="figures">(.*?)</script>', text, re.DOTALL)
@@ -185,7 +205,7 @@ def test_every_model_has_a_row_with_units_and_interval(suite: str) -> None:
     run = runs.of_suite(suite)
     text = rendered(run)
     for record in run.records:
-        assert re.search(rf"<th scope=row [^>]*>{re.escape(html.escape(record.case.name))}</th>", text)
+        assert re.search(rf"<th scope=row data-value=[^>]*>{re.escape(html.escape(record.case.name))}</th>", text)
     assert len(re.findall(r"\d ms \[[\d.]+, [\d.]+\]", text)) >= len(run.records)
 
 
@@ -224,6 +244,166 @@ def test_a_site_has_a_page_for_each_run_and_an_index(tmp_path: Path) -> None:
     assert all((index.parent / link).is_file() for link in links)
     for tag in ("<script", "<img", "<svg"):
         assert tag not in text
+
+
+@FRAME
+@pytest.mark.parametrize("price", [tradeoff.LATENCY, tradeoff.SIZE, tradeoff.MEMORY], ids=["latency", "size", "memory"])
+def test_a_dominated_model_is_pale_and_names_who_dominates_it(frame: Frame, price: tradeoff.Price) -> None:
+    records = list(runs.of_suite("keras").records)
+    by_name = {r.case.name: r for r in records}
+    drawn = tradeoff.tradeoff_figure(records, frame, price)
+    seen = 0
+    for trace in traces(drawn, "bubbles"):
+        for name, text, opacity in zip(trace["customdata"], trace["text"], trace["marker"]["opacity"], strict=True):
+            better = choice.dominators(by_name[name], records, price.value)
+            assert (opacity < 0.5) == bool(better) == ("dominated by" in text)
+            if better:
+                seen += 1
+                assert f"dominated by {better[0].case.name}" in text
+    assert seen > 5
+    front = choice.pareto(records, price.value)
+    (line,) = traces(drawn, "front")
+    assert line["y"] == [r.accuracy.top1 for r in front]
+
+
+def detection(name: str, points: float) -> Record:
+    made = runs.record(Case(name=name, model="MobileNetV2", input_shape=(96, 96, 3)))
+    found = DetectionAccuracy(map=points, ap50=points + 20, ap75=points, notes_map50=points + 18, mean_iou=70,
+                              class_accuracy=80, presence_accuracy=90)  # fmt: skip
+    return replace(made, accuracy=Accuracy(origin="measured", n=500, detection=found))
+
+
+def test_detectors_are_drawn_on_an_axis_of_map() -> None:
+    records = [detection("small", 31.0), detection("large", 44.5)]
+    for drawn in (bubbles.operations_figure(records, WIDE), tradeoff.tradeoff_figure(records, WIDE)):
+        assert drawn["layout"]["yaxis"]["title"]["text"] == "COCO mAP @[.5:.95] [%]"
+        assert sorted(joined(drawn, "bubbles", "y")) == [31.0, 44.5]
+        assert all(symbol.endswith("-open") for t in traces(drawn, "centres") for symbol in t["marker"]["symbol"])
+    text = rendered(runs.run(records))
+    assert "mAP @[.5:.95]</button>" in text
+    assert "ship " in text
+    assert "44.5 %" in text
+
+
+def test_measured_accuracies_are_marked_as_such() -> None:
+    records = list(runs.swept().records)
+    measured = {r.case.name for r in records if r.accuracy.origin == "measured"}
+    assert measured
+    drawn = tradeoff.tradeoff_figure(records, WIDE)
+    for trace in traces(drawn, "centres"):
+        for name, symbol in zip(trace["customdata"], trace["marker"]["symbol"], strict=True):
+            assert symbol.endswith("-open") == (name in measured)
+    heights = [trace["error_y"]["array"] for trace in traces(drawn, "bubbles") if "error_y" in trace]
+    assert sum(value > 0 for values in heights for value in values) == len(measured)
+    assert "Rings with a vertical interval" in rendered(runs.swept())
+    assert "Rings with a vertical interval" not in rendered(runs.of_suite("default"))
+
+
+def test_an_arrow_leads_from_fp32_to_int8() -> None:
+    full = runs.record(Case(name="MobileNet", model="MobileNet", input_shape=(224, 224, 3)))
+    small = runs.record(Case(name="MobileNet int8", model="MobileNet", input_shape=(224, 224, 3), precision="int8"))
+    measured = Accuracy(origin="measured", top1=68.0, n=5000, top1_low=66.7, top1_high=69.3)
+    drawn = tradeoff.tradeoff_figure([full, replace(small, accuracy=measured)], WIDE)
+    (arrow,) = (note for note in drawn["layout"]["annotations"] if note.get("axref") == "x")
+    assert full.measurement is not None
+    assert (10 ** arrow["ax"], arrow["ay"]) == (pytest.approx(full.measurement.p50_ms), full.accuracy.top1)
+    assert arrow["y"] == 68.0
+    unknown = tradeoff.tradeoff_figure([full, small], WIDE)["layout"]["annotations"]
+    assert not [note for note in unknown if note.get("axref")]
+
+
+def test_the_fit_is_a_least_squares_line_and_its_residuals_are_drawn() -> None:
+    records = list(runs.of_suite("keras").records)
+    found = known(fit.fit(records))
+    exact = [replace(r, measurement=replace(r.measurement, p50_ms=7 * g**0.8))
+             for r, g in zip(found.records, found.gops, strict=True)]  # fmt: skip
+    line = known(fit.fit(exact))
+    assert (line.factor, line.exponent, line.r2) == (pytest.approx(7), pytest.approx(0.8), pytest.approx(1))
+    assert line.ratios == pytest.approx([1.0] * len(exact))
+    drawn = fit.residuals_figure(found, WIDE)
+    assert sorted(joined(drawn, "residuals", "x")) == sorted(found.ratios)
+    assert math.exp(sum(map(math.log, found.ratios)) / len(found.ratios)) == pytest.approx(1)
+    assert fit.fit(records[:3]) is None
+
+
+def test_density_is_accuracy_over_parameters() -> None:
+    records = list(runs.of_suite("default").records)
+    drawn = bars.density_figure(records, WIDE)
+    heights = dict(zip(joined(drawn, "bars", "customdata"), joined(drawn, "bars", "y"), strict=True))
+    for r in records:
+        assert r.cost is not None
+        assert heights[r.case.name] == pytest.approx((r.accuracy.top1 or 0) / (r.cost.params / 1e6))
+
+
+def test_sweeps_join_what_differs_in_nothing_else() -> None:
+    records = list(runs.swept().records)
+    found = sweep.sweeps(records, "batch_size")
+    assert {name: [r.case.batch_size for r in group] for name, group in found.items()} == {
+        "MobileNet": [1, 2, 4, 8], "ResNet50": [1, 2, 4, 8]
+    }  # fmt: skip
+    assert {len(group) for group in sweep.sweeps(records, "threads").values()} == {2}
+    assert sweep.sweeps(list(runs.of_suite("default").records), "batch_size") == {}
+    drawn = sweep.sweep_figure(records, WIDE, "batch_size")
+    for trace in traces(drawn, "sweep"):
+        assert len(trace["x"]) == len(trace["y"]) == 4
+        assert all(value >= 0 for side in ("array", "arrayminus") for value in trace["error_y"][side])
+
+
+def test_samples_are_thinned_but_keep_their_extremes_and_disturbed_visits() -> None:
+    record = runs.record(Case(name="net", model="VGG16", input_shape=(224, 224, 3)))
+    visits = runs.visits("net", known(record.measurement).p50_ms, rounds=40, samples=2000, disturbed=2)
+    drawn = samples.samples_figure([record], visits, WIDE)
+    count = sum(len(trace["x"]) for trace in drawn["data"])
+    assert count < 1.1 * samples.POINTS
+    assert len(traces(drawn, "disturbed")) == 2
+    assert "others used 40 % of the cores" in traces(drawn, "disturbed")[0]["text"]
+    highest = max(value for visit in visits for value in visit.samples_ns) / 1e6 / known(record.measurement).p50_ms
+    assert max(joined(drawn, "samples", "y") + joined(drawn, "disturbed", "y")) == pytest.approx(highest, rel=1e-3)
+
+
+def test_the_forest_holds_every_verdict_its_margin_and_what_could_be_seen() -> None:
+    old, new = runs.of_suite("default"), runs.of_suite("default", factor=1.1, seed=2)
+    compared = comparison.compare(old, new)
+    drawn = forest.forest_figure(compared, WIDE)
+    changes = dict(zip(joined(drawn, "verdicts", "customdata"), joined(drawn, "verdicts", "x"), strict=True))
+    assert changes == {v.case: pytest.approx(100 * ((v.ratio or 0) - 1)) for v in compared.verdicts}
+    band = drawn["layout"]["shapes"][0]
+    assert (band["x0"], band["x1"]) == (-100 * compared.margin, 100 * compared.margin)
+    blind = dict(zip(joined(drawn, "detectable", "customdata"), joined(drawn, "detectable", "x"), strict=True))
+    assert blind == {v.case: pytest.approx(100 * (v.detectable or 0)) for v in compared.verdicts}
+
+
+def test_the_layout_tax_is_the_share_of_the_layout() -> None:
+    run = runs.of_suite("default")
+    tax = kinds.layout_tax(list(run.records))
+    assert set(tax) == {r.case.name for r in run.records}
+    assert list(tax.values()) == pytest.approx([0.1 / 1.2] * len(tax))
+    assert "The layout tax: 8.3 %" in rendered(run)
+
+
+def test_hues_stand_out_from_both_backgrounds() -> None:
+    def luminance(colour: str) -> float:
+        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [x / 12.92 if x <= 0.03928 else ((x + 0.055) / 1.055) ** 2.4 for x in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    def contrast(a: str, b: str) -> float:
+        low, high = sorted((luminance(a), luminance(b)))
+        return (high + 0.05) / (low + 0.05)
+
+    style = (Path(page.__file__).parent / "static" / "page.css").read_text(encoding="utf-8")
+    papers = re.findall(r"--paper: (#[0-9a-f]{6});", style)
+    assert len(papers) == 2
+    names = {fact["family"] for fact in facts().values()}
+    for name in names:
+        for paper in papers:
+            assert contrast(families.hue(name), paper) >= 3, (name, paper)
+    assert len({(families.hue(name), families.shape(name)) for name in names}) == len(names)
+
+
+def test_a_page_is_light() -> None:
+    run = runs.of_suite("keras")
+    assert len(rendered(run).encode()) - len(get_plotlyjs().encode()) < 1_500_000
 
 
 def test_diameters_make_areas_proportional() -> None:

@@ -7,24 +7,24 @@ from bench.suites import facts
 
 OTHER = "other"
 
-# Okabe and Ito's colours and Paul Tol's, told apart with the common kinds of colour blindness; the shape is the second
-# cue. Both themes' backgrounds give each at least 3:1.
+# After Okabe and Ito's colours and Paul Tol's, shifted until both themes' backgrounds give each at least 3:1 (tested).
+# So many hues cannot all be told apart with every kind of colour blindness: the shape is the second cue.
 _LOOKS = {
     "ResNet": ("#0072B2", "circle"),
-    "ResNetV2": ("#332288", "circle-cross"),
+    "ResNetV2": ("#8A5FBF", "circle-cross"),
     "VGG": ("#D55E00", "square"),
     "Inception": ("#009E73", "diamond"),
-    "Inception-ResNet": ("#44AA99", "pentagon"),
+    "Inception-ResNet": ("#2F9A8A", "pentagon"),
     "Xception": ("#AA4499", "hexagon"),
-    "MobileNet": ("#E69F00", "circle"),
-    "MobileNetV2": ("#B8860B", "triangle-up"),
+    "MobileNet": ("#CC8400", "circle"),
+    "MobileNetV2": ("#96700A", "triangle-up"),
     "MobileNetV3": ("#CC6677", "triangle-down"),
-    "EfficientNet": ("#56B4E9", "star"),
+    "EfficientNet": ("#2E98D4", "star"),
     "EfficientNetV2": ("#4477AA", "star-square"),
     "DenseNet": ("#CC79A7", "cross"),
-    "NASNet": ("#999933", "x"),
-    "ResNeXt": ("#6A5ACD", "hourglass"),
-    "ConvNeXt": ("#882255", "bowtie"),
+    "NASNet": ("#8F8F2A", "x"),
+    "ResNeXt": ("#5468D4", "hourglass"),
+    "ConvNeXt": ("#B8376F", "bowtie"),
     OTHER: ("#808080", "circle"),
 }
 

@@ -1,118 +1,140 @@
-"""One run as one self-contained page: opens from a file, asks the network for nothing, runs only its own code."""
+"""Pages: they open from a file, ask the network for nothing, and run only their own code."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
-from bench import units
-from bench.records import Comparison, Record, Run
+from bench import __version__, choice, quality, units
+from bench.records import Comparison, Record, Run, Visit
 from bench.report import Material, mobilenet, table
-from bench.report.families import family
-from bench.report.figures import bars, bubbles
-from bench.report.figures.frame import FRAMES, Frame
-from bench.report.figures.kinds import kinds_figure
-from bench.report.figures.promise import promise_figure
+from bench.report.drawings import Figure, figures
+from bench.report.families import family, hue, in_order
 from bench.store import write_atomically
 from bench.suites import facts
 
+LIBRARY_FILE = "plotly.min.js"  # the one copy that all pages of a site share
+Link = tuple[str, str]  # text, href
+
 _STATIC = Path(__file__).parent / "static"
-
-Drawing = Callable[[list[Record], Frame], dict[str, Any]]
-
-FIGURES: tuple[tuple[str, str, str, Drawing], ...] = (
-    (
-        "latency",
-        "Accuracy against measured latency",
-        "Which model is the most accurate within my time? Up and to the left is better; models off the dotted Pareto "
-        "front are pale, because another one is both faster and more accurate.",
-        bubbles.latency_figure,
-    ),
-    (
-        "operations",
-        "Figure 2: accuracy against operations",
-        "How much accuracy does an operation buy? The area of a bubble is proportional to the number of parameters; "
-        "grey bubbles give the scale.",
-        bubbles.operations_figure,
-    ),
-    (
-        "accuracy",
-        "Figure 1: accuracy of each network",
-        "The top-1 accuracies that the other figures stand on, from worst to best. The axis does not begin at 0.",
-        bars.accuracy_figure,
-    ),
-)
+_STEPS = 200  # of a slider
 
 
 def write_page(material: Material, out: Path) -> Path:
-    """Write the page of the last run."""
-    write_atomically(out, render(material.runs[-1], material.comparison).encode())
+    """Write the page of the last run, self-contained."""
+    write_atomically(out, render(material.runs[-1], material.comparison, material.visits()).encode())
     return out
 
 
-def render(run: Run, comparison: Comparison | None = None) -> str:
-    """The page as HTML."""
+def render(
+    run: Run,
+    comparison: Comparison | None = None,
+    visits: Sequence[Visit] = (),
+    *,
+    library_file: str | None = None,
+    links: Sequence[Link] = (),
+) -> str:
+    """The page of a run as HTML; the plotting library inside it, or in a file beside it."""
     records = list(run.records)
-    script = (_STATIC / "page.js").read_text(encoding="utf-8")
-    library = get_plotlyjs()
-    figures = [
-        {"id": name, "title": title, "question": question, "drawn": {f.name: draw(records, f) for f in FRAMES}}
-        for name, title, question, draw in FIGURES
-    ]
-    drawn = {figure["id"]: figure["drawn"] for figure in figures}
-    profiled = any(record.kinds_ms for record in records)
-    if profiled:
-        drawn["kinds"] = {frame.name: kinds_figure(records, frame) for frame in FRAMES}
-    promises = mobilenet.promises(run)
-    if promises:
-        drawn["promise"] = {frame.name: promise_figure(promises, frame) for frame in FRAMES}
-    page = environment().get_template("run.html.j2")
-    return page.render(
+    judged = quality.of(records)
+    return document(
+        "run.html.j2",
+        figures(run, visits, comparison),
+        models=_models(run),
+        library_file=library_file,
+        links=links,
         run=run,
         comparison=comparison,
-        headings=table.HEADINGS,
+        quality=judged,
+        headings=table.headings(judged),
         rows=table.rows(records),
-        figures=figures,
-        best=_front(records),
+        sliders=_sliders(run),
+        said=[line.strip() for line in choice.in_words(choice.pick(run, {}))],
+        best=choice.pareto(records, choice.LIMITS["p50"].value),
         failed=[r for r in records if r.error],
-        without_accuracy=[r for r in records if r.accuracy.top1 is None],
-        origins=sorted({r.accuracy.origin for r in records}),
+        looks=[(name, hue(name)) for name in in_order({family(r.case) for r in records})],
         families=_families(records),
-        noise=_noise(records),
         paper_tables=mobilenet.tables(run),
-        promises=promises,
-        profiled=profiled,
-        unprofiled=[r for r in records if r.measurement and not r.kinds_ms],
-        worst_promise=min(promises, key=lambda p: p.measured / p.promised, default=None),
-        data=_json(drawn),
-        script=script,
-        library=library,
-        hashes=[_hash(script), _hash(library)],
     )
 
 
-def environment() -> Environment:
+def document(
+    template: str,
+    shown: Sequence[Figure],
+    *,
+    models: dict[str, Any] | None = None,
+    library_file: str | None = None,
+    links: Sequence[Link] = (),
+    **context: Any,
+) -> str:
+    """A template filled in, with its figures drawn.
+
+    The policy names the page's scripts by their hashes. A script in a file of its own can only be named by where it
+    is: 'self', and file: for browsers to which files are no site.
+    """
+    script = _script()
+    sources = [f"'{_hash(script)}'"]
+    if shown:
+        sources = ["'self'", "file:", *sources] if library_file else [f"'{_hash(get_plotlyjs())}'", *sources]
+    return _environment().get_template(template).render(
+        figures=shown, models=_json(models or {}), data=_json({figure.id: figure.drawn() for figure in shown}),
+        script=script, sources=" ".join(sources), library_file=library_file, library=get_plotlyjs(), links=links,
+        **context,
+    )  # fmt: skip
+
+
+@cache
+def _environment() -> Environment:
     """The templates, with escaping on, the units as filters, and the style that all pages share."""
     found = Environment(
         loader=PackageLoader("bench.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
     found.filters |= {"relative": units.relative, "latency": units.latency, "percent": units.percent}
-    found.globals["style"] = (_STATIC / "page.css").read_text(encoding="utf-8")
+    found.filters |= {"noise": _noise, "origins": _origins}
+    found.globals |= {"style": (_STATIC / "page.css").read_text(encoding="utf-8"), "version": __version__}
     return found
 
 
-def _front(records: list[Record]) -> list[Record]:
-    """The Pareto front, fastest first."""
-    best = [r for r in records if r.measurement and r.accuracy.top1 is not None and not bubbles.dominators(r, records)]
-    return sorted(best, key=lambda r: r.measurement.p50_ms if r.measurement else 0.0)
+@cache
+def _script() -> str:
+    return "\n".join((_STATIC / name).read_text(encoding="utf-8") for name in ("pick.js", "page.js"))
+
+
+def _models(run: Run) -> dict[str, Any]:
+    """What the page computes with: the candidates of the choice, what can be limited, and who is in which family."""
+    return {
+        "quality": quality.of(run.records).name,
+        "candidates": msgspec.to_builtins(choice.candidates(run)),
+        "limits": {
+            name: {"label": limit.label, "unit": limit.unit, "at_least": limit.at_least}
+            for name, limit in choice.LIMITS.items()
+        },
+        "families": {record.case.name: family(record.case) for record in run.records},
+    }
+
+
+def _sliders(run: Run) -> list[dict[str, Any]]:
+    """A slider for each quantity in which the run's models differ, from below the least to above the most."""
+    found = []
+    for name, limit in choice.LIMITS.items():
+        values = [value for r in run.records if r.measurement and (value := limit.value(r)) is not None]
+        if values and min(values) < max(values):
+            pad = 0.0 if limit.at_least else 0.1
+            low, high = min(values) * (1 - pad), max(values) * (1 + pad)
+            low, high = (low - 2, high + 2) if limit.at_least else (low, high)
+            found.append({"name": name, "label": limit.label, "at_least": limit.at_least, "steps": _STEPS,
+                          "low": low, "high": high})  # fmt: skip
+    return found
 
 
 def _families(records: list[Record]) -> list[tuple[str, dict[str, Any]]]:
@@ -125,14 +147,22 @@ def _families(records: list[Record]) -> list[tuple[str, dict[str, Any]]]:
     return list(found.items())
 
 
-def _noise(records: list[Record]) -> float | None:
+def _noise(run: Run) -> float | None:
     """The median half-width of the p50 intervals, as a share."""
     widths = sorted(
         (r.measurement.p50_ms_high - r.measurement.p50_ms_low) / (2 * r.measurement.p50_ms)
-        for r in records
+        for r in run.records
         if r.measurement
     )
     return widths[len(widths) // 2] if widths else None
+
+
+def _origins(run: Run) -> str:
+    """Where the accuracies come from, e.g. "11 published, 1 none"."""
+    found: dict[str, int] = {}
+    for record in run.records:
+        found[record.accuracy.origin] = found.get(record.accuracy.origin, 0) + 1
+    return ", ".join(f"{count} {origin if origin != 'none' else 'unknown'}" for origin, count in sorted(found.items()))
 
 
 def _json(value: Any) -> str:
@@ -141,5 +171,6 @@ def _json(value: Any) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
+@cache
 def _hash(script: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

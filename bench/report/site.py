@@ -6,7 +6,8 @@ from pathlib import Path
 
 from bench.records import Run
 from bench.report import Material
-from bench.report.page import environment, render
+from bench.report.page import _environment as environment
+from bench.report.page import render
 from bench.store import slug, write_atomically
 
 

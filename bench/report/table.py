@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bench import quality
+from bench.quality import TOP1, Quality
 from bench.records import Record
 from bench.report.families import family
 from bench.units import giga, latency, megabytes, millions, percent
@@ -18,19 +20,23 @@ class Cell:
     title: str = ""
 
 
-HEADINGS = (
-    "Model", "Family", "Size (MB)", "Top-1", "Top-5", "Parameters", "G-Ops",
-    "Time per inference step, p50 [95 % interval]", "p95", "Throughput", "Load", "Peak memory", "Visits",
-)  # fmt: skip
+def headings(judged: Quality) -> tuple[str, ...]:
+    """The headings of a run's table; which accuracy it shows depends on what its models do."""
+    accuracies = ("Top-1", "Top-5") if judged is TOP1 else ("mAP @[.5:.95]", "AP at IoU 0.5")
+    return (
+        "Model", "Family", "Size (MB)", *accuracies, "Parameters", "G-Ops",
+        "Time per inference step, p50 [95 % interval]", "p95", "Throughput", "Load", "Peak memory", "Visits",
+    )  # fmt: skip
 
 
 def rows(records: list[Record]) -> list[list[Cell]]:
-    """A row a record, under HEADINGS."""
-    return [_row(record) for record in records]
+    """A row a record, under the headings."""
+    judged = quality.of(records)
+    return [_row(record, judged) for record in records]
 
 
-def _row(record: Record) -> list[Cell]:
-    accuracy, cost, artifact, m = record.accuracy, record.cost, record.artifact, record.measurement
+def _row(record: Record, judged: Quality) -> list[Cell]:
+    cost, artifact, m = record.cost, record.artifact, record.measurement
     none = Cell("–", None)
     disturbed = f" ({m.disturbed_visits} disturbed)" if m and m.disturbed_visits else ""
     time = (
@@ -38,13 +44,11 @@ def _row(record: Record) -> list[Cell]:
         if m
         else Cell("not measured", None, record.error or "")
     )
-    where = f"{accuracy.origin}: {accuracy.source}" if accuracy.source else accuracy.origin
     return [
         Cell(record.case.name, record.case.name.lower()),
         Cell(family(record.case), family(record.case).lower()),
         Cell(megabytes(artifact.size_bytes).removesuffix(" MB"), artifact.size_bytes) if artifact else none,
-        Cell(_accuracy(record), accuracy.top1, where) if accuracy.top1 is not None else none,
-        Cell(percent(accuracy.top5), accuracy.top5, where) if accuracy.top5 is not None else none,
+        *_accuracies(record, judged),
         Cell(millions(cost.params), cost.params, f"{cost.params:,}") if cost else none,
         Cell(giga(2 * cost.mult_adds), cost.mult_adds, f"{cost.mult_adds:,} mult-adds") if cost else none,
         time,
@@ -56,9 +60,13 @@ def _row(record: Record) -> list[Cell]:
     ]
 
 
-def _accuracy(record: Record) -> str:
-    accuracy = record.accuracy
-    text = percent(accuracy.top1 or 0.0)
-    if accuracy.origin == "measured" and accuracy.top1_low is not None and accuracy.top1_high is not None:
-        return f"{text} [{accuracy.top1_low:.1f}, {accuracy.top1_high:.1f}] measured"
-    return text
+def _accuracies(record: Record, judged: Quality) -> tuple[Cell, Cell]:
+    """The accuracy with its interval where it was measured, and the laxer one beside it."""
+    accuracy, value, interval = record.accuracy, judged.value(record), judged.interval(record)
+    where = f"{accuracy.origin}: {accuracy.source}" if accuracy.source else accuracy.origin
+    lax = accuracy.top5 if judged is TOP1 else accuracy.detection.ap50 if accuracy.detection else None
+    second = Cell(percent(lax), lax, where) if lax is not None else Cell("–", None)
+    if value is None:
+        return Cell("–", None), second
+    shown = f" [{interval[0]:.1f}, {interval[1]:.1f}]" if interval else ""
+    return Cell(percent(value) + shown + (" measured" if accuracy.origin == "measured" else ""), value, where), second

@@ -1,47 +1,93 @@
-"""Top-1 per network (Canziani et al. 2016, Figure 1)."""
+"""Bars, one a network: its accuracy (Canziani et al. 2016, Figure 1), and its accuracy per parameter."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from bench import quality
 from bench.records import Record
 from bench.report.families import family, hue, in_order
 from bench.report.figures.frame import Frame, accuracy_range, layout, plain
-from bench.units import percent
+from bench.report.figures.hover import accuracy, every_number
+from bench.units import significant
+
+_PATTERN = {"size": 5, "solidity": 0.3, "fillmode": "overlay", "fgcolor": "#fff"}
 
 
 def accuracy_figure(records: list[Record], frame: Frame) -> dict[str, Any]:
-    """Figure 1: a bar a network from worst to best, in the hues and on the accuracy axis of Figure 2."""
-    known = sorted((r for r in records if r.accuracy.top1 is not None), key=lambda r: (r.accuracy.top1, r.case.name))
-    low, high = accuracy_range(records)
-    order = [plain(r.case.name) for r in known]
+    """Figure 1: the networks from worst to best, in the hues and on the accuracy axis of Figure 2."""
+    judged = quality.of(records)
+    heights = {r.case.name: value for r in records if (value := judged.value(r)) is not None}
+    known = [r for r in records if r.case.name in heights]
+    hovers = {r.case.name: f"{plain(r.case.name)}<br>{accuracy(r, judged)}" for r in known}
+    drawn = _bars(known, heights, hovers, frame, judged.title, accuracy_range(records), "{:.1f}")
+    for trace in drawn["data"]:
+        spans = {r.case.name: judged.interval(r) or (heights[r.case.name],) * 2 for r in known}
+        mine = [(spans[name], heights[name]) for name in trace["customdata"]]
+        trace["error_y"] = {
+            "type": "data",
+            "symmetric": False,
+            "array": [span[1] - middle for span, middle in mine],
+            "arrayminus": [middle - span[0] for span, middle in mine],
+            "visible": any(span[0] < span[1] for span, _ in mine),
+        }
+    return drawn
+
+
+def density_figure(records: list[Record], frame: Frame) -> dict[str, Any]:
+    """Accuracy density: percentage points for each million parameters, from least to most."""
+    judged = quality.of(records)
+    heights = {
+        r.case.name: 1e6 * value / r.cost.params
+        for r in records
+        if (value := judged.value(r)) is not None and r.cost and r.cost.params
+    }
+    known = [r for r in records if r.case.name in heights]
+    hovers = {
+        r.case.name: f"{every_number(r, judged)}<br>{significant(heights[r.case.name])} points a million parameters"
+        for r in known
+    }
+    top = 1.15 * max(heights.values(), default=1.0)
+    title = f"{judged.label[0].upper()}{judged.label[1:]} per million parameters"
+    return _bars(known, heights, hovers, frame, title, (0.0, top), None)
+
+
+def _bars(
+    known: list[Record],
+    heights: dict[str, float],
+    hovers: dict[str, str],
+    frame: Frame,
+    title: str,
+    span: tuple[float, float],
+    text: str | None,
+) -> dict[str, Any]:
+    """A bar a record, from lowest to highest, measured ones hatched. `text` formats what is written on top."""
+    ordered = sorted(known, key=lambda r: (heights[r.case.name], r.case.name))
+    order = [plain(r.case.name) for r in ordered]
     data = []
     for name in in_order({family(r.case) for r in known}):
-        mine = [r for r in known if family(r.case) == name]
+        mine = [r for r in ordered if family(r.case) == name]
         data.append({
             "type": "bar",
             "name": plain(name),
             "legendgroup": name,
             "meta": "bars",
             "x": [plain(r.case.name) for r in mine],
-            "y": [r.accuracy.top1 for r in mine],
+            "y": [heights[r.case.name] for r in mine],
             "customdata": [r.case.name for r in mine],
-            "text": [f"{r.accuracy.top1:.1f}" for r in mine],
+            "text": [text.format(heights[r.case.name]) if text else significant(heights[r.case.name]) for r in mine],
             "textposition": "outside",
             "textangle": 0 if len(known) <= 20 and frame.width > 600 else -90,
             "cliponaxis": False,
-            "hovertext": [_hover(r) for r in mine],
+            "hovertext": [hovers[r.case.name] for r in mine],
             "hovertemplate": "%{hovertext}<extra></extra>",
-            "marker": {"color": hue(name), "opacity": 0.8},
-            "error_y": {
-                "type": "data",
-                "symmetric": False,
-                "array": [(r.accuracy.top1_high or r.accuracy.top1 or 0) - (r.accuracy.top1 or 0) for r in mine],
-                "arrayminus": [(r.accuracy.top1 or 0) - (r.accuracy.top1_low or r.accuracy.top1 or 0) for r in mine],
-                "visible": any(r.accuracy.top1_low is not None for r in mine),
+            "marker": {
+                "color": hue(name),
+                "opacity": 0.8,
+                "pattern": _PATTERN | {"shape": ["/" if r.accuracy.origin == "measured" else "" for r in mine]},
             },
         })  # fmt: skip
-    x = {
+    axis = {
         "categoryorder": "array",
         "categoryarray": order,
         "type": "category",
@@ -50,16 +96,9 @@ def accuracy_figure(records: list[Record], frame: Frame) -> dict[str, Any]:
         "tickfont": {"size": max(8, frame.font - (2 if len(known) > 20 else 1))},
     }
     longest = max((len(name) for name in order), default=0)
-    drawn = layout(
-        frame, x=x, y={"title": {"text": "Top-1 accuracy [%]"}, "range": [low, high]}, barmode="overlay", bargap=0.25
-    )
-    drawn["margin"]["b"] = int(28 + longest * frame.font * (0.56 if x["tickangle"] == -90 else 0.46))
+    drawn = layout(frame, x=axis, y={"title": {"text": title}, "range": list(span)}, barmode="overlay", bargap=0.25)
+    drawn["margin"]["b"] = int(28 + longest * frame.font * (0.56 if axis["tickangle"] == -90 else 0.46))
     drawn["height"] = frame.plot[1] + frame.top + drawn["margin"]["b"]
     drawn["margin"]["t"] = frame.top + 18
     drawn["showlegend"] = False
     return {"data": data, "layout": drawn}
-
-
-def _hover(record: Record) -> str:
-    accuracy = record.accuracy
-    return f"{plain(record.case.name)}: {percent(accuracy.top1 or 0.0)}<br>{plain(accuracy.source or accuracy.origin)}"

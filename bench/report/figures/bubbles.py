@@ -1,25 +1,29 @@
-"""Top-1 against operations or latency, areas proportional to parameters (Canziani et al. 2016, Figure 2)."""
+"""Accuracy against something, areas proportional to parameters (Canziani et al. 2016, Figure 2)."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
+from bench import quality
+from bench.quality import Quality
 from bench.records import Record
 from bench.report.families import family, hue, in_order, shape
-from bench.report.figures.frame import Frame, accuracy_range, layout, log_ticks, plain
-from bench.report.figures.labels import Box, Point, place
-from bench.units import giga, latency, megabytes, millions, percent
+from bench.report.figures.frame import Frame, accuracy_range, layout, plain
+from bench.report.figures.hover import every_number
+from bench.report.figures.labels import Box, Label, Point, place
 
 Scale = Callable[[float, float], tuple[float, float]]
+Interval = tuple[float, float]
 
 LEGEND_PARAMS = (5_000_000, 35_000_000, 65_000_000, 95_000_000, 125_000_000, 155_000_000)
 
 
 def operations_figure(records: list[Record], frame: Frame) -> dict[str, Any]:
-    """Figure 2: top-1 against G-Ops = 2 x mult-adds / 1e9, on the original's linear axis."""
+    """Figure 2: accuracy against G-Ops = 2 x mult-adds / 1e9, on the original's linear axis."""
     frame = replace(frame, height=frame.height + frame.strip - 40)
     shown = [r for r in records if r.cost is not None]
     x = [2 * r.cost.mult_adds / 1e9 for r in shown if r.cost]
@@ -29,25 +33,7 @@ def operations_figure(records: list[Record], frame: Frame) -> dict[str, Any]:
         "title": {"text": "Operations [G-Ops = 2 × mult-adds / 10⁹]"},
         "range": [-room * span, (1 + 2 * room) * span],
     }
-    return _figure(shown, x, axis, records, frame, sizes=True)
-
-
-def latency_figure(records: list[Record], frame: Frame) -> dict[str, Any]:
-    """Top-1 against measured p50 in ms on a logarithmic axis, with its 95 % interval and the Pareto front."""
-    shown = [r for r in records if r.measurement is not None]
-    x = [r.measurement.p50_ms for r in shown if r.measurement]
-    low, high = (min(x), max(x)) if x else (1.0, 10.0)
-    pad = max(0.06, 0.09 * math.log10(high / low) if high > low else 0.3)
-    axis: dict[str, Any] = {
-        "title": {"text": "Measured latency p50 [ms], 95 % interval, logarithmic"},
-        "type": "log",
-        "range": [math.log10(low) - pad, math.log10(high) + 2 * pad],
-    }
-    ticks = log_ticks(*(10.0**end for end in axis["range"]))
-    axis |= {"tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
-    drawn = _figure(shown, x, axis, records, frame, sizes=False)
-    drawn["data"] = [_front(shown), *drawn["data"]]
-    return drawn
+    return cloud(shown, x, axis, records, frame, sizes=True)
 
 
 def diameter(params: int, frame: Frame) -> float:
@@ -55,79 +41,78 @@ def diameter(params: int, frame: Frame) -> float:
     return frame.largest_bubble * math.sqrt(params / LEGEND_PARAMS[-1])
 
 
-def dominators(record: Record, records: list[Record]) -> list[Record]:
-    """The records that are at least as accurate and as fast, and better in one of the two."""
-    if record.measurement is None or record.accuracy.top1 is None:
-        return []
-    mine = (record.accuracy.top1, -record.measurement.p50_ms)
-    found = []
-    for other in records:
-        if other.measurement is None or other.accuracy.top1 is None:
-            continue
-        theirs = (other.accuracy.top1, -other.measurement.p50_ms)
-        if theirs != mine and theirs[0] >= mine[0] and theirs[1] >= mine[1]:
-            found.append(other)
-    return sorted(found, key=lambda r: r.measurement.p50_ms if r.measurement else 0.0)
-
-
-def _figure(
-    shown: list[Record], x: list[float], axis: dict[str, Any], everything: list[Record], frame: Frame, *, sizes: bool
+def cloud(
+    shown: list[Record],
+    x: list[float],
+    axis: dict[str, Any],
+    everything: list[Record],
+    frame: Frame,
+    *,
+    sizes: bool = False,
+    intervals: Sequence[Interval | None] = (),
+    better: Sequence[Sequence[Record]] = (),
+    steps: Sequence[tuple[float, float]] = (),
 ) -> dict[str, Any]:
+    """A bubble for each shown record at its x, with names, centres and intervals; a legend of sizes where asked for.
+
+    `intervals` are those of x; `better` lists for each record what dominates it: such bubbles are pale.
+    Names keep off the line that goes right and then up through `steps`. A measured
+    accuracy has a ring for a centre and an interval of its own, so that it is never taken for a published one; a
+    record without an accuracy is hollow, at the foot.
+    """
+    judged = quality.of(everything)
     floor, ceiling = accuracy_range(everything)
     foot = floor + 0.02 * (ceiling - floor)
     height = frame.plot[1] - (frame.strip if sizes else 0)
-    y = [r.accuracy.top1 if r.accuracy.top1 is not None else foot for r in shown]
+    known = [judged.value(r) for r in shown]
+    y = [foot if value is None else value for value in known]
     to_px = _scale(axis, (floor, ceiling), frame.plot[0], height)
     radii = [diameter(r.cost.params, frame) / 2 if r.cost else 5.0 for r in shown]
-    points = [Point(plain_name(r), *to_px(a, b), radius) for r, a, b, radius in zip(shown, x, y, radii, strict=True)]
-    bars = [] if sizes else _interval_boxes(shown, y, to_px)
+    points = [Point(r.case.name, *to_px(a, b), radius) for r, a, b, radius in zip(shown, x, y, radii, strict=True)]
+    accuracies = [judged.interval(r) for r in shown]
+    spans = [span or (a, a) for span, a in zip(intervals or [None] * len(x), x, strict=True)]
+    bars = _interval_boxes(spans, [span or (b, b) for span, b in zip(accuracies, y, strict=True)], x, y, to_px)
+    bars += _step_boxes([to_px(*step) for step in steps])
     named = place(points, frame.plot[0], height, frame.font, bars)
     families = [family(r.case) for r in shown]
-    groups = in_order(set(families))
     data = []
-    for name in groups:
+    for name in in_order(set(families)):
         index = [i for i in range(len(shown)) if families[i] == name]
-        data.append(_bubbles(name, [shown[i] for i in index], [x[i] for i in index], [y[i] for i in index], frame,
-                             everything, with_interval=not sizes))  # fmt: skip
-        data.append(_centres(name, [shown[i] for i in index], [x[i] for i in index], [y[i] for i in index]))
-    notes = [_annotation(shown[i], x[i], y[i], label, axis) for i, label in enumerate(named) if label]
-    more: dict[str, Any] = {"annotations": notes}
-    if sizes:
-        sized, more_axes, more_notes = _size_legend(frame)
-        data.append(sized)
-        more |= more_axes
-        more["annotations"] = notes + more_notes
-    accuracy = {"title": {"text": "Top-1 accuracy [%]"}, "range": [floor, ceiling]}
-    if sizes:
-        accuracy["domain"] = [frame.strip / frame.plot[1], 1]
-    drawn = layout(frame, x=axis, y=accuracy, **more)
-    if sizes:
-        drawn["legend"]["y"] = -4 / frame.plot[1]
-    return {"data": data, "layout": drawn}
-
-
-def plain_name(record: Record) -> str:
-    """A record's name in figures."""
-    return record.case.name
+        mine = [shown[i] for i in index]
+        trace = _bubbles(name, mine, [x[i] for i in index], [y[i] for i in index], frame, judged)
+        trace["text"] = [every_number(shown[i], judged, better[i] if better else ()) for i in index]
+        trace["marker"]["opacity"] = [0.28 if better and better[i] else 0.62 for i in index]
+        if intervals:
+            trace["error_x"] = _error([spans[i] for i in index], trace["x"], hue(name))
+        if any(accuracies[i] for i in index):
+            trace["error_y"] = _error([accuracies[i] or (y[i], y[i]) for i in index], trace["y"], hue(name))
+        data += [trace, _centres(name, mine, trace["x"], trace["y"])]
+    notes = [_annotation(r, a, b, label, axis) for r, a, b, label in zip(shown, x, y, named, strict=True) if label]
+    accuracy: dict[str, Any] = {"title": {"text": judged.title}, "range": [floor, ceiling]}
+    if not sizes:
+        return {"data": data, "layout": layout(frame, x=axis, y=accuracy, annotations=notes)}
+    sized, axes, more = _size_legend(frame)
+    accuracy["domain"] = [frame.strip / frame.plot[1], 1]
+    drawn = layout(frame, x=axis, y=accuracy, annotations=notes + more, **axes)
+    drawn["legend"]["y"] = -4 / frame.plot[1]
+    return {"data": [*data, sized], "layout": drawn}
 
 
 def _bubbles(
-    name: str, records: list[Record], x: list[float], y: list[float], frame: Frame, everything: list[Record],
-    *, with_interval: bool,
-) -> dict[str, Any]:  # fmt: skip
+    name: str, records: list[Record], x: list[float], y: list[float], frame: Frame, judged: Quality
+) -> dict[str, Any]:
     colour = hue(name)
-    hollow = [r.accuracy.top1 is None for r in records]
-    dominated = [bool(dominators(r, everything)) if with_interval else False for r in records]
-    trace: dict[str, Any] = {
+    hollow = [judged.value(r) is None for r in records]
+    return {
         "type": "scatter",
         "mode": "markers",
         "name": plain(name),
         "legendgroup": name,
+        "showlegend": False,
         "meta": "bubbles",
         "x": x,
         "y": y,
         "customdata": [r.case.name for r in records],
-        "text": [_hover(r, everything) for r in records],
         "hovertemplate": "%{text}<extra></extra>",
         "marker": {
             "size": [r.cost.params if r.cost else 0 for r in records],
@@ -135,58 +120,53 @@ def _bubbles(
             "sizeref": 2 * LEGEND_PARAMS[-1] / frame.largest_bubble**2,
             "sizemin": 2,
             "color": ["rgba(0,0,0,0)" if h else colour for h in hollow],
-            "opacity": [0.28 if d else 0.62 for d in dominated],
             "line": {"color": colour, "width": [2 if h else 1 for h in hollow]},
         },
     }
-    if with_interval:
-        trace["error_x"] = {
-            "type": "data",
-            "symmetric": False,
-            "array": [r.measurement.p50_ms_high - r.measurement.p50_ms for r in records if r.measurement],
-            "arrayminus": [r.measurement.p50_ms - r.measurement.p50_ms_low for r in records if r.measurement],
-            "color": colour,
-            "thickness": 1.5,
-            "width": 4,
-        }
-    return trace
+
+
+def _error(intervals: Sequence[Interval], middles: Sequence[float], colour: str) -> dict[str, Any]:
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [high - middle for (_, high), middle in zip(intervals, middles, strict=True)],
+        "arrayminus": [middle - low for (low, _), middle in zip(intervals, middles, strict=True)],
+        "color": colour,
+        "thickness": 1.5,
+        "width": 4,
+    }
 
 
 def _centres(name: str, records: list[Record], x: list[float], y: list[float]) -> dict[str, Any]:
+    measured = [r.accuracy.origin == "measured" for r in records]
     return {
         "type": "scatter",
         "mode": "markers",
+        "name": plain(name),
         "legendgroup": name,
-        "showlegend": False,
         "hoverinfo": "skip",
         "meta": "centres",
         "x": x,
         "y": y,
-        "marker": {"size": 7, "symbol": shape(name), "color": hue(name), "line": {"width": 1, "color": "#fff"}},
-    }
+        "customdata": [r.case.name for r in records],
+        "marker": {
+            "size": [10 if m else 7 for m in measured],
+            "symbol": [shape(name) + ("-open" if m else "") for m in measured],
+            "color": hue(name),
+            "line": {
+                "width": [2 if m else 1 for m in measured],
+                "color": [hue(name) if m else "#fff" for m in measured],
+            },
+        },
+    }  # fmt: skip
 
 
-def _front(records: list[Record]) -> dict[str, Any]:
-    """The Pareto front: what no other model beats in both accuracy and latency."""
-    best = [r for r in records if r.accuracy.top1 is not None and not dominators(r, records)]
-    best.sort(key=lambda r: r.measurement.p50_ms if r.measurement else 0.0)
+def _annotation(record: Record, x: float, y: float, label: Label, axis: dict[str, Any]) -> dict[str, Any]:
     return {
-        "type": "scatter",
-        "mode": "lines",
-        "name": "Pareto front",
-        "meta": "front",
-        "hoverinfo": "skip",
-        "x": [r.measurement.p50_ms for r in best if r.measurement],
-        "y": [r.accuracy.top1 for r in best],
-        "line": {"shape": "hv", "width": 1.5, "dash": "dot", "color": "#888"},
-    }
-
-
-def _annotation(record: Record, x: float, y: float, label: Any, axis: dict[str, Any]) -> dict[str, Any]:
-    return {
+        "name": record.case.name,
         "x": math.log10(x) if axis.get("type") == "log" else x,
         "y": y,
-        "text": plain(plain_name(record)),
+        "text": plain(record.case.name),
         "showarrow": True,
         "arrowhead": 0,
         "arrowwidth": 0.8 if label.leader else 0.01,
@@ -211,14 +191,26 @@ def _scale(axis: dict[str, Any], y_range: tuple[float, float], width: float, hei
     return to_px
 
 
-def _interval_boxes(records: list[Record], y: list[float], to_px: Scale) -> list[Box]:
+def _interval_boxes(
+    across: Sequence[Interval], up: Sequence[Interval], x: Sequence[float], y: Sequence[float], to_px: Scale
+) -> list[Box]:
     """What the interval bars cover, for the names to keep off."""
     boxes = []
-    for record, height in zip(records, y, strict=True):
-        if record.measurement:
-            left, middle = to_px(record.measurement.p50_ms_low, height)
-            right, _ = to_px(record.measurement.p50_ms_high, height)
+    for wide, tall, a, b in zip(across, up, x, y, strict=True):
+        if wide[0] < wide[1]:
+            (left, middle), (right, _) = to_px(wide[0], b), to_px(wide[1], b)
             boxes.append((left - 2, middle - 3, right + 2, middle + 3))
+        if tall[0] < tall[1]:
+            (centre, low), (_, high) = to_px(a, tall[0]), to_px(a, tall[1])
+            boxes.append((centre - 3, low - 2, centre + 3, high + 2))
+    return boxes
+
+
+def _step_boxes(steps: Sequence[tuple[float, float]]) -> list[Box]:
+    """What a line of steps covers; its corners are px."""
+    boxes = []
+    for (left, low), (right, high) in pairwise(steps):
+        boxes += [(left + 4, low - 1, right, low + 1), (right - 1, low, right + 1, high - 4)]
     return boxes
 
 
@@ -266,30 +258,3 @@ def _size_legend(frame: Frame) -> tuple[dict[str, Any], dict[str, Any], list[dic
     if width > 600:
         notes.append(at | {"x": places[0] - 24, "y": middle, "text": "Parameters", "xanchor": "right"})
     return trace, axes, notes
-
-
-def _hover(record: Record, everything: list[Record]) -> str:
-    """Every number of a record, with units and intervals; its name as text."""
-    accuracy, cost, measured, artifact = record.accuracy, record.cost, record.measurement, record.artifact
-    lines = [f"<b>{plain(record.case.name)}</b>"]
-    if accuracy.top1 is None:
-        lines.append("no accuracy known for exactly this variant")
-    else:
-        interval = (
-            f" [{accuracy.top1_low:.1f}, {accuracy.top1_high:.1f}]"
-            if accuracy.top1_low is not None and accuracy.top1_high is not None
-            else ""
-        )
-        lines.append(f"top-1 {percent(accuracy.top1)}{interval}, {accuracy.origin}: {plain(accuracy.source or '')}")
-    if cost:
-        lines.append(f"{giga(2 * cost.mult_adds)} G-Ops, {millions(cost.params)} parameters")
-    if measured:
-        lines.append(
-            f"p50 {latency(measured.p50_ms, measured.p50_ms_low, measured.p50_ms_high)}, {measured.visits} visits"
-        )
-    if artifact:
-        lines.append(megabytes(artifact.size_bytes))
-    better = dominators(record, everything)
-    if better:
-        lines.append(f"dominated by {plain(', '.join(r.case.name for r in better[:3]))}")
-    return "<br>".join(lines)

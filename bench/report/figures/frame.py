@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from bench import quality
 from bench.records import Record
 
 
@@ -62,8 +63,9 @@ def layout(frame: Frame, *, x: dict[str, Any], y: dict[str, Any], **more: Any) -
 
 
 def accuracy_range(records: list[Record]) -> tuple[float, float]:
-    """The range of the top-1 axis in percent, the same in every figure of a page."""
-    known = [r.accuracy.top1 for r in records if r.accuracy.top1 is not None]
+    """The range of the accuracy axis in percent, the same in every figure of a page."""
+    judged = quality.of(records)
+    known = [value for r in records for value in (judged.value(r), *(judged.interval(r) or ())) if value is not None]
     if not known:
         return 0.0, 100.0
     low, high = min(known), max(known)

@@ -30,6 +30,7 @@ def kinds_figure(records: list[Record], frame: Frame) -> dict[str, Any]:
         data.append({
             "type": "bar", "orientation": "h", "name": label, "meta": "kinds",
             "y": names, "x": [100 * _share(r, kind) for r in shown],
+            "customdata": [r.case.name for r in shown],
             "text": [_hover(r, kind) for r in shown], "textposition": "none",
             "hovertemplate": "%{text}<extra></extra>",
             "marker": {"color": colour, "pattern": _PATTERN | {"shape": pattern}},
@@ -47,6 +48,12 @@ def kinds_figure(records: list[Record], frame: Frame) -> dict[str, Any]:
     drawn["height"] = frame.top + room + max(120, 24 * len(shown))
     drawn["legend"] = drawn["legend"] | {"y": -62 / (drawn["height"] - frame.top - room), "traceorder": "normal"}
     return {"data": data, "layout": drawn}
+
+
+def layout_tax(records: list[Record]) -> dict[str, float]:
+    """The share of each profiled network's time that transposes and reorders take, by its name; the largest first."""
+    shares = {r.case.name: _share(r, "layout") for r in records if r.kinds_ms}
+    return dict(sorted(shares.items(), key=lambda pair: -pair[1]))
 
 
 def _share(record: Record, kind: str) -> float:

@@ -59,8 +59,9 @@ def promise_figure(promises: Sequence[Promise], frame: Frame) -> dict[str, Any]:
         })  # fmt: skip
     notes = [
         {
-            "x": math.log10(p.promised), "y": math.log10(p.measured), "text": plain(_short(p)), "showarrow": True,
-            "arrowhead": 0, "arrowwidth": 0.8, "arrowcolor": "#999" if label.leader else "rgba(0,0,0,0)",
+            "name": p.case, "x": math.log10(p.promised), "y": math.log10(p.measured), "text": plain(_short(p)),
+            "showarrow": True, "arrowhead": 0, "arrowwidth": 0.8,
+            "arrowcolor": "#999" if label.leader else "rgba(0,0,0,0)",
             "ax": label.dx, "ay": -label.dy, "standoff": 3, "borderpad": 0,
         }
         for p, label in zip(promises, names, strict=True)

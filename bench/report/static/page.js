@@ -1,36 +1,181 @@
 "use strict";
 (() => {
-  const drawn = JSON.parse(document.getElementById("figures").textContent);
+  const read = (id) => JSON.parse(document.getElementById(id).textContent);
+  const drawn = read("figures"), models = read("models");
+  const families = models.families ?? {}, hidden = new Set();
   const options = { displaylogo: false, typesetMath: false, displayModeBar: "hover", modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
   const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const printing = matchMedia("print");
 
   // Colours follow the page's theme; everything else was decided when the page was made.
   function themed(layout) {
-    const ink = style("--ink"), grid = style("--grid");
+    const ink = style("--ink"), grid = style("--grid"), paper = style("--paper");
     const copy = structuredClone(layout);
     copy.paper_bgcolor = copy.plot_bgcolor = "rgba(0,0,0,0)";
     copy.font.color = ink;
+    copy.hoverlabel = { bgcolor: paper, bordercolor: ink, font: { color: ink }, align: "left" };
     for (const axis of ["xaxis", "yaxis"]) Object.assign(copy[axis], { gridcolor: grid, linecolor: ink, tickcolor: ink });
     return copy;
   }
 
-  function draw() {
-    const wide = document.documentElement.clientWidth >= 1100;
-    const form = wide ? "wide" : "narrow";
-    for (const [id, forms] of Object.entries(drawn)) {
-      const figure = forms[form], layout = themed(figure.layout);
-      const place = document.getElementById(id);
-      if (!wide) layout.width = Math.max(layout.width, Math.min(place.clientWidth, 700));
-      Plotly.react(place, structuredClone(figure.data), layout, options);
-      place.dataset.form = form;
+  // A figure as drawn for one frame; what the narrow one shares with the wide one is stored once.
+  function figureOf(id, form) {
+    const { wide, narrow } = drawn[id];
+    if (form === "wide") return structuredClone(wide);
+    const alike = wide.data.length === narrow.data.length;
+    return structuredClone({ layout: narrow.layout, data: narrow.data.map((trace, i) => alike ? { ...wide.data[i], ...trace } : trace) });
+  }
+
+  // What is left of a trace when only some of its points are kept: every list with a value for each point is cut down.
+  const sift = (value, keep) =>
+    Array.isArray(value) ? (value.length === keep.length ? value.filter((_, i) => keep[i]) : value)
+      : value && typeof value === "object" ? Object.fromEntries(Object.entries(value).map(([key, x]) => [key, sift(x, keep)])) : value;
+
+  function filtered(trace) {
+    if (hidden.has(trace.legendgroup)) return { ...trace, visible: "legendonly" };
+    const owners = Array.isArray(trace.customdata) ? trace.customdata : trace.case ? [trace.case] : [];
+    const keep = owners.map((name) => !hidden.has(families[name]));
+    if (keep.every(Boolean)) return trace;
+    return Array.isArray(trace.customdata) ? sift(trace, keep) : { ...trace, visible: "legendonly" };
+  }
+
+  function drawOne(id) {
+    const wide = printing.matches || document.documentElement.clientWidth >= 1100;
+    const figure = figureOf(id, wide ? "wide" : "narrow"), layout = themed(figure.layout);
+    const place = document.getElementById(id);
+    if (!wide) layout.width = Math.max(layout.width, Math.min(place.clientWidth, 700));
+    layout.annotations = (layout.annotations ?? []).filter((note) => !hidden.has(families[note.name]));
+    place.style.minHeight = `${layout.height}px`;
+    const first = !place.dataset.form;
+    Plotly.react(place, figure.data.map(filtered), layout, options);
+    place.dataset.form = wide ? "wide" : "narrow";
+    if (first) listen(place);
+    tag(place);
+  }
+
+  // One after the other, so that the page answers while the rest is drawn.
+  let turn = 0;
+  async function draw() {
+    const mine = ++turn;
+    for (const id of Object.keys(drawn)) {
+      drawOne(id);
+      if (!document.documentElement.dataset.ready) performance.mark(`drawn ${id}`);
+      await new Promise((resume) => setTimeout(resume));
+      if (mine !== turn) return;
+    }
+    document.documentElement.dataset.ready = "yes";
+    document.documentElement.dataset.turn = String(turn);
+  }
+
+  function listen(place) {
+    const nameOf = (event) => event.points?.[0]?.customdata ?? event.points?.[0]?.data.case ?? null;
+    place.on("plotly_hover", (event) => preview(nameOf(event)));
+    place.on("plotly_unhover", () => preview(null));
+    place.on("plotly_click", (event) => pin(nameOf(event)));
+    place.on("plotly_afterplot", () => tag(place));
+    const ofFamily = (change) => (event) => {
+      const name = event.data[event.curveNumber].legendgroup;
+      if (!Object.values(families).includes(name)) return true;
+      change(name);
+      return false;
+    };
+    place.on("plotly_legendclick", ofFamily((name) => show(name, hidden.has(name))));
+    place.on("plotly_legenddoubleclick", ofFamily((name) => {
+      for (const other of new Set(Object.values(families))) hidden[other === name ? "delete" : "add"](other);
+      refilter();
+    }));
+  }
+
+  // Every mark and name learns whose it is, so that one model can be shown in all figures.
+  function tag(place) {
+    for (const group of place.querySelectorAll("g.trace")) {
+      const trace = group.__data__?.[0]?.trace;
+      if (!trace) continue;
+      const data = place.data[trace.index];
+      for (const mark of group.querySelectorAll(".point, .errorbar")) {
+        const owner = Array.isArray(trace.customdata) ? trace.customdata[mark.__data__?.i] : data?.case;
+        if (owner !== undefined) mark.dataset.case = owner;
+      }
+    }
+    for (const note of place.querySelectorAll(".annotation[data-index]")) {
+      const owner = place.layout.annotations[note.dataset.index]?.name;
+      if (owner) note.dataset.case = owner;
+    }
+    light(place);
+  }
+
+  let pinned = null, pointed = null;
+  function light(place) {
+    const name = pointed ?? pinned;
+    const marks = [...place.querySelectorAll("[data-case]")];
+    for (const mark of marks) mark.classList.toggle("lit", mark.dataset.case === name);
+    place.classList.toggle("one", marks.some((mark) => mark.classList.contains("lit")));
+  }
+  function lightAll() {
+    for (const id of Object.keys(drawn)) light(document.getElementById(id));
+    for (const row of document.querySelectorAll("tr[data-case]")) {
+      row.classList.toggle("lit", row.dataset.case === (pointed ?? pinned));
+      row.querySelector("button.model")?.setAttribute("aria-pressed", String(row.dataset.case === pinned));
     }
   }
-  draw();
-  let width = document.documentElement.clientWidth;
-  addEventListener("resize", () => {
-    if (document.documentElement.clientWidth !== width) { width = document.documentElement.clientWidth; draw(); }
-  });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+  function preview(name) { if (pointed !== name) { pointed = name; lightAll(); } }
+  function pin(name) { pinned = pinned === name ? null : name; lightAll(); }
+  addEventListener("keydown", (event) => { if (event.key === "Escape") { pinned = pointed = null; lightAll(); } });
+  for (const row of document.querySelectorAll("tr[data-case]")) {
+    if (!(row.dataset.case in families)) continue;
+    row.addEventListener("mouseenter", () => preview(row.dataset.case));
+    row.addEventListener("mouseleave", () => preview(null));
+    if (!row.closest("#table")) continue;
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "model";
+    button.textContent = row.cells[0].textContent;
+    button.setAttribute("aria-pressed", "false");
+    button.addEventListener("click", () => pin(row.dataset.case));
+    button.addEventListener("focus", () => preview(row.dataset.case));
+    button.addEventListener("blur", () => preview(null));
+    row.cells[0].replaceChildren(button);
+  }
+
+  // Families: the checkboxes and every figure's legend do the same.
+  const boxes = [...document.querySelectorAll("#filter input")];
+  function refilter() {
+    for (const box of boxes) box.checked = !hidden.has(box.dataset.family);
+    for (const row of document.querySelectorAll("#table tr[data-case]")) row.classList.toggle("out", hidden.has(families[row.dataset.case]));
+    draw();
+  }
+  function show(name, shown) { hidden[shown ? "delete" : "add"](name); refilter(); }
+  for (const box of boxes) box.addEventListener("change", () => show(box.dataset.family, box.checked));
+
+  // The limits: one end of each slider means none.
+  const sliders = [...document.querySelectorAll("#limits input")];
+  function limitOf(slider) {
+    const about = models.limits[slider.dataset.limit], step = Number(slider.value), steps = Number(slider.max);
+    if (step === (about.at_least ? 0 : steps)) return null;
+    const low = Number(slider.dataset.low), high = Number(slider.dataset.high), share = step / steps;
+    return about.at_least ? Number((low + share * (high - low)).toFixed(1)) : Number((low * (high / low) ** share).toPrecision(3));
+  }
+  const written = { ms: (v) => `${v}ms`, bytes: (v) => `${v / 1e6}MB`, count: (v) => `${v / 1e6}M`, percent: String };
+  function choose() {
+    const limits = {};
+    for (const slider of sliders) {
+      const name = slider.dataset.limit, value = limitOf(slider);
+      if (value !== null) limits[name] = value;
+      const text = value === null ? "no limit" : Pick.quantity(models.limits[name].unit, value);
+      slider.closest("label").querySelector("output").textContent = text;
+      slider.setAttribute("aria-valuetext", text);
+    }
+    const place = document.getElementById("said");
+    place.dataset.limits = JSON.stringify(limits);
+    const lines = Pick.inWords(Pick.pick(models.candidates, limits, models.limits), models.limits, models.limits[models.quality].label);
+    place.replaceChildren(...lines.map((line) => Object.assign(document.createElement("li"), { textContent: line })));
+    document.getElementById("command").textContent =
+      ["bench pick", ...Object.entries(limits).map(([name, value]) => `--${name} ${written[models.limits[name].unit](value)}`)].join(" ");
+  }
+  if (sliders.length) {
+    for (const slider of sliders) slider.addEventListener("input", choose);
+    choose();
+  }
 
   // A heading sorts its table: numbers by size, names by the alphabet, what is missing last.
   for (const table of document.querySelectorAll("table.sortable")) {
@@ -48,5 +193,12 @@
       table.tBodies[0].append(...rows);
     }));
   }
-  document.documentElement.dataset.ready = "yes";
+
+  draw();
+  let width = document.documentElement.clientWidth;
+  addEventListener("resize", () => {
+    if (document.documentElement.clientWidth !== width) { width = document.documentElement.clientWidth; draw(); }
+  });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+  printing.addEventListener("change", () => { turn++; for (const id of Object.keys(drawn)) drawOne(id); });
 })();

@@ -1,0 +1,160 @@
+"""p50 against operations: a straight line through the logarithms, and how far each family lies from it."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from bench import quality
+from bench.records import Record
+from bench.report.families import family, hue, in_order, shape
+from bench.report.figures.frame import Frame, layout, log_ticks, plain
+from bench.report.figures.hover import every_number
+from bench.report.figures.labels import Point, place
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fit:
+    """The least-squares line ln p50 = ln a + b ln(operations), through networks that were timed alike."""
+
+    records: tuple[Record, ...]
+    gops: tuple[float, ...]  # of one inference, the whole batch
+    factor: float  # p50 in ms at 1 G-Op
+    exponent: float
+    r2: float  # share of the variance of ln p50 that the line explains
+    ratios: tuple[float, ...]  # measured over fitted p50, one a record
+
+    def p50_ms(self, gops: float) -> float:
+        """What the line predicts."""
+        return float(self.factor * gops**self.exponent)
+
+
+def fit(records: list[Record]) -> Fit | None:
+    """The line through the largest set that was timed alike (precision, batch, device, threads); None under four."""
+    usable = [r for r in records if r.measurement and r.cost and r.cost.mult_adds > 0]
+    if not usable:
+        return None
+    (alike, count), *_ = Counter(map(_conditions, usable)).most_common(1)
+    used = [r for r in usable if _conditions(r) == alike]
+    gops = [2 * r.cost.mult_adds * r.case.batch_size / 1e9 for r in used if r.cost]
+    if count < 4 or min(gops) == max(gops):
+        return None
+    x, y = np.log(gops), np.log([r.measurement.p50_ms for r in used if r.measurement])
+    exponent, constant = np.polyfit(x, y, 1)
+    residuals = y - constant - exponent * x
+    return Fit(
+        records=tuple(used),
+        gops=tuple(gops),
+        factor=math.exp(constant),
+        exponent=float(exponent),
+        r2=1 - float((residuals**2).sum() / ((y - y.mean()) ** 2).sum()),
+        ratios=tuple(float(value) for value in np.exp(residuals)),
+    )
+
+
+def _conditions(record: Record) -> tuple[object, ...]:
+    return record.case.precision, record.case.batch_size, record.case.device, record.case.threads
+
+
+def _axis(values: list[float], title: str, pad: float = 0.08) -> dict[str, Any]:
+    ends = [math.log10(min(values)) - pad, math.log10(max(values)) + pad]
+    ticks = log_ticks(*(10.0**end for end in ends))
+    return {
+        "type": "log", "range": ends, "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks],
+        "title": {"text": title},
+    }  # fmt: skip
+
+
+def fit_figure(found: Fit, frame: Frame) -> dict[str, Any]:
+    """Measured p50 with its interval against operations, both logarithmic, with the line."""
+    p50 = [r.measurement for r in found.records if r.measurement]
+    x = _axis(list(found.gops), "Operations of one inference [G-Ops], logarithmic", 0.15)
+    y = _axis([v for m in p50 for v in (m.p50_ms_low, m.p50_ms_high)], "Measured p50 [ms], logarithmic", 0.1)
+    width, height = frame.plot
+
+    def across(value: float) -> float:
+        return float((math.log10(value) - x["range"][0]) / (x["range"][1] - x["range"][0]) * width)
+
+    def up(value: float) -> float:
+        return float((math.log10(value) - y["range"][0]) / (y["range"][1] - y["range"][0]) * height)
+
+    points = [
+        Point(r.case.name, across(g), up(m.p50_ms), 5.0) for r, g, m in zip(found.records, found.gops, p50, strict=True)
+    ]
+    bars = [(p.x - 3, up(m.p50_ms_low), p.x + 3, up(m.p50_ms_high)) for p, m in zip(points, p50, strict=True)]
+    ends = [10 ** x["range"][0], 10 ** x["range"][1]]
+    dots = [(across(g), up(found.p50_ms(g))) for g in np.geomspace(ends[0], ends[1], 90)]
+    bars += [(a - 4, b - 3, a + 4, b + 3) for a, b in dots]
+    names = place(points, width, height, frame.font, bars)
+    line = {
+        "type": "scatter", "mode": "lines", "name": "least-squares fit", "meta": "fit", "hoverinfo": "skip",
+        "x": ends, "y": [found.p50_ms(end) for end in ends], "line": {"dash": "dot", "color": "#888", "width": 1.5},
+    }  # fmt: skip
+    data = [line]
+    for trace, index in _per_family(found, "fitted"):
+        mine = [p50[i] for i in index]
+        trace |= {
+            "x": [found.gops[i] for i in index],
+            "y": [m.p50_ms for m in mine],
+            "error_y": {
+                "type": "data", "symmetric": False, "color": trace["marker"]["color"], "thickness": 1.2, "width": 3,
+                "array": [m.p50_ms_high - m.p50_ms for m in mine],
+                "arrayminus": [m.p50_ms - m.p50_ms_low for m in mine],
+            },
+        }  # fmt: skip
+        data.append(trace)
+    notes = [
+        {
+            "name": r.case.name, "x": math.log10(g), "y": math.log10(m.p50_ms), "text": plain(r.case.name),
+            "showarrow": True, "arrowhead": 0, "arrowwidth": 0.8, "ax": label.dx, "ay": -label.dy, "standoff": 3,
+            "arrowcolor": "#999" if label.leader else "rgba(0,0,0,0)", "borderpad": 0,
+        }
+        for r, g, m, label in zip(found.records, found.gops, p50, names, strict=True) if label
+    ]  # fmt: skip
+    return {"data": data, "layout": layout(frame, x=x, y=y, annotations=notes)}
+
+
+def residuals_figure(found: Fit, frame: Frame) -> dict[str, Any]:
+    """Measured over fitted p50, a row a family, the slowest for its operations on top."""
+    middles = {
+        name: median(ratio for r, ratio in zip(found.records, found.ratios, strict=True) if family(r.case) == name)
+        for name in {family(r.case) for r in found.records}
+    }
+    order = sorted(middles, key=lambda name: (middles[name], name))
+    data = [
+        trace | {"x": [found.ratios[i] for i in index], "y": [trace["name"]] * len(index), "showlegend": False}
+        for trace, index in _per_family(found, "residuals")
+    ]
+    x = _axis([0.9, 1.1, *found.ratios], "Measured p50 over the fit's, logarithmic")
+    drawn = layout(
+        frame, x=x, y={"type": "category", "categoryorder": "array", "categoryarray": [plain(name) for name in order],
+                       "range": [-0.6, len(order) - 0.4], "showgrid": True},
+        shapes=[{"type": "line", "x0": 1, "x1": 1, "yref": "paper", "y0": 0, "y1": 1,
+                 "line": {"dash": "dot", "color": "#888", "width": 1.5}}],
+    )  # fmt: skip
+    drawn["margin"] |= {"l": int(20 + 0.6 * frame.font * max(map(len, order), default=0)), "b": 60}
+    drawn["height"] = frame.top + 60 + max(120, 26 * len(order))
+    return {"data": data, "layout": drawn}
+
+
+def _per_family(found: Fit, meta: str) -> list[tuple[dict[str, Any], list[int]]]:
+    """For each family a trace without its coordinates, and which records it holds."""
+    families = [family(r.case) for r in found.records]
+    judged = quality.of(found.records)
+    traces: list[tuple[dict[str, Any], list[int]]] = []
+    for name in in_order(set(families)):
+        index = [i for i, other in enumerate(families) if other == name]
+        traces.append(({
+            "type": "scatter", "mode": "markers", "name": plain(name), "legendgroup": name, "meta": meta,
+            "customdata": [found.records[i].case.name for i in index],
+            "text": [f"{every_number(found.records[i], judged)}<br>{found.ratios[i]:.2f} x what the fit says"
+                     for i in index],
+            "hovertemplate": "%{text}<extra></extra>",
+            "marker": {"size": 10, "symbol": shape(name), "color": hue(name), "line": {"width": 1, "color": "#fff"}},
+        }, index))  # fmt: skip
+    return traces

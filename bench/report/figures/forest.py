@@ -1,0 +1,92 @@
+"""A forest plot: each model's change against the baseline, with the margin and what could have been seen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench.records import Comparison, Verdict
+from bench.report.figures.frame import Frame, layout, plain
+from bench.units import latency, relative
+
+_LOOKS = {  # verdict -> colour, marker: the shape points where the change went
+    "slower": ("#D55E00", "triangle-right"),
+    "faster": ("#0072B2", "triangle-left"),
+    "equivalent": ("#009E73", "circle"),
+    "inconclusive": ("#8a8a8a", "circle-open"),
+}
+
+
+def forest_figure(comparison: Comparison, frame: Frame) -> dict[str, Any]:
+    """Changes of the p50 in percent with their 95 % intervals, the slowest on top; the band is the margin."""
+    shown = [v for v in comparison.verdicts if v.ratio is not None and v.verdict in _LOOKS]
+    shown.sort(key=lambda v: v.ratio or 0.0)
+    order = [plain(v.case) for v in shown]
+    margin = 100 * comparison.margin
+    data: list[dict[str, Any]] = []
+    blind = [v for v in shown if v.detectable is not None]
+    if blind:
+        data.append({
+            "type": "scatter", "mode": "markers", "name": "smallest change that could be seen", "meta": "detectable",
+            "x": [side * 100 * (v.detectable or 0.0) for v in blind for side in (-1, 1)],
+            "y": [plain(v.case) for v in blind for _ in range(2)],
+            "customdata": [v.case for v in blind for _ in range(2)],
+            "hovertemplate": "changes under %{x:.1f} % could not be seen<extra></extra>",
+            "marker": {"symbol": "line-ns", "size": 11, "line": {"width": 1.5, "color": "#999"}, "color": "#999"},
+        })  # fmt: skip
+    for verdict, (colour, symbol) in _LOOKS.items():
+        mine = [v for v in shown if v.verdict == verdict]
+        if mine:
+            data.append(_trace(verdict, mine, colour, symbol))
+    reach = [100 * (value - 1) for v in shown for value in (v.ratio_low, v.ratio_high) if value is not None]
+    reach += [side * 100 * (v.detectable or 0.0) for v in blind for side in (-1, 1)]
+    low, high = min([-margin, *reach]), max([margin, *reach])
+    pad = 0.06 * (high - low)
+    drawn = layout(
+        frame,
+        x={"title": {"text": "Change of the p50 [%], 95 % interval; right is slower"},
+           "range": [low - pad, high + pad]},
+        y={"type": "category", "categoryorder": "array", "categoryarray": order, "range": [-0.6, len(order) - 0.4],
+           "tickfont": {"size": max(8, frame.font - 2)}},
+        shapes=[
+            {"type": "rect", "x0": -margin, "x1": margin, "yref": "paper", "y0": 0, "y1": 1, "line": {"width": 0},
+             "fillcolor": "rgba(128,128,128,0.18)", "layer": "below"},
+            {"type": "line", "x0": 0, "x1": 0, "yref": "paper", "y0": 0, "y1": 1,
+             "line": {"color": "#888", "width": 1, "dash": "dot"}},
+        ],
+    )  # fmt: skip
+    foot = 120 if frame.width > 600 else 150
+    drawn["margin"] |= {"l": int(16 + 0.6 * (frame.font - 2) * max((len(v.case) for v in shown), default=0)), "b": foot}
+    drawn["height"] = frame.top + foot + max(110, 24 * len(shown))
+    drawn["legend"] = drawn["legend"] | {"y": -62 / (drawn["height"] - frame.top - foot)}
+    return {"data": data, "layout": drawn}
+
+
+def _trace(verdict: str, mine: list[Verdict], colour: str, symbol: str) -> dict[str, Any]:
+    return {
+        "type": "scatter", "mode": "markers", "name": verdict, "meta": "verdicts",
+        "x": [100 * ((v.ratio or 1.0) - 1) for v in mine],
+        "y": [plain(v.case) for v in mine],
+        "customdata": [v.case for v in mine],
+        "text": [_hover(v) for v in mine],
+        "hovertemplate": "%{text}<extra></extra>",
+        "marker": {"size": 11, "symbol": symbol, "color": colour, "line": {"width": 2, "color": colour}},
+        "error_x": {
+            "type": "data", "symmetric": False, "color": colour, "thickness": 1.6, "width": 4,
+            "array": [100 * ((v.ratio_high or 1.0) - (v.ratio or 1.0)) for v in mine],
+            "arrayminus": [100 * ((v.ratio or 1.0) - (v.ratio_low or 1.0)) for v in mine],
+        },
+    }  # fmt: skip
+
+
+def _hover(v: Verdict) -> str:
+    lines = [
+        f"<b>{plain(v.case)}</b>: {v.verdict}",
+        f"{relative(v.ratio or 1.0)} [{relative(v.ratio_low or 1.0)}, {relative(v.ratio_high or 1.0)}]",
+    ]
+    if v.baseline_p50_ms is not None and v.p50_ms is not None:
+        lines.append(f"p50 {latency(v.baseline_p50_ms)} before, {latency(v.p50_ms)} now")
+    if v.detectable is not None:
+        lines.append(f"changes under {100 * v.detectable:.1f} % could not be seen")
+    lines += [f"what changed: {', '.join(v.attribution)}"] if v.attribution else []
+    lines += [plain(v.reason)] if v.reason else []
+    return "<br>".join(lines)

@@ -1,0 +1,40 @@
+"""What a figure says of one model when it is pointed at: every number, with its unit and interval."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.quality import Quality
+from bench.records import Record
+from bench.report.figures.frame import plain
+from bench.units import giga, latency, megabytes, millions, percent
+
+
+def every_number(record: Record, judged: Quality, better: Sequence[Record] = ()) -> str:
+    """All that is known of a record, in Plotly's small HTML, names as text; `better` are models that dominate it."""
+    cost, m, artifact = record.cost, record.measurement, record.artifact
+    lines = [f"<b>{plain(record.case.name)}</b>", accuracy(record, judged)]
+    if cost:
+        lines.append(f"{giga(2 * cost.mult_adds)} G-Ops, {millions(cost.params)} parameters")
+    if m:
+        lines.append(f"p50 {latency(m.p50_ms, m.p50_ms_low, m.p50_ms_high)}, {m.visits} visits")
+        upper = [f"p{q} {latency(value)}" for q, value in ((95, m.p95_ms), (99, m.p99_ms)) if value is not None]
+        lines.append(", ".join([*upper, f"peak memory {megabytes(m.peak_rss_bytes)}"]))
+    if artifact:
+        lines.append(f"file {megabytes(artifact.size_bytes)}")
+    if better:
+        names = ", ".join(r.case.name for r in better[:3])
+        more = f" and {len(better) - 3} more" if len(better) > 3 else ""
+        lines.append(f"dominated by {plain(names)}{more}")
+    return "<br>".join(lines)
+
+
+def accuracy(record: Record, judged: Quality) -> str:
+    """The accuracy with its interval, where it has one, and where it comes from."""
+    value, interval, known = judged.value(record), judged.interval(record), record.accuracy
+    if value is None:
+        return "no accuracy known for exactly this variant"
+    shown = f" [{interval[0]:.1f}, {interval[1]:.1f}]" if interval else ""
+    images = f" on {known.n:,} images" if known.n else ""
+    where = f": {plain(known.source)}" if known.source else ""
+    return f"{judged.label} {percent(value)}{shown}, {known.origin}{images}{where}"

@@ -1,0 +1,104 @@
+"""What accuracy costs: against measured latency, file size and peak memory, with the Pareto front."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+
+from bench import quality
+from bench.choice import LIMITS, dominators, pareto
+from bench.records import Record
+from bench.report.figures.bubbles import cloud
+from bench.report.figures.frame import Frame, layout, log_ticks
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """One quantity that accuracy is paid with."""
+
+    title: str  # of the axis
+    value: Callable[[Record], float | None]
+    scale: float = 1.0  # from the record's unit to the axis's
+    interval: Callable[[Record], Interval | None] = lambda record: None
+
+
+def _p50_interval(record: Record) -> Interval | None:
+    m = record.measurement
+    return (m.p50_ms_low, m.p50_ms_high) if m else None
+
+
+LATENCY = Price("Measured latency p50 [ms], 95 % interval, logarithmic", LIMITS["p50"].value, 1.0, _p50_interval)
+SIZE = Price("Size of the file [MB], logarithmic", LIMITS["size"].value, 1e-6)
+MEMORY = Price("Peak resident memory while timed [MB], logarithmic", LIMITS["memory"].value, 1e-6)
+
+
+def tradeoff_figure(records: list[Record], frame: Frame, price: Price = LATENCY) -> dict[str, Any]:
+    """Accuracy against a price on a logarithmic axis; models off the Pareto front name those that dominate them."""
+    paid = {id(r): value * price.scale for r in records if (value := price.value(r)) is not None and value > 0}
+    shown = [r for r in records if id(r) in paid]
+    x = [paid[id(r)] for r in shown]
+    intervals = [price.interval(r) for r in shown]
+    better = [dominators(r, shown, price.value) for r in shown]
+    low, high = (min(x), max(x)) if x else (1.0, 10.0)
+    pad = max(0.06, 0.09 * math.log10(high / low) if high > low else 0.3)
+    axis: dict[str, Any] = {
+        "title": {"text": price.title},
+        "type": "log",
+        "range": [math.log10(low) - pad, math.log10(high) + 2 * pad],
+    }
+    ticks = log_ticks(*(10.0**end for end in axis["range"]))
+    axis |= {"tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
+    if not shown:
+        return {"data": [], "layout": layout(frame, x=axis, y={})}
+    front = _front(pareto(shown, price.value), paid)
+    steps = list(zip(front["x"], front["y"], strict=True))
+    drawn = cloud(
+        shown, x, axis, records, frame, intervals=intervals if any(intervals) else (), better=better, steps=steps
+    )
+    drawn["data"] = [front, *drawn["data"]]
+    drawn["layout"]["annotations"] += [_arrow(a, b, paid) for a, b in quantised(shown)]
+    return drawn
+
+
+def quantised(records: Iterable[Record]) -> list[tuple[Record, Record]]:
+    """Pairs of a case in fp32 and the same in a lower precision, where the accuracy of both is known."""
+    everything = list(records)
+    judged = quality.of(everything)
+    known = [r for r in everything if judged.value(r) is not None]
+    full = {_key(r): r for r in known if r.case.precision == "fp32"}
+    return [(full[_key(r)], r) for r in known if r.case.precision != "fp32" and _key(r) in full]
+
+
+def _key(record: Record) -> bytes:
+    """Everything that makes a case but its name, its precision and its weights."""
+    return msgspec.json.encode(replace(record.case, name="", precision="", weights=""), order="sorted")
+
+
+def _arrow(start: Record, end: Record, paid: dict[int, float]) -> dict[str, Any]:
+    judged = quality.of([start, end])
+    return {
+        "xref": "x", "yref": "y", "axref": "x", "ayref": "y", "text": "", "showarrow": True,
+        "x": math.log10(paid[id(end)]), "y": judged.value(end),
+        "ax": math.log10(paid[id(start)]), "ay": judged.value(start),
+        "arrowhead": 2, "arrowsize": 1, "arrowwidth": 1.4, "arrowcolor": "#777", "standoff": 6, "startstandoff": 6,
+    }  # fmt: skip
+
+
+def _front(best: list[Record], paid: dict[int, float]) -> dict[str, Any]:
+    judged = quality.of(best)
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": "Pareto front",
+        "meta": "front",
+        "hoverinfo": "skip",
+        "x": [paid[id(r)] for r in best],
+        "y": [judged.value(r) for r in best],
+        "line": {"shape": "hv", "width": 1.5, "dash": "dot", "color": "#888"},
+    }
