@@ -43,6 +43,16 @@ def report(session: nox.Session) -> None:
 
 
 @nox.session
+def publish(session: nox.Session) -> None:
+    """Build the site of all runs and push it to the branch gh-pages of origin."""
+    install(session)
+    session.install("-q", "-c", LOCK, "ghp-import")
+    session.run("bench", "report", "--all", "-o", "results/report")
+    session.run("ghp-import", "--no-jekyll", "--push", "--force", "--message", "The report", "results/report",
+                *session.posargs)  # fmt: skip
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Ruff and strict mypy."""
     session.install("-q", "-c", LOCK, "-e", ".", "ruff", "mypy", "nox", "types-psutil")

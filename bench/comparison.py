@@ -144,14 +144,14 @@ def _verdict(old: Record | None, new: Record | None, margin: float, changed: lis
     if old is None or old.measurement is None:
         reason = "not in the baseline" if old is None else "the baseline has no measurement of it"
         return Verdict(case=name, verdict="added", reason=reason, p50_ms=new.measurement.p50_ms), 1.0
-    if _identity(old.case) != _identity(new.case):
+    if identity(old.case) != identity(new.case):
         reason = "the baseline's case of this name is another one; rename one of them, or save a new baseline"
         return Verdict(case=name, verdict="missing", reason=reason), 1.0
     same = old.artifact is not None and new.artifact is not None and old.artifact.sha256 == new.artifact.sha256
     return _measured(name, old.measurement, new.measurement, margin, ([] if same else ["artifact"]) + changed)
 
 
-def _identity(case: Case) -> Case:
+def identity(case: Case) -> Case:
     """What makes two cases the same thing to time: weights do not matter, nor where a user's own file lies."""
     return replace(case, weights="", model="" if case.is_onnx else case.model)
 

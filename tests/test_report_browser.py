@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import math
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bench import choice, comparison
+from bench.records import Run
 from bench.report import write_report
+from bench.report.page import LIBRARY_FILE
 from tests import runs
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -55,19 +60,47 @@ def shown(browser: Any) -> Iterator[Shown]:
     context.close()
 
 
+def until(page: Any, script: str, holds: Callable[[Any], bool] = bool) -> Any:
+    """What a script returns once it is as wanted; Playwright's own waiting needs eval, which the policy forbids."""
+    for _ in range(100):
+        value = page.evaluate(script)
+        if holds(value):
+            return value
+        page.wait_for_timeout(100)
+    raise AssertionError(f"{script} stayed {value!r}")
+
+
+def whole(run: Run, folder: Path) -> Path:
+    """A page with every figure that the run can have: raw samples and a comparison too."""
+    before = replace(run, records=tuple(runs.record(r.case, factor=1.1, seed=1) for r in run.records))
+    stored = runs.stored(run, folder / "results")
+    return write_report([run], folder / "page.html", folders=[stored], comparison=comparison.compare(before, run))
+
+
+BUBBLES = """(id) => { const figure = document.getElementById(id);
+  return figure.data.flatMap((t) => t.meta === "bubbles" && t.visible !== "legendonly" ? t.customdata : []); }"""
+DRAWN = """(id) => [...document.querySelectorAll("#" + id + " .scatterlayer path.point")]
+  .filter((p) => p.getBBox().width > 0).map((p) => p.dataset.case)"""
+CLOUDS = ("latency", "operations", "size", "memory")
+
+
 @pytest.mark.parametrize("width", [1400, 400])
 @pytest.mark.parametrize("suite", ["default", "mobilenet"])
 def test_the_page_is_whole_quiet_and_asks_for_nothing(shown: Shown, tmp_path: Path, suite: str, width: int) -> None:
     run = runs.of_suite(suite)
-    path = write_report([run], tmp_path / "page.html")
+    path = whole(run, tmp_path)
     page = shown.open(path, width)
-    bubbles = page.evaluate(
-        """() => { const figure = document.getElementById("operations");
-          return figure.data.flatMap((t, i) => t.meta !== "bubbles" ? [] :
-            [...figure.querySelectorAll(".scatterlayer .trace")][i].querySelectorAll("path.point").length === t.x.length
-              ? t.customdata : ["not drawn"]); }"""
-    )
-    assert sorted(bubbles) == sorted(record.case.name for record in run.records)
+    names = sorted(record.case.name for record in run.records)
+    for figure in CLOUDS:
+        assert sorted(page.evaluate(BUBBLES, figure)) == names
+        marks = [name for name in page.evaluate(DRAWN, figure) if name]
+        assert sorted(set(marks)) == names
+        assert len(marks) == 2 * len(names)  # a bubble and its centre
+    for figure in ("accuracy", "density"):
+        assert page.locator(f"#{figure} .barlayer .point").count() == len(names)
+    for figure in ("fit", "residuals", "forest", "samples"):
+        assert page.locator(f"#{figure} .scatterlayer path.point").count() >= len(names)
+    assert page.locator("#kinds .barlayer .point").count() == 7 * len(names)
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
     cut = page.evaluate(
         """() => [...document.querySelectorAll(".figure")]
@@ -78,27 +111,95 @@ def test_the_page_is_whole_quiet_and_asks_for_nothing(shown: Shown, tmp_path: Pa
     assert shown.said == []
 
 
+@pytest.mark.parametrize("width", [1400, 400])
+@pytest.mark.parametrize("suite", ["default", "keras"])
+def test_names_do_not_collide_as_they_are_drawn(shown: Shown, tmp_path: Path, suite: str, width: int) -> None:
+    page = shown.open(write_report([runs.of_suite(suite)], tmp_path / "page.html"), width)
+    colliding = """(id) => {
+      const boxes = [...document.querySelectorAll("#" + id + " .annotation-text")].map((e) =>
+        [e.textContent, e.getBoundingClientRect()]).filter(([text]) => text);
+      return [boxes.length, boxes.flatMap(([a, r], i) => boxes.slice(0, i).filter(([, s]) =>
+        r.left < s.right - 1 && s.left < r.right - 1 && r.top < s.bottom - 2 && s.top < r.bottom - 2)
+        .map(([b]) => [a, b]))]; }"""
+    for figure in (*CLOUDS, "fit"):
+        count, pairs = page.evaluate(colliding, figure)
+        assert count >= 12, figure
+        assert pairs == [], figure
+
+
 def test_areas_are_proportional_to_parameters(shown: Shown, tmp_path: Path) -> None:
     run = runs.of_suite("default")
     page = shown.open(write_report([run], tmp_path / "page.html"))
-    drawn = page.evaluate(
-        """() => { const figure = document.getElementById("operations"), found = {};
-          figure.data.forEach((t, i) => { if (t.meta === "bubbles")
-            [...figure.querySelectorAll(".scatterlayer .trace")][i].querySelectorAll("path.point").forEach((p, k) =>
-              { found[t.customdata[k]] = p.getBBox().width; }); });
-          return found; }"""
-    )
     params = {record.case.name: record.cost.params for record in run.records if record.cost}
-    per_param = {name: math.pi * (width / 2) ** 2 / params[name] for name, width in drawn.items()}
-    assert len(per_param) == 12
-    assert max(per_param.values()) / min(per_param.values()) < 1.01
+    for figure in CLOUDS:
+        drawn = page.evaluate(
+            """(id) => { const figure = document.getElementById(id), found = {};
+              figure.data.forEach((t, i) => { if (t.meta === "bubbles")
+                [...figure.querySelectorAll(".scatterlayer .trace")].filter((g) => g.__data__[0].trace.index === i)
+                  .forEach((g) => g.querySelectorAll("path.point").forEach((p, k) =>
+                    { found[t.customdata[k]] = p.getBBox().width; })); });
+              return found; }""",
+            figure,
+        )
+        per_param = {name: math.pi * (width / 2) ** 2 / params[name] for name, width in drawn.items()}
+        assert len(per_param) == 12
+        assert max(per_param.values()) / min(per_param.values()) < 1.01
+
+
+SETTINGS: tuple[dict[str, int], ...] = (
+    {}, {"p50": 120}, {"p50": 60}, {"p95": 90, "top1": 100}, {"size": 90}, {"params": 120, "top1": 60},
+    {"memory": 60, "p50": 190}, {"p50": 20, "top1": 190}, {"p50": 0}, {"top1": 200, "size": 10},
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("made", [lambda: runs.of_suite("default"), lambda: runs.of_suite("keras"), runs.swept],
+                         ids=["default", "keras", "swept"])  # fmt: skip
+def test_sliders_choose_what_bench_pick_chooses(shown: Shown, tmp_path: Path, made: Callable[[], Run]) -> None:
+    run = made()
+    page = shown.open(write_report([run], tmp_path / "page.html"))
+    answers, without = set(), 0
+    for setting in SETTINGS:
+        page.evaluate(
+            """(setting) => document.querySelectorAll("#limits input").forEach((slider) => {
+              const none = slider.dataset.limit === "top1" ? 0 : slider.max;
+              slider.value = setting[slider.dataset.limit] ?? none;
+              slider.dispatchEvent(new Event("input", { bubbles: true })); })""",
+            setting,
+        )
+        limits = json.loads(page.evaluate("document.getElementById('said').dataset.limits"))
+        assert set(limits) == set(setting) - {name for name in setting if name not in sliders(page)}
+        expected = choice.pick(run, limits)
+        said = page.evaluate("[...document.querySelectorAll('#said li')].map((line) => line.textContent)")
+        assert said == [line.strip() for line in choice.in_words(expected)]
+        answers.add(tuple(said))
+        without += expected.winner is None
+    assert len(answers) >= 5
+    assert without >= 1
+
+
+def sliders(page: Any) -> list[str]:
+    found: list[str] = page.evaluate("[...document.querySelectorAll('#limits input')].map((s) => s.dataset.limit)")
+    return found
+
+
+def test_a_slider_works_from_the_keyboard(shown: Shown, tmp_path: Path) -> None:
+    page = shown.open(write_report([runs.of_suite("default")], tmp_path / "page.html"))
+    slider = page.locator("#limits input[data-limit=p50]")
+    slider.focus()
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    before = page.inner_text("#said")
+    for _ in range(6):
+        slider.press("PageDown")
+    assert page.inner_text("#said") != before
+    assert "--p50" in page.inner_text("#command")
+    assert "ms" in slider.get_attribute("aria-valuetext")
 
 
 def test_a_heading_sorts_the_table_both_ways(shown: Shown, tmp_path: Path) -> None:
     run = runs.of_suite("default")
     page = shown.open(write_report([run], tmp_path / "page.html"))
-    names = "() => [...document.querySelectorAll('table.sortable tbody tr')].map((r) => r.cells[0].textContent)"
-    button = page.locator("table.sortable th button", has_text="Parameters")
+    names = "() => [...document.querySelectorAll('#table tbody tr')].map((r) => r.cells[0].textContent)"
+    button = page.locator("#table th button", has_text="Parameters")
     params = {r.case.name: r.cost.params for r in run.records if r.cost}
     button.click()
     assert page.evaluate(names) == sorted(params, key=lambda name: params[name])
@@ -106,29 +207,122 @@ def test_a_heading_sorts_the_table_both_ways(shown: Shown, tmp_path: Path) -> No
     assert page.evaluate(names) == sorted(params, key=lambda name: -params[name])
 
 
-def test_the_legend_hides_a_family(shown: Shown, tmp_path: Path) -> None:
-    page = shown.open(write_report([runs.of_suite("default")], tmp_path / "page.html"))
-    points = "() => document.querySelectorAll('#operations .scatterlayer path.point').length"
-    before = page.evaluate(points)
-    page.locator("#operations .legendtoggle").first.click()
-    for _ in range(50):  # wait_for_function would need eval, which the page's policy forbids
-        if page.evaluate(points) < before:
-            return
-        page.wait_for_timeout(100)
-    raise AssertionError("nothing was hidden")
+def test_a_family_is_hidden_in_all_figures_by_box_and_by_legend(shown: Shown, tmp_path: Path) -> None:
+    run = runs.of_suite("default")
+    page = shown.open(whole(run, tmp_path))
+    others = sorted(r.case.name for r in run.records if r.case.model != "VGG16")
+    box = page.locator("#filter input[data-family=VGG]")
+    box.focus()
+    box.press("Space")
+    gone = "document.querySelectorAll('.figure [data-case=VGG16]').length"
+    until(page, gone, lambda count: count == 0)
+    for figure in CLOUDS:
+        assert sorted(page.evaluate(BUBBLES, figure)) == others
+    for figure in ("forest", "kinds", "fit", "residuals", "accuracy", "samples"):
+        assert page.locator(f"#{figure} .point[data-case]").count() > 0
+    page.locator("#operations .legendtoggle", has=page.locator("xpath=..//*[text()='VGG']")).first.click()
+    until(page, gone)
+    assert box.is_checked()
+    page.locator("#operations .traces", has_text="VGG").locator(".legendtoggle").first.click()
+    until(page, gone, lambda count: count == 0)
+    assert not box.is_checked()
+    assert shown.said == []
+
+
+LIT = """() => Object.fromEntries([...document.querySelectorAll(".figure")].map((f) =>
+  [f.id, [...new Set([...f.querySelectorAll(".lit")].map((e) => e.dataset.case))].join()]))"""
+EVERYWHERE = ("latency", "operations", "size", "memory", "accuracy", "density", "fit", "residuals", "kinds", "forest",
+              "samples")  # fmt: skip
+
+
+def test_one_model_is_shown_in_every_figure_and_in_the_table(shown: Shown, tmp_path: Path) -> None:
+    page = shown.open(whole(runs.of_suite("default"), tmp_path))
+    lit_rows = "[...document.querySelectorAll('#table tr.lit')].map((row) => row.dataset.case).join()"
+    button = page.locator("#table button.model", has_text="DenseNet121")
+    button.focus()
+    button.press("Enter")
+    assert page.evaluate(LIT) == dict.fromkeys(EVERYWHERE, "DenseNet121")
+    assert page.evaluate(lit_rows) == "DenseNet121"
+    assert button.get_attribute("aria-pressed") == "true"
+    page.keyboard.press("Escape")
+    assert set(page.evaluate(LIT).values()) == {""}
+    page.locator("#operations").scroll_into_view_if_needed()
+    centre = page.evaluate(
+        """() => { const r = [...document.querySelectorAll("#operations .scatterlayer path.point")]
+          .find((p) => p.dataset.case === "VGG16").getBoundingClientRect();
+          return [r.x + r.width / 2, r.y + r.height / 2]; }"""
+    )
+    page.mouse.move(*centre)
+    until(page, lit_rows, lambda name: name == "VGG16")
+    page.mouse.click(*centre)
+    page.mouse.move(5, 5)
+    until(page, LIT, lambda found: set(found.values()) == {"VGG16"})
+    page.emulate_media(color_scheme="dark")
+    until(page, "document.documentElement.dataset.turn", lambda turn: int(turn) > 1)
+    assert set(page.evaluate(LIT).values()) == {"VGG16"}
+    assert shown.said == []
+
+
+def test_pointing_at_a_dominated_model_names_who_dominates_it(shown: Shown, tmp_path: Path) -> None:
+    run = runs.of_suite("default")
+    page = shown.open(write_report([run], tmp_path / "page.html"))
+    vgg = next(r for r in run.records if r.case.name == "VGG16")
+    better = choice.dominators(vgg, run.records, choice.LIMITS["p50"].value)
+    assert better
+    page.locator("#latency").scroll_into_view_if_needed()
+    box = page.evaluate(
+        """() => { const r = [...document.querySelectorAll("#latency .scatterlayer path.point")]
+          .find((p) => p.dataset.case === "VGG16").getBoundingClientRect();
+          return [r.x + r.width / 2, r.y + r.height / 2]; }"""
+    )
+    page.mouse.move(*box)
+    text = until(page, "document.querySelector('#latency .hovertext')?.textContent ?? ''")
+    assert f"dominated by {better[0].case.name}" in text
 
 
 def test_hostile_names_are_text(shown: Shown, tmp_path: Path) -> None:
-    path = write_report([runs.hostile()], tmp_path / "page.html")
+    path = whole(runs.hostile(), tmp_path)
     page = shown.open(path)
+    for button in page.locator("#table button.model").all():
+        button.click()
+    page.locator("#limits input[data-limit=p50]").fill("0")
+    assert "no model meets these limits" in page.inner_text("#said")
+    for mark in page.locator("#latency .scatterlayer path.point").all()[:3]:
+        mark.hover(force=True)
+    page.wait_for_timeout(200)
     assert page.evaluate("window.owned") is None
     body = page.inner_text("body")
     for name in runs.HOSTILE:
         assert name in body
-    for place in ("#operations", "#latency"):
-        assert page.evaluate(f"document.querySelectorAll('{place} img, {place} a, {place} script').length") == 0
+    markup = ".figure :is(img, a, script, b), #said li *, #table :is(img, b, a, svg)"
+    assert page.locator(markup).count() == 0
     assert shown.asked == [path.as_uri()]
     assert shown.said == []
+
+
+def test_a_site_opens_from_the_file_system_with_one_library(shown: Shown, tmp_path: Path) -> None:
+    several = [replace(runs.of_suite("default", seed=n), started_at=f"2026-03-0{n}T10:00:00Z") for n in (1, 2)]
+    hostile = replace(runs.hostile(), started_at="2026-03-03T10:00:00Z")
+    index = write_report([*several, hostile], tmp_path / "site")
+    for path in sorted(index.parent.glob("*.html")):
+        shown.asked.clear()
+        page = shown.open(path)
+        asked = {path.as_uri()} | ({(index.parent / LIBRARY_FILE).as_uri()} if path != index else set())
+        assert set(shown.asked) == asked
+        assert page.locator(".figure").count() == page.locator(".figure .main-svg >> nth=0").count() or path != index
+        assert page.evaluate("[...document.querySelectorAll('.figure')].every((f) => f.querySelector('.main-svg'))")
+        assert page.evaluate("window.owned") is None
+    assert shown.said == []
+
+
+def test_a_dark_page_prints_dark_on_white(shown: Shown, tmp_path: Path) -> None:
+    page = shown.open(write_report([runs.of_suite("default")], tmp_path / "page.html"))
+    ink = "getComputedStyle(document.querySelector('#latency .xtick text')).fill"
+    page.emulate_media(color_scheme="dark")
+    until(page, ink, lambda colour: colour == "rgb(231, 234, 238)")
+    page.emulate_media(color_scheme="dark", media="print")
+    until(page, ink, lambda colour: colour == "rgb(0, 0, 0)")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
 
 
 def test_what_the_policy_forbids_is_not_done(shown: Shown, tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def figures(run: Run, visits: Sequence[Visit] = (), comparison: Comparison | Non
         *_kinds(records),
         *_sweeps(records),
         *_promises(run),
-        *_comparison(comparison),
+        *(comparison_figures(comparison) if comparison else ()),
         *_samples(records, visits),
     ]
 
@@ -192,10 +192,11 @@ def _promises(run: Run) -> Iterator[Figure]:
     )
 
 
-def _comparison(comparison: Comparison | None) -> Iterator[Figure]:
-    if comparison is None or all(v.ratio is None for v in comparison.verdicts):
-        return
-    yield Figure(
+def comparison_figures(comparison: Comparison) -> list[Figure]:
+    """The forest plot of a comparison; nothing where no model could be compared."""
+    if all(v.ratio is None for v in comparison.verdicts):
+        return []
+    figure = Figure(
         id="forest",
         title="What changed",
         question=f"The band is the margin, {100 * comparison.margin:.1f} %: an interval inside it is equivalent. Grey "
@@ -203,6 +204,7 @@ def _comparison(comparison: Comparison | None) -> Iterator[Figure]:
         draw=partial(forest_figure, comparison),
         alternative="Change of each model's p50 with its 95 % interval; every number is in the table of verdicts",
     )
+    return [figure]
 
 
 def _samples(records: list[Record], visits: Sequence[Visit]) -> Iterator[Figure]:

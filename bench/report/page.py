@@ -100,7 +100,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )  # fmt: skip
     found.filters |= {"relative": units.relative, "latency": units.latency, "percent": units.percent}
-    found.filters |= {"noise": _noise, "origins": _origins}
+    found.filters |= {"noise": _noise, "origins": _origins, "identity": id}
     found.globals |= {"style": (_STATIC / "page.css").read_text(encoding="utf-8"), "version": __version__}
     return found
 

@@ -1,34 +1,136 @@
-"""A folder of pages for many runs: an index, and a self-contained page each."""
+"""A folder of pages for many runs: an index, a page a run, a page a comparison, a page a model's history."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from bench.records import Run
+from plotly.offline import get_plotlyjs
+
+from bench.comparison import compare
+from bench.errors import NotComparable
+from bench.records import Comparison, Run
 from bench.report import Material
-from bench.report.page import _environment as environment
-from bench.report.page import render
-from bench.store import slug, write_atomically
+from bench.report.drawings import Figure, comparison_figures
+from bench.report.families import family
+from bench.report.figures.trend import trend_figure
+from bench.report.history import MARGIN, Series, histories
+from bench.report.page import LIBRARY_FILE, Link, document, render
+from bench.store import machine_name, slug, write_atomically
+
+_INDEX: Link = ("All runs and models", "index.html")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """One run of the site."""
+
+    run: Run
+    page: str  # file name
+    comparison: Comparison | None  # with the run before it, or the stored baseline
+    comparison_page: str
+    before: Run | None
+
+    @property
+    def verdicts(self) -> str:
+        """E.g. "11 equivalent, 1 slower"."""
+        counts = Counter(v.verdict for v in self.comparison.verdicts) if self.comparison else {}
+        return ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items()))
 
 
 def write_site(material: Material, out: Path) -> Path:
-    """Write `index.html` and a page a run into the folder; the newest run first. Returns the index."""
+    """Write the pages and the one copy of the plotting library that they share. Returns the index."""
     out.mkdir(parents=True, exist_ok=True)
-    newest_first = sorted(material.runs, key=lambda run: run.started_at, reverse=True)
-    names: dict[str, Run] = {}
-    for run in newest_first:
-        name = base = slug(f"{run.started_at}-{run.suite}")
-        number = 1
-        while name in names:
-            number += 1
-            name = f"{base}-{number}"
-        names[name] = run
-        shown = (
-            material.comparison
-            if material.comparison and material.comparison.run_started_at == run.started_at
-            else None
-        )
-        write_atomically(out / f"{name}.html", render(run, shown).encode())
-    index = environment().get_template("index.html.j2").render(pages=names)
-    write_atomically(out / "index.html", index.encode())
+    write_atomically(out / LIBRARY_FILE, get_plotlyjs().encode())
+    entries = _entries(material)
+    for index, entry in entries:
+        links = [_INDEX]
+        if entry.comparison and entry.before:
+            links.append((f"Compared with the run of {entry.before.started_at}", entry.comparison_page))
+            write_atomically(out / entry.comparison_page, _comparison_page(entry).encode())
+        text = render(entry.run, None, material.visits(index), library_file=LIBRARY_FILE, links=links)
+        write_atomically(out / entry.page, text.encode())
+    models = []
+    taken: set[str] = set()
+    pages = {id(entry.run): entry.page for _, entry in entries}
+    for name, series in histories(material.runs).items():
+        page = _unique(f"model-{slug(name)}", taken)
+        write_atomically(out / page, _history_page(name, series, pages).encode())
+        models.append((name, page, series))
+    text = document("index.html.j2", (), machines=_machines(entry for _, entry in entries), models_shown=models)
+    write_atomically(out / "index.html", text.encode())
     return out / "index.html"
+
+
+def _entries(material: Material) -> list[tuple[int, Entry]]:
+    """The runs, oldest first, each with its place in the material."""
+    entries: list[tuple[int, Entry]] = []
+    taken: set[str] = set()
+    for index in sorted(range(len(material.runs)), key=lambda i: material.runs[i].started_at):
+        run = material.runs[index]
+        name = f"{slug(run.started_at)}-{slug(run.suite)}"
+        page, comparison_page = _unique(f"run-{name}", taken), _unique(f"change-{name}", taken)
+        earlier = [other for _, entry in reversed(entries) if (other := entry.run).suite == run.suite]
+        comparison, before = _compared(run, [*earlier, *material.baselines])
+        entries.append((index, Entry(run=run, page=page, comparison=comparison, comparison_page=comparison_page,
+                                     before=before)))  # fmt: skip
+    return entries
+
+
+def _compared(run: Run, earlier: Iterable[Run]) -> tuple[Comparison | None, Run | None]:
+    """The comparison with the first of these that is of the same suite and machine, and comparable."""
+    for other in earlier:
+        if other.suite != run.suite or machine_name(other.machine) != machine_name(run.machine):
+            continue
+        if other.started_at >= run.started_at:
+            continue
+        try:
+            return compare(other, run), other
+        except NotComparable:
+            continue
+    return None, None
+
+
+def _unique(name: str, taken: set[str]) -> str:
+    """A file name that is not taken yet, also where upper and lower case are the same."""
+    name = name[:120]
+    found, number = f"{name}.html", 1
+    while found.lower() in taken:
+        number += 1
+        found = f"{name}-{number}.html"
+    taken.add(found.lower())
+    return found
+
+
+def _machines(entries: Iterable[Entry]) -> list[tuple[Run, list[Entry]]]:
+    """The runs of each machine and device, newest first, under the newest of them."""
+    found: dict[tuple[str, str], list[Entry]] = {}
+    for entry in entries:
+        found.setdefault((machine_name(entry.run.machine), entry.run.settings.device), []).insert(0, entry)
+    return [(group[0].run, group) for group in found.values()]
+
+
+def _comparison_page(entry: Entry) -> str:
+    assert entry.comparison
+    models = {"families": {record.case.name: family(record.case) for record in entry.run.records}}
+    return document(
+        "comparison.html.j2", comparison_figures(entry.comparison), models=models, library_file=LIBRARY_FILE,
+        links=[_INDEX, ("This run", entry.page)], run=entry.run, before=entry.before, comparison=entry.comparison,
+    )  # fmt: skip
+
+
+def _history_page(name: str, series: list[Series], pages: dict[int, str]) -> str:
+    figure = Figure(
+        id="trend",
+        title="Latency from run to run",
+        question="Did this model become slower, and when? A ring marks a change of level: the intervals of two "
+        f"adjacent runs do not overlap, and the p50s differ by more than {100 * MARGIN:.0f} %.",
+        draw=partial(trend_figure, series),
+        alternative="p50 with its interval over time, a line a machine; every number is in the tables below",
+    )
+    return document(
+        "history.html.j2", [figure], library_file=LIBRARY_FILE, links=[_INDEX], name=name, series=series, pages=pages
+    )

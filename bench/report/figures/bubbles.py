@@ -12,7 +12,7 @@ from bench import quality
 from bench.quality import Quality
 from bench.records import Record
 from bench.report.families import family, hue, in_order, shape
-from bench.report.figures.frame import Frame, accuracy_range, layout, plain
+from bench.report.figures.frame import Frame, accuracy_range, layout, plain, with_legend
 from bench.report.figures.hover import every_number
 from bench.report.figures.labels import Box, Label, Point, place
 
@@ -90,12 +90,11 @@ def cloud(
     notes = [_annotation(r, a, b, label, axis) for r, a, b, label in zip(shown, x, y, named, strict=True) if label]
     accuracy: dict[str, Any] = {"title": {"text": judged.title}, "range": [floor, ceiling]}
     if not sizes:
-        return {"data": data, "layout": layout(frame, x=axis, y=accuracy, annotations=notes)}
+        return with_legend(data, layout(frame, x=axis, y=accuracy, annotations=notes))
     sized, axes, more = _size_legend(frame)
     accuracy["domain"] = [frame.strip / frame.plot[1], 1]
     drawn = layout(frame, x=axis, y=accuracy, annotations=notes + more, **axes)
-    drawn["legend"]["y"] = -4 / frame.plot[1]
-    return {"data": [*data, sized], "layout": drawn}
+    return with_legend([*data, sized], drawn, above=4)
 
 
 def _bubbles(

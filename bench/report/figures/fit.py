@@ -13,7 +13,7 @@ import numpy as np
 from bench import quality
 from bench.records import Record
 from bench.report.families import family, hue, in_order, shape
-from bench.report.figures.frame import Frame, layout, log_ticks, plain
+from bench.report.figures.frame import Frame, layout, log_ticks, plain, with_legend
 from bench.report.figures.hover import every_number
 from bench.report.figures.labels import Point, place
 
@@ -116,7 +116,7 @@ def fit_figure(found: Fit, frame: Frame) -> dict[str, Any]:
         }
         for r, g, m, label in zip(found.records, found.gops, p50, names, strict=True) if label
     ]  # fmt: skip
-    return {"data": data, "layout": layout(frame, x=x, y=y, annotations=notes)}
+    return with_legend(data, layout(frame, x=x, y=y, annotations=notes))
 
 
 def residuals_figure(found: Fit, frame: Frame) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from bench.records import Comparison, Verdict
-from bench.report.figures.frame import Frame, layout, plain
+from bench.report.figures.frame import Frame, layout, plain, with_legend
+from bench.report.figures.labels import text_width
 from bench.units import latency, relative
 
 _LOOKS = {  # verdict -> colour, marker: the shape points where the change went
@@ -54,11 +55,10 @@ def forest_figure(comparison: Comparison, frame: Frame) -> dict[str, Any]:
              "line": {"color": "#888", "width": 1, "dash": "dot"}},
         ],
     )  # fmt: skip
-    foot = 120 if frame.width > 600 else 150
-    drawn["margin"] |= {"l": int(16 + 0.6 * (frame.font - 2) * max((len(v.case) for v in shown), default=0)), "b": foot}
-    drawn["height"] = frame.top + foot + max(110, 24 * len(shown))
-    drawn["legend"] = drawn["legend"] | {"y": -62 / (drawn["height"] - frame.top - foot)}
-    return {"data": data, "layout": drawn}
+    longest = max((text_width(v.case) for v in shown), default=0.0)
+    drawn["margin"]["l"] = int(16 + (frame.font - 2) * longest)
+    drawn["height"] = frame.top + frame.bottom + max(110, 24 * len(shown))
+    return with_legend(data, drawn)
 
 
 def _trace(verdict: str, mine: list[Verdict], colour: str, symbol: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from bench import quality
 from bench.records import Record
+from bench.report.figures.labels import text_width
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,9 @@ WIDE = Frame("wide", 1060, 590, 64, 24, 16, 110, 13, 92)
 NARROW = Frame("narrow", 344, 470, 44, 10, 10, 150, 10, 44)
 FRAMES = (WIDE, NARROW)
 
+_TITLE = 58  # from the x axis to below its title, px
+_SYMBOL = 46  # of an entry of the legend, with the gap to the next
+
 
 def plain(text: str) -> str:
     """A text that Plotly draws as it stands: its own small HTML is switched off."""
@@ -55,11 +59,40 @@ def layout(frame: Frame, *, x: dict[str, Any], y: dict[str, Any], **more: Any) -
         "margin": {"l": frame.left, "r": frame.right, "t": frame.top, "b": frame.bottom, "pad": 0},
         "font": {"size": frame.font, "family": "system-ui, sans-serif"},
         "hovermode": "closest",
-        "legend": {"orientation": "h", "y": -62 / frame.plot[1], "yanchor": "top", "x": 0, "itemsizing": "constant"},
+        "legend": {
+            "orientation": "h",
+            "y": -_TITLE / frame.plot[1],
+            "yanchor": "top",
+            "x": 0,
+            "itemsizing": "constant",
+            "tracegroupgap": 3,
+        },
         "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": "#999", "activecolor": "#555"},
         "xaxis": axis | x,
         "yaxis": axis | y,
     } | more
+
+
+def with_legend(data: list[dict[str, Any]], drawn: dict[str, Any], above: float = _TITLE) -> dict[str, Any]:
+    """The figure, high enough for its legend: else Plotly takes the room from the plot, and names come to collide.
+
+    `above` is what lies between the plot and the legend, px: the title of the x axis.
+    """
+    entries = {
+        trace.get("legendgroup", trace["name"]): trace["name"] for trace in data if trace.get("showlegend", True)
+    }
+    font, margin = drawn["font"]["size"], drawn["margin"]
+    width, height = drawn["width"] - margin["l"] - margin["r"], drawn["height"] - margin["t"] - margin["b"]
+    rows, left = 1, 0.0
+    for name in entries.values():
+        needed = _SYMBOL + text_width(html.unescape(name)) * font
+        if left and left + needed > width:
+            rows, left = rows + 1, 0.0
+        left += needed
+    margin["b"] = round(above + rows * (1.35 * font + 6) + 8)
+    drawn["height"] = margin["t"] + height + margin["b"]
+    drawn["legend"]["y"] = -above / height
+    return {"data": data, "layout": drawn}
 
 
 def accuracy_range(records: list[Record]) -> tuple[float, float]:

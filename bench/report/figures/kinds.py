@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from bench.records import Record
-from bench.report.figures.frame import Frame, layout, plain
+from bench.report.figures.frame import Frame, layout, plain, with_legend
+from bench.report.figures.labels import text_width
 
 _LOOKS = {  # kind -> name, colour (Okabe and Ito), pattern as the second cue
     "standard": ("standard convolutions", "#0072B2", ""),
@@ -35,19 +36,17 @@ def kinds_figure(records: list[Record], frame: Frame) -> dict[str, Any]:
             "hovertemplate": "%{text}<extra></extra>",
             "marker": {"color": colour, "pattern": _PATTERN | {"shape": pattern}},
         })  # fmt: skip
-    longest = max((len(r.case.name) for r in shown), default=0)
+    longest = max((text_width(r.case.name) for r in shown), default=0.0)
     drawn = layout(
         frame,
         x={"title": {"text": "Share of the time of one inference [%]"}, "range": [0, 100]},
         y={"type": "category", "tickfont": {"size": max(8, frame.font - 2)}},
         barmode="stack", bargap=0.25,
     )  # fmt: skip
-    room = 210 if frame.width < 600 else 150
-    drawn["margin"]["l"] = int(16 + longest * (frame.font - 2) * 0.6)
-    drawn["margin"]["b"] = room
-    drawn["height"] = frame.top + room + max(120, 24 * len(shown))
-    drawn["legend"] = drawn["legend"] | {"y": -62 / (drawn["height"] - frame.top - room), "traceorder": "normal"}
-    return {"data": data, "layout": drawn}
+    drawn["margin"]["l"] = int(16 + longest * (frame.font - 2))
+    drawn["height"] = frame.top + frame.bottom + max(120, 24 * len(shown))
+    drawn["legend"]["traceorder"] = "normal"
+    return with_legend(data, drawn)
 
 
 def layout_tax(records: list[Record]) -> dict[str, float]:

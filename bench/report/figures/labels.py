@@ -9,7 +9,12 @@ from typing import Any
 
 import numpy as np
 
-_CHARACTER = 0.56  # width of a character, in font sizes
+# Widths of characters in font sizes, after DejaVu Sans: the widest of the fonts that a browser is likely to use.
+_WIDTHS = {
+    **dict.fromkeys(" .,:;'|!/\\()[]ijlI", 0.35), **dict.fromkeys("ftr-", 0.41), **dict.fromkeys("mwMW%@=+<>", 0.9),
+    **dict.fromkeys("ABCDEFGHKNOPQRSTUVXYZ&#", 0.73),
+}  # fmt: skip
+_WIDTH = 0.63  # of any other
 _LINE = 1.25  # height of a line
 _CENTRE = 3.0  # what is kept free around a centre dot, px
 _PASSES = 3  # each but the first moves names that found a better place once their neighbours were written
@@ -58,7 +63,7 @@ def place(
         return []
     at = np.array([(p.x, p.y) for p in points])
     radii = np.array([[p.radius] for p in points])
-    sizes = [(len(p.text) * _CHARACTER * font + 4, _LINE * font) for p in points]
+    sizes = [(text_width(p.text) * font + 4, _LINE * font) for p in points]
     centres = np.hstack([at - _CENTRE, at + _CENTRE])
     bubbles = np.hstack([at - 0.8 * radii, at + 0.8 * radii])
     forbidden = np.vstack([centres, np.array(obstacles, dtype=float).reshape(-1, 4)])
@@ -88,6 +93,11 @@ def place(
     return labels
 
 
+def text_width(text: str) -> float:
+    """How wide a text is about, in font sizes."""
+    return sum(_WIDTHS.get(character, _WIDTH) for character in text)
+
+
 def overlap(a: Box, b: Box) -> bool:
     """Whether two boxes (left, bottom, right, top) share any area."""
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
@@ -95,7 +105,7 @@ def overlap(a: Box, b: Box) -> bool:
 
 def box_of(label: Label, point: Point, font: float) -> Box:
     """The box in which a label is written."""
-    w, h = len(label.text) * _CHARACTER * font + 4, _LINE * font
+    w, h = text_width(label.text) * font + 4, _LINE * font
     x, y = point.x + label.dx, point.y + label.dy
     return x - w / 2, y - h / 2, x + w / 2, y + h / 2
 

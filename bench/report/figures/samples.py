@@ -11,7 +11,7 @@ import numpy as np
 
 from bench.records import Record, Visit
 from bench.report.families import family, hue, shape
-from bench.report.figures.frame import Frame, layout, log_ticks, plain
+from bench.report.figures.frame import Frame, layout, log_ticks, plain, with_legend
 
 POINTS = 3000
 """About so many samples are drawn, however many there are: a page has to stay light."""
@@ -56,7 +56,7 @@ def samples_figure(records: list[Record], visits: Sequence[Visit], frame: Frame)
     ticks = log_ticks(*(10.0**end for end in ends))
     y = {"type": "log", "range": ends, "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks],
          "title": {"text": "Time over the model's p50, logarithmic"}}  # fmt: skip
-    return {"data": data, "layout": layout(frame, x={"title": {"text": "Minutes since the run began"}}, y=y)}
+    return with_legend(data, layout(frame, x={"title": {"text": "Minutes since the run began"}}, y=y))
 
 
 def _ordinary(case: str, of: str, x: list[float], y: list[float]) -> dict[str, Any]:

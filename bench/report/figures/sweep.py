@@ -12,7 +12,7 @@ import msgspec
 from bench import quality
 from bench.records import Record
 from bench.report.families import family, hue, shape
-from bench.report.figures.frame import Frame, layout, plain
+from bench.report.figures.frame import Frame, layout, plain, with_legend
 from bench.report.figures.hover import every_number
 
 TITLES = {"batch_size": "Batch size", "threads": "Threads"}
@@ -72,5 +72,4 @@ def sweep_figure(records: list[Record], frame: Frame, key: str) -> dict[str, Any
         showlegend=True,
     )
     drawn["height"] = frame.height - 120
-    drawn["legend"] = drawn["legend"] | {"y": -62 / (drawn["height"] - frame.top - frame.bottom)}
-    return {"data": data, "layout": drawn}
+    return with_legend(data, drawn)

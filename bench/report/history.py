@@ -1,0 +1,74 @@
+"""Each model's latency over the runs of one machine, and where its level changed."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import msgspec
+
+from bench.comparison import identity
+from bench.records import Measurement, Run
+from bench.store import machine_name
+
+MARGIN = 0.03
+"""A step between adjacent runs that is smaller is no change of level: the default margin of a comparison."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Point:
+    """A model in one run."""
+
+    run: Run
+    measurement: Measurement
+    step: float | None  # p50 over that of the run before, where the level changed there; else None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Series:
+    """One case on one machine, in every run that measured it, oldest first."""
+
+    case: str
+    model: str
+    machine: str  # store.machine_name
+    points: tuple[Point, ...]
+
+    @property
+    def label(self) -> str:
+        """The machine and device in words."""
+        run = self.points[-1].run
+        must = run.machine.must_match
+        return f"{must.get('cpu')}, {must.get('threads')} threads, {run.settings.device}"
+
+    @property
+    def steps(self) -> list[Point]:
+        """Where the level changed."""
+        return [point for point in self.points if point.step is not None]
+
+
+def histories(runs: Iterable[Run]) -> dict[str, list[Series]]:
+    """The series of every case by its name. Cases of one name that are not the same thing to time stay apart."""
+    found: dict[tuple[str, str, str, bytes], list[tuple[Run, Measurement, str]]] = defaultdict(list)
+    for run in sorted(runs, key=lambda run: run.started_at):
+        for record in run.records:
+            if record.measurement:
+                what = msgspec.json.encode(identity(record.case), order="sorted")
+                key = record.case.name, machine_name(run.machine), run.settings.device, what
+                found[key].append((run, record.measurement, record.case.model))
+    by_name: dict[str, list[Series]] = defaultdict(list)
+    for (name, machine, *_), points in found.items():
+        earlier = [None, *(measured for _, measured, _ in points)]
+        marked = tuple(
+            Point(run=run, measurement=now, step=level_step(before, now) if before else None)
+            for (run, now, _), before in zip(points, earlier, strict=False)
+        )
+        by_name[name].append(Series(case=name, model=points[0][2], machine=machine, points=marked))
+    return dict(sorted(by_name.items()))
+
+
+def level_step(before: Measurement, now: Measurement) -> float | None:
+    """The ratio of two p50s where their intervals do not overlap and it lies outside the margin; else None."""
+    ratio = now.p50_ms / before.p50_ms
+    apart = now.p50_ms_low > before.p50_ms_high or now.p50_ms_high < before.p50_ms_low
+    return ratio if apart and not 1 / (1 + MARGIN) < ratio < 1 + MARGIN else None
