@@ -282,7 +282,7 @@ def test_measured_accuracies_are_marked_as_such() -> None:
         for name, symbol in zip(trace["customdata"], trace["marker"]["symbol"], strict=True):
             assert symbol.endswith("-open") == (name in measured)
     heights = [trace["error_y"]["array"] for trace in traces(drawn, "bubbles") if "error_y" in trace]
-    assert sum(value > 0 for values in heights for value in values) == len(measured)
+    assert sum(value is not None for values in heights for value in values) == len(measured)
     assert "Rings with a vertical interval" in rendered(runs.swept())
     assert "Rings with a vertical interval" not in rendered(runs.of_suite("default"))
 

@@ -65,6 +65,8 @@ def promises(run: Run) -> list[Promise]:
         if this is None or base is None or record.cost is None or full.cost is None:
             continue
         alpha, rho = key[1], key[2] / about["native_input"]
+        if alpha == rho == 1:
+            continue
         found.append(
             Promise(
                 case=record.case.name,

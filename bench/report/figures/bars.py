@@ -21,16 +21,18 @@ def accuracy_figure(records: list[Record], frame: Frame) -> dict[str, Any]:
     known = [r for r in records if r.case.name in heights]
     hovers = {r.case.name: f"{plain(r.case.name)}<br>{accuracy(r, judged)}" for r in known}
     drawn = _bars(known, heights, hovers, frame, judged.title, accuracy_range(records), "{:.1f}")
+    spans = {r.case.name: judged.interval(r) for r in known}
     for trace in drawn["data"]:
-        spans = {r.case.name: judged.interval(r) or (heights[r.case.name],) * 2 for r in known}
         mine = [(spans[name], heights[name]) for name in trace["customdata"]]
         trace["error_y"] = {
             "type": "data",
             "symmetric": False,
-            "array": [span[1] - middle for span, middle in mine],
-            "arrayminus": [middle - span[0] for span, middle in mine],
-            "visible": any(span[0] < span[1] for span, _ in mine),
+            "array": [span[1] - middle if span else None for span, middle in mine],
+            "arrayminus": [middle - span[0] if span else None for span, middle in mine],
+            "visible": any(span for span, _ in mine),
         }
+        trace["textposition"] = ["inside" if span else "outside" for span, _ in mine]
+        trace["insidetextanchor"] = "start"
     return drawn
 
 

@@ -83,9 +83,9 @@ def cloud(
         trace["text"] = [every_number(shown[i], judged, better[i] if better else ()) for i in index]
         trace["marker"]["opacity"] = [0.28 if better and better[i] else 0.62 for i in index]
         if intervals:
-            trace["error_x"] = _error([spans[i] for i in index], trace["x"], hue(name))
+            trace["error_x"] = _error([intervals[i] for i in index], trace["x"], hue(name))
         if any(accuracies[i] for i in index):
-            trace["error_y"] = _error([accuracies[i] or (y[i], y[i]) for i in index], trace["y"], hue(name))
+            trace["error_y"] = _error([accuracies[i] for i in index], trace["y"], hue(name))
         data += [trace, _centres(name, mine, trace["x"], trace["y"])]
     notes = [_annotation(r, a, b, label, axis) for r, a, b, label in zip(shown, x, y, named, strict=True) if label]
     accuracy: dict[str, Any] = {"title": {"text": judged.title}, "range": [floor, ceiling]}
@@ -124,12 +124,12 @@ def _bubbles(
     }
 
 
-def _error(intervals: Sequence[Interval], middles: Sequence[float], colour: str) -> dict[str, Any]:
+def _error(intervals: Sequence[Interval | None], middles: Sequence[float], colour: str) -> dict[str, Any]:
     return {
         "type": "data",
         "symmetric": False,
-        "array": [high - middle for (_, high), middle in zip(intervals, middles, strict=True)],
-        "arrayminus": [middle - low for (low, _), middle in zip(intervals, middles, strict=True)],
+        "array": [span[1] - middle if span else None for span, middle in zip(intervals, middles, strict=True)],
+        "arrayminus": [middle - span[0] if span else None for span, middle in zip(intervals, middles, strict=True)],
         "color": colour,
         "thickness": 1.5,
         "width": 4,

@@ -13,7 +13,7 @@ import numpy as np
 from bench import quality
 from bench.records import Record
 from bench.report.families import family, hue, in_order, shape
-from bench.report.figures.frame import Frame, layout, log_ticks, plain, with_legend
+from bench.report.figures.frame import Frame, layout, log_axis, plain, with_legend
 from bench.report.figures.hover import every_number
 from bench.report.figures.labels import Point, place
 
@@ -61,20 +61,15 @@ def _conditions(record: Record) -> tuple[object, ...]:
     return record.case.precision, record.case.batch_size, record.case.device, record.case.threads
 
 
-def _axis(values: list[float], title: str, pad: float = 0.08) -> dict[str, Any]:
-    ends = [math.log10(min(values)) - pad, math.log10(max(values)) + pad]
-    ticks = log_ticks(*(10.0**end for end in ends))
-    return {
-        "type": "log", "range": ends, "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks],
-        "title": {"text": title},
-    }  # fmt: skip
+def _axis(values: list[float], title: str, frame: Frame, pad: float = 0.08) -> dict[str, Any]:
+    return log_axis(math.log10(min(values)) - pad, math.log10(max(values)) + pad, frame, title)
 
 
 def fit_figure(found: Fit, frame: Frame) -> dict[str, Any]:
     """Measured p50 with its interval against operations, both logarithmic, with the line."""
     p50 = [r.measurement for r in found.records if r.measurement]
-    x = _axis(list(found.gops), "Operations of one inference [G-Ops], logarithmic", 0.15)
-    y = _axis([v for m in p50 for v in (m.p50_ms_low, m.p50_ms_high)], "Measured p50 [ms], logarithmic", 0.1)
+    x = _axis(list(found.gops), "Operations of one inference [G-Ops], logarithmic", frame, 0.15)
+    y = _axis([v for m in p50 for v in (m.p50_ms_low, m.p50_ms_high)], "Measured p50 [ms], logarithmic", frame, 0.1)
     width, height = frame.plot
 
     def across(value: float) -> float:
@@ -130,7 +125,7 @@ def residuals_figure(found: Fit, frame: Frame) -> dict[str, Any]:
         trace | {"x": [found.ratios[i] for i in index], "y": [trace["name"]] * len(index), "showlegend": False}
         for trace, index in _per_family(found, "residuals")
     ]
-    x = _axis([0.9, 1.1, *found.ratios], "Measured p50 over the fit's, logarithmic")
+    x = _axis([0.9, 1.1, *found.ratios], "Measured p50 over the fit's, logarithmic", frame)
     drawn = layout(
         frame, x=x, y={"type": "category", "categoryorder": "array", "categoryarray": [plain(name) for name in order],
                        "range": [-0.6, len(order) - 0.4], "showgrid": True},

@@ -44,7 +44,7 @@ def forest_figure(comparison: Comparison, frame: Frame) -> dict[str, Any]:
     pad = 0.06 * (high - low)
     drawn = layout(
         frame,
-        x={"title": {"text": "Change of the p50 [%], 95 % interval; right is slower"},
+        x={"title": {"text": "Change of p50 [%]; right is slower"},
            "range": [low - pad, high + pad]},
         y={"type": "category", "categoryorder": "array", "categoryarray": order, "range": [-0.6, len(order) - 0.4],
            "tickfont": {"size": max(8, frame.font - 2)}},

@@ -105,6 +105,17 @@ def accuracy_range(records: list[Record]) -> tuple[float, float]:
     return max(0.0, 5 * ((low - 3) // 5)), min(100.0, 5 * ((high + 7) // 5))
 
 
+def log_axis(low: float, high: float, frame: Frame, title: str) -> dict[str, Any]:
+    """A logarithmic axis between two powers of ten, with no more round ticks than fit."""
+    ticks = log_ticks(10.0**low, 10.0**high)
+    step = math.ceil(len(ticks) / (12 if frame.width > 600 else 6))
+    ticks = ticks[::step]
+    return {
+        "type": "log", "range": [low, high], "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks],
+        "tickangle": 0, "title": {"text": title},
+    }  # fmt: skip
+
+
 def log_ticks(low: float, high: float) -> list[float]:
     """Round values between two positive numbers for a logarithmic axis, at least three where there is room.
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from bench.report.figures.frame import Frame, layout, log_ticks, plain
+from bench.report.figures.frame import Frame, layout, log_axis, plain
 from bench.report.figures.labels import Point, place
 from bench.report.mobilenet import Promise
 
@@ -22,8 +22,7 @@ def promise_figure(promises: Sequence[Promise], frame: Frame) -> dict[str, Any]:
     everything = [value for p in promises for value in (p.promised, p.measured_low, p.measured_high)]
     low, high = min([1.0, *everything]), max([2.0, *everything])
     ends = [math.log10(low) - 0.05, math.log10(high) + 0.1]
-    ticks = log_ticks(*(10**end for end in ends))
-    axis = {"type": "log", "range": ends, "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
+    axis = log_axis(ends[0], ends[1], frame, "")
     width, height = frame.plot
     scale = (ends[1] - ends[0]) or 1.0
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from bench.records import Record, Visit
 from bench.report.families import family, hue, shape
-from bench.report.figures.frame import Frame, layout, log_ticks, plain, with_legend
+from bench.report.figures.frame import Frame, layout, log_axis, plain, with_legend
 
 POINTS = 3000
 """About so many samples are drawn, however many there are: a page has to stay light."""
@@ -52,10 +52,9 @@ def samples_figure(records: list[Record], visits: Sequence[Visit], frame: Frame)
         first.add(trace["legendgroup"])
     data = [*ordinary.values(), *disturbed]
     ratios = [value for trace in data for value in trace["y"]]
-    ends = [math.log10(min(ratios)) - 0.01, math.log10(max(ratios)) + 0.02]
-    ticks = log_ticks(*(10.0**end for end in ends))
-    y = {"type": "log", "range": ends, "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks],
-         "title": {"text": "Time over the model's p50, logarithmic"}}  # fmt: skip
+    y = log_axis(
+        math.log10(min(ratios)) - 0.01, math.log10(max(ratios)) + 0.02, frame, "Time over the model's p50, logarithmic"
+    )
     return with_legend(data, layout(frame, x={"title": {"text": "Minutes since the run began"}}, y=y))
 
 

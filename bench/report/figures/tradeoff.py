@@ -13,7 +13,7 @@ from bench import quality
 from bench.choice import LIMITS, dominators, pareto
 from bench.records import Record
 from bench.report.figures.bubbles import cloud
-from bench.report.figures.frame import Frame, layout, log_ticks
+from bench.report.figures.frame import Frame, layout, log_axis
 
 Interval = tuple[float, float]
 
@@ -47,13 +47,7 @@ def tradeoff_figure(records: list[Record], frame: Frame, price: Price = LATENCY)
     better = [dominators(r, shown, price.value) for r in shown]
     low, high = (min(x), max(x)) if x else (1.0, 10.0)
     pad = max(0.06, 0.09 * math.log10(high / low) if high > low else 0.3)
-    axis: dict[str, Any] = {
-        "title": {"text": price.title},
-        "type": "log",
-        "range": [math.log10(low) - pad, math.log10(high) + 2 * pad],
-    }
-    ticks = log_ticks(*(10.0**end for end in axis["range"]))
-    axis |= {"tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
+    axis = log_axis(math.log10(low) - pad, math.log10(high) + 2 * pad, frame, price.title)
     if not shown:
         return {"data": [], "layout": layout(frame, x=axis, y={})}
     front = _front(pareto(shown, price.value), paid)

@@ -40,7 +40,7 @@
   }
 
   function drawOne(id) {
-    const wide = printing.matches || document.documentElement.clientWidth >= 1100;
+    const wide = document.documentElement.clientWidth >= 1100;
     const figure = figureOf(id, wide ? "wide" : "narrow"), layout = themed(figure.layout);
     const place = document.getElementById(id);
     if (!wide) layout.width = Math.max(layout.width, Math.min(place.clientWidth, 700));
@@ -53,9 +53,11 @@
     tag(place);
   }
 
-  // One after the other, so that the page answers while the rest is drawn.
+  // One after the other, so that the page answers while the rest is drawn. Never for print: the style sheet scales what
+  // is there, and Plotly measures wrongly under a scale.
   let turn = 0;
   async function draw() {
+    if (printing.matches) return;
     const mine = ++turn;
     for (const id of Object.keys(drawn)) {
       drawOne(id);
@@ -197,8 +199,7 @@
   draw();
   let width = document.documentElement.clientWidth;
   addEventListener("resize", () => {
-    if (document.documentElement.clientWidth !== width) { width = document.documentElement.clientWidth; draw(); }
+    if (!printing.matches && document.documentElement.clientWidth !== width) { width = document.documentElement.clientWidth; draw(); }
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
-  printing.addEventListener("change", () => { turn++; for (const id of Object.keys(drawn)) drawOne(id); });
 })();
