@@ -112,7 +112,8 @@ def pick(run: str | None, device: str | None, results: Path, as_json: bool, **li
     "-o",
     "out",
     type=click.Path(path_type=Path),
-    help="FILE.html, .md, .csv, .json (pytest-benchmark), .png or .svg (Figure 2), or a folder for a site of all runs.",
+    help="FILE.html, .md, .csv, .json (pytest-benchmark), .png or .svg (Figure 2), or a folder for a site of all runs "
+    "(with --format png or svg: for every figure).",
 )
 @click.option(
     "--format",

@@ -46,14 +46,15 @@ def cli(debug: bool) -> None:
 
 
 def against_baseline(run: Run, results: Path) -> Comparison | None:
-    """The comparison with this machine's stored baseline, or None when it has none or the two do not compare."""
+    """The comparison with this machine's stored baseline, or None when it has none, is it, or does not compare."""
     from bench import comparison, store
 
     path = store.baseline_file(results, run)
     if not path.is_file():
         return None
     try:
-        return comparison.compare(store.load(path), run)
+        stored = store.load(path)
+        return None if stored.started_at == run.started_at else comparison.compare(stored, run)
     except BenchError as error:
         click.echo(f"no comparison with {path}: {error}", err=True)
         return None

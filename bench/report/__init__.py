@@ -32,10 +32,10 @@ _FORMATS = {  # format -> (module, function); imported when asked for, because d
     "csv": ("bench.report.spreadsheet", "write_csv"),
     "html": ("bench.report.page", "write_page"),
     "markdown": ("bench.report.markdown", "write_markdown"),
-    "png": ("bench.report.images", "write_images"),
+    "png": ("bench.report.images", "write_png"),
     "pytest-benchmark": ("bench.report.pytest_benchmark", "write_json"),
     "site": ("bench.report.site", "write_site"),
-    "svg": ("bench.report.images", "write_images"),
+    "svg": ("bench.report.images", "write_svg"),
 }
 _OF_SUFFIXES = {".json": "pytest-benchmark", ".md": "markdown", "": "site"}
 
@@ -57,7 +57,8 @@ def write_report(
         folders: where each run is stored; their raw samples are drawn and exported.
         comparison: shown beside the last run, when given.
         baselines: stored ones; a site holds runs without a predecessor against theirs.
-        format: "html" (the last run as one self-contained page), "png" or "svg" (Figure 2), "site" (all runs), "csv"
+        format: "html" (the last run as one self-contained page), "png" or "svg" (Figure 2, or every figure
+            into a folder), "site" (all runs), "csv"
             (all runs, a row a case), "markdown" (the last run, for a pull request) or "pytest-benchmark" (the last
             run as that tool's JSON).
 

@@ -1,37 +1,53 @@
-"""Figure 2 as a picture, drawn by a local Chromium through kaleido."""
+"""Figures as pictures, drawn by a local Chromium through kaleido."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bench.errors import Failed
 from bench.report import Material
-from bench.report.figures.bubbles import operations_figure
+from bench.report.drawings import figures
 from bench.report.figures.frame import WIDE
 
 
-def write_images(material: Material, out: Path) -> Path:
-    """Draw Figure 2 of the last run as PNG or SVG. Raises Failed where kaleido or a Chromium is missing."""
+def write_images(material: Material, out: Path, *, kind: str) -> Path:
+    """Draw Figure 2 of the last run into a file that ends in `kind`, or every figure into a folder.
+
+    Raises Failed where kaleido or a Chromium is missing.
+    """
     try:
         import kaleido
     except ImportError as error:
         raise Failed("drawing pictures needs kaleido; `pip install backbench[png]`") from error
-    drawn = operations_figure(list(material.runs[-1].records), WIDE)
-    size = {side: drawn["layout"][side] for side in ("width", "height")}
-    options: dict[str, Any] = {"format": out.suffix.removeprefix(".")} | size
-    if options["format"] == "png":
-        options["scale"] = 2
-    drawn["layout"] |= {"paper_bgcolor": "white", "plot_bgcolor": "white"}
-    for axis in ("xaxis", "yaxis"):
-        drawn["layout"][axis] |= {"gridcolor": "#e6e6e6", "linecolor": "#444"}
+    shown = figures(material.runs[-1], material.visits(), material.comparison)
+    if out.suffix == f".{kind}":
+        wanted = [_picture(figure.draw(WIDE), out, kind) for figure in shown if figure.id == "operations"]
+    else:
+        out.mkdir(parents=True, exist_ok=True)
+        wanted = [_picture(figure.draw(WIDE), out / f"{figure.id}.{kind}", kind) for figure in shown]
     try:
-        kaleido.write_fig_sync(drawn, out, opts=options)
+        kaleido.write_fig_from_object_sync(wanted, cancel_on_error=True)
     except Exception as error:
         # kaleido's errors come from several layers below it; what they share is that no picture was drawn.
-        if out.is_file() and out.stat().st_size == 0:
-            out.unlink()
+        for picture in wanted:
+            if picture["path"].is_file() and picture["path"].stat().st_size == 0:
+                picture["path"].unlink()
         raise Failed(
             f"no picture could be drawn ({' '.join(str(error).split())[:200]}); is Chromium installed?"
         ) from error
     return out
+
+
+write_png = partial(write_images, kind="png")
+write_svg = partial(write_images, kind="svg")
+
+
+def _picture(drawn: dict[str, Any], path: Path, kind: str) -> dict[str, Any]:
+    """A figure on white, as kaleido takes it."""
+    layout = drawn["layout"] | {"paper_bgcolor": "white", "plot_bgcolor": "white"}
+    for axis in ("xaxis", "yaxis"):
+        layout[axis] = layout[axis] | {"gridcolor": "#e6e6e6", "linecolor": "#444"}
+    options = {"format": kind, "width": layout["width"], "height": layout["height"], "scale": 2 if kind == "png" else 1}
+    return {"fig": drawn | {"layout": layout}, "path": path, "opts": options}

@@ -41,7 +41,7 @@ WIDE = Frame("wide", 1060, 590, 64, 24, 16, 110, 13, 92)
 NARROW = Frame("narrow", 344, 470, 44, 10, 10, 150, 10, 44)
 FRAMES = (WIDE, NARROW)
 
-_TITLE = 58  # from the x axis to below its title, px
+_TITLE = 66  # from the x axis to below its title, px
 _SYMBOL = 46  # of an entry of the legend, with the gap to the next
 
 

@@ -103,7 +103,21 @@
       const owner = place.layout.annotations[note.dataset.index]?.name;
       if (owner) note.dataset.case = owner;
     }
+    declutter(place);
     light(place);
+  }
+
+  // Names were placed for two widths and one font; at any other, and after zooming, one that lies on another is hidden.
+  function declutter(place) {
+    const kept = [];
+    for (const note of place.querySelectorAll(".annotation[data-index]")) {
+      const text = note.querySelector(".annotation-text");
+      if (!text?.textContent) continue;
+      const a = text.getBoundingClientRect();
+      const hidden = kept.some((b) => a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 2 && b.top < a.bottom - 2);
+      note.classList.toggle("hidden", hidden);
+      if (!hidden) kept.push(a);
+    }
   }
 
   let pinned = null, pointed = null;
