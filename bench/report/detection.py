@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +14,7 @@ from bench.detection import curves
 from bench.detection.coco import IOU_THRESHOLDS
 from bench.detection.results import COCO_FIGURES, ERRORS, DrawnBox, Evaluation, ImageResult, Sweep
 from bench.errors import Failed
-from bench.report.page import environment
+from bench.report.page import environment, script_hash
 from bench.store import write_atomically
 
 _SCRIPT = Path(__file__).parent / "static" / "detection.js"
@@ -69,7 +67,7 @@ def render(found: Evaluation, *, title: str = "Detections") -> str:
             data=data,
             script=script,
             library=library,
-            hashes=[_hash(script), _hash(library)],
+            hashes=[script_hash(script), script_hash(library)],
         )
     )
 
@@ -160,7 +158,3 @@ def _span(size: float | None, spans: list[tuple[float, float]]) -> tuple[float, 
     if size:
         low, high = max(low, -size / 4), min(high, 1.25 * size)
     return low, high - low
-
-
-def _hash(script: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

@@ -82,10 +82,10 @@ def document(
     is: 'self', and file: for browsers to which files are no site.
     """
     script = _script()
-    sources = [f"'{_hash(script)}'"]
+    sources = [f"'{script_hash(script)}'"]
     if shown:
-        sources = ["'self'", "file:", *sources] if library_file else [f"'{_hash(get_plotlyjs())}'", *sources]
-    return _environment().get_template(template).render(
+        sources = ["'self'", "file:", *sources] if library_file else [f"'{script_hash(get_plotlyjs())}'", *sources]
+    return environment().get_template(template).render(
         figures=shown, models=_json(models or {}), data=_json({figure.id: figure.drawn() for figure in shown}),
         script=script, sources=" ".join(sources), library_file=library_file, library=get_plotlyjs(), links=links,
         **context,
@@ -93,7 +93,7 @@ def document(
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
     """The templates, with escaping on, the units as filters, and the style that all pages share."""
     found = Environment(
         loader=PackageLoader("bench.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
@@ -172,5 +172,6 @@ def _json(value: Any) -> str:
 
 
 @cache
-def _hash(script: str) -> str:
+def script_hash(script: str) -> str:
+    """A script as a content security policy names it."""
     return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

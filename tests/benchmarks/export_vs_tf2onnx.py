@@ -4,9 +4,9 @@
 
 Ours are made first, all of them, two at a time, into a cold cache: the wall time of that is the total. Then each model
 goes through tf2onnx alone, in a process of its own, with the same weights; its seconds are those of the conversion
-call, ours those of everything from building to the check. Times of inference are pairs of visits in the order ABBA.
-A peer that dies, or whose file ONNX Runtime cannot run, is recorded as such. With `--rows`, finished rows are kept and
-not measured again.
+call (in the totals also with importing and building), ours those of everything from building to the check. Times of
+inference are pairs of visits in the order ABBA. A peer that dies, or whose file ONNX Runtime cannot run, is recorded as
+such. With `--rows`, finished rows are kept and not measured again.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ from bench.timing.schedule import specification
 PROVIDER = "CPUExecutionProvider"
 TIMEOUT_S = 900
 PEER = """
-import json, os, resource, sys, time
+import time
+begun = time.perf_counter()
+import json, os, resource, sys
 open("/proc/self/oom_score_adj", "w").write("1000")
 import numpy as np, tensorflow as tf, tf2onnx
 from bench import backbones
@@ -41,13 +43,16 @@ name, target, preprocess, *shape = sys.argv[1:]
 np.__dict__.pop("product", None), np.__dict__.pop("object", None)  # plain tf2onnx, without what skeleton mends
 model = backbones.build(name, input_shape=tuple(map(int, shape)))
 softmax = skeleton.split_softmax(model)
+built = time.perf_counter()
 weights.randomise(model, weights.images(3, model.input_shape[1:], preprocess, 0))
 if softmax:
     model.layers[-1].activation = tf.keras.activations.softmax
 start = time.perf_counter()
 tf2onnx.convert.from_keras(model, opset=18, output_path=target)
 seconds = time.perf_counter() - start
-print(json.dumps({"seconds": seconds, "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}))
+wall_s = built - begun + seconds
+peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+print(json.dumps({"seconds": seconds, "wall_s": wall_s, "peak_bytes": peak_bytes}))
 """
 
 
@@ -180,9 +185,9 @@ def _totals(rows: list[dict[str, Any]]) -> None:
     managed = [row for row in rows if "ratio" in row]
     walls = {row["wall_s"] for row in rows}
     print(f"ours: {len(rows)} models, {sum(walls):.0f} s of wall time for all on {machine.cores_given()} cores")
-    print(
-        f"tf2onnx alone: {len(managed)} valid files, {sum(r['peer']['seconds'] for r in managed):.0f} s of conversion"
-    )
+    conversion_s, wall_s = (sum(r["peer"][key] for r in managed) for key in ("seconds", "wall_s"))
+    print(f"tf2onnx alone: {len(managed)} valid files, {conversion_s:.0f} s of conversion, {wall_s:.0f} s with "
+          f"importing and building: {conversion_s / sum(walls):.1f} and {wall_s / sum(walls):.1f} of ours")  # fmt: skip
     over = [r["model"] for r in rows if r["ours"]["peak_bytes"] > max(3e9, 4 * r["ours"]["weights_bytes"])]
     print(f"peak memory above the larger of 3 GB and four times the weights: {', '.join(over) or 'none'}")
     if managed:
