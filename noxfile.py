@@ -24,7 +24,7 @@ def install(session: nox.Session, *extras: str) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure a suite, compare it with this machine's baseline, and write the report. Arguments go to `bench run`."""
-    install(session, "export", RUNTIME, "png")
+    install(session, "export", RUNTIME, "png", "images")
     session.run("bench", "run", *session.posargs, success_codes=[0])
 
 
@@ -64,7 +64,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """The test suite. Arguments go to pytest."""
-    install(session, "export", "cpu", "png", "data", "detection")
+    install(session, "export", "cpu", "png", "data", "detection", "images")
     session.install("-q", "-c", LOCK, "--group", "dev")
     session.run("pytest", *session.posargs)
 

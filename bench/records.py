@@ -15,6 +15,18 @@ Arguments = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class LabelledImages:
+    """Images on which a case's accuracy is measured, as a suite's key `accuracy` names them."""
+
+    images: str  # folder: one folder a class, or flat with `labels`
+    labels: str | None = None  # CSV of file,label
+    classes: str | None = None  # file of the class names, in the order of the model's outputs
+    preprocess: str | None = None  # one of suites.PREPROCESSES; None: the family's own
+    crop: float = 0.875  # the share of the resized image's shorter side that is kept
+    interpolation: str = "bicubic"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Case:
     """One thing to time: a model with its arguments, in one precision, on one device, with one batch size."""
 
@@ -31,6 +43,7 @@ class Case:
     device: str = "auto"  # "auto" when asked for; "cpu" or "cuda" once planned
     provider: str | None = None  # ONNX Runtime's execution provider, once planned
     threads: int | None = None  # intra-op threads; None until planned
+    accuracy: LabelledImages | None = None  # None: not measured on images
 
     @property
     def is_onnx(self) -> bool:

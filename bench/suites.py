@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import WrongUsage, suggestion
-from bench.records import Case
+from bench.records import Case, LabelledImages
 
 _SOURCE_TREE = Path(__file__).resolve().parent.parent / "suites"
 _INSTALLED = Path(__file__).resolve().parent / "_suites"
@@ -23,6 +23,8 @@ FOLDER = _SOURCE_TREE if _SOURCE_TREE.is_dir() else _INSTALLED
 PRECISIONS = ("fp32", "fp16", "int8")
 HEADS = ("native", "none", "notes")
 FILE_SUFFIXES = (".onnx", ".keras")
+PREPROCESSES = ("caffe", "tf", "torch", "unit", "included", "none")
+INTERPOLATIONS = ("bicubic", "bilinear")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,15 @@ _KEYS: dict[str, _Key] = {
     "name": _Key(str, "a string", sweeps=False),
     "dimensions": _Key(dict, "a table of sizes, e.g. {batch = 1}", sweeps=False),
     "arguments": _Key(dict, "a table of the builder's arguments", sweeps=False),
+    "accuracy": _Key(dict, 'a table, e.g. {images = "DIR"}', sweeps=False),
+}
+_ACCURACY_KEYS: dict[str, _Key] = {
+    "images": _Key(str, "a folder of images"),
+    "labels": _Key(str, "a CSV file of file,label"),
+    "classes": _Key(str, "a file of class names, one a line"),
+    "preprocess": _Key(str, f"one of {', '.join(PREPROCESSES)}", valid=PREPROCESSES),
+    "crop": _Key(float, "a share above 0 and at most 1", least=0.0),
+    "interpolation": _Key(str, f"one of {', '.join(INTERPOLATIONS)}", valid=INTERPOLATIONS),
 }
 _TOP_LEVEL = {"title", "models", "case"}
 
@@ -201,7 +212,7 @@ def _expand(table: Mapping[str, Any], where: _Location, base: Path, *, key: str 
                 lists[name] = _checked(name, value, allowed, model, where)
         for values in itertools.product(*lists.values()):
             swept = {name for name, choices in lists.items() if len(choices) > 1}
-            yield _case(model, dict(zip(lists, values, strict=True)), swept, set(allowed), base)
+            yield _case(model, dict(zip(lists, values, strict=True)), swept, set(allowed), base, where)
 
 
 def _arguments_of(model: str, where: _Location, key: str) -> Mapping[str, Any]:
@@ -227,18 +238,47 @@ def _checked(name: str, value: Any, allowed: Mapping[str, Any], model: str, wher
     if not values:
         raise WrongUsage(f"{where.of(name)} is an empty list; it must hold {rule.says}")
     for item in values:
-        right = isinstance(item, rule.kind) or (rule.kind is float and isinstance(item, int))
-        if not right or (isinstance(item, bool) and rule.kind in (int, float)):
-            raise WrongUsage(f"{where.of(name)} is {item!r}; it must be {rule.says}")
-        if rule.least is not None and item <= rule.least:
-            raise WrongUsage(f"{where.of(name)} is {item!r}; it must be {rule.says}")
-        if rule.valid is not None and item not in rule.valid:
-            raise WrongUsage(f"{where.of(name)} is {item!r}; {suggestion(str(item), rule.valid)}")
+        _check_value(where.of(name), item, rule)
         _check_argument(name, item, allowed.get(name), model, where)
     smallest = facts().get(model, {}).get("min_input")
     if name == "input_size" and smallest and min(values) < smallest:
         raise WrongUsage(f"{where.of(name)} is {min(values)}; {model} needs at least {smallest} pixels")
     return values
+
+
+def _check_value(what: str, item: Any, rule: _Key) -> None:
+    """Hold one value against its key's rule."""
+    right = isinstance(item, rule.kind) or (rule.kind is float and isinstance(item, int))
+    if not right or (isinstance(item, bool) and rule.kind in (int, float)):
+        raise WrongUsage(f"{what} is {item!r}; it must be {rule.says}")
+    if rule.least is not None and item <= rule.least:
+        raise WrongUsage(f"{what} is {item!r}; it must be {rule.says}")
+    if rule.valid is not None and item not in rule.valid:
+        raise WrongUsage(f"{what} is {item!r}; {suggestion(str(item), rule.valid)}")
+
+
+def _labelled_images(table: Mapping[str, Any], model: str, base: Path, where: _Location) -> LabelledImages:
+    """What a case's key `accuracy` says; its paths are taken from the suite file's folder."""
+    at = where.of("accuracy")
+    for key, value in table.items():
+        if key not in _ACCURACY_KEYS:
+            raise WrongUsage(f"{at}: {key} is not a key of it; {suggestion(key, _ACCURACY_KEYS)}")
+        _check_value(f"{at}: {key}", value, _ACCURACY_KEYS[key])
+    if "images" not in table:
+        raise WrongUsage(f"{at} names no images; it must be {_KEYS['accuracy'].says}")
+    if table.get("crop", 1.0) > 1:
+        raise WrongUsage(f"{at}: crop is {table['crop']}; it must be {_ACCURACY_KEYS['crop'].says}")
+    if "preprocess" not in table and "preprocess" not in facts().get(model, {}):
+        raise WrongUsage(f'{at}: how {model} wants its pixels is not known; add preprocess = "...", '
+                         f"{_ACCURACY_KEYS['preprocess'].says}")  # fmt: skip
+    found = dict(table)
+    for key, exists in (("images", Path.is_dir), ("labels", Path.is_file), ("classes", Path.is_file)):
+        if key in table:
+            path = base / table[key]
+            if not exists(path):
+                raise WrongUsage(f"{at}: {key}: there is no {'folder' if key == 'images' else 'file'} {path}")
+            found[key] = str(path)
+    return LabelledImages(**found)
 
 
 def _check_argument(name: str, item: Any, limits: Any, model: str, where: _Location) -> None:
@@ -247,7 +287,9 @@ def _check_argument(name: str, item: Any, limits: Any, model: str, where: _Locat
         raise WrongUsage(f"{where.of(name)} is {item!r}; {model} accepts {', '.join(map(str, limits))}")
 
 
-def _case(model: str, values: dict[str, Any], swept: set[str], arguments: set[str], base: Path) -> Case:
+def _case(
+    model: str, values: dict[str, Any], swept: set[str], arguments: set[str], base: Path, where: _Location
+) -> Case:
     about = facts().get(model, {})
     size = values.get("input_size", about.get("native_input"))
     path = base / model
@@ -260,6 +302,7 @@ def _case(model: str, values: dict[str, Any], swept: set[str], arguments: set[st
         arguments=given | values.get("arguments", {}),
         input_shape=(size, size, 3) if size and not model.endswith(".onnx") else None,
         dimensions=dict(values.get("dimensions", {})),
+        accuracy=_labelled_images(values["accuracy"], model, base, where) if "accuracy" in values else None,
         **{
             key: values[key]
             for key in ("head", "classes", "weights", "precision", "batch_size", "threads")

@@ -5,12 +5,11 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import keras
 
-from bench.backbones import convmobilenet, resnext
+from bench.backbones import convmobilenet, keras_models_folder, resnext
 from bench.errors import Failed, WrongUsage, suggestion
 
 SEED = 0
@@ -83,7 +82,7 @@ def _construct(
             raise
         raise Failed(
             f"the ImageNet weights of {model} could not be downloaded ({error}); place the file by hand in "
-            f"{Path.home() / '.keras' / 'models'}, or use --weights none or --weights FILE"
+            f"{keras_models_folder()}, or use --weights none or --weights FILE"
         ) from error
 
 

@@ -1,0 +1,89 @@
+"""Image files to pixels, with Pillow: safe to call from several threads at once."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import nullcontext
+from pathlib import Path
+
+import numpy as np
+import PIL
+from PIL import Image, ImageOps
+
+from bench.accuracy.preprocessing import Pixels, Preprocessing
+
+DECODER = f"Pillow {PIL.__version__}"
+MAX_PIXELS = 20_000 * 20_000  # 1.2 GB decoded; a file that claims more is a mistake or an attack
+_LARGE_PIXELS = 50_000_000  # from here on, one at a time
+_ORIENTATION = 0x0112  # the EXIF tag
+_FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
+
+Image.MAX_IMAGE_PIXELS = None  # the limit is ours, above
+_one_large = threading.Lock()
+
+
+class Unreadable(Exception):
+    """Why an image cannot be used, in a few words."""
+
+
+def decode(path: Path, p: Preprocessing) -> Pixels:
+    """The part of an image that a model sees: RGB uint8 (p.height, p.width, 3).
+
+    Raises Unreadable for whatever is no image, or damaged, or too large.
+    """
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                raise Unreadable(f"too large: {width} x {height} pixels")
+            with _one_large if width * height > _LARGE_PIXELS else nullcontext():
+                return _pixels(image, p)
+    except Unreadable:
+        raise
+    except FileNotFoundError as error:
+        raise Unreadable("no such file") from error
+    except PIL.UnidentifiedImageError as error:
+        raise Unreadable("not an image that Pillow knows" if path.stat().st_size else "an empty file") from error
+    except Exception as error:
+        # Whatever a decoder raises concerns this file alone.
+        text = " ".join(str(error).split()).replace(str(path), path.name)
+        raise Unreadable(text[:200] or type(error).__name__) from error
+
+
+def _pixels(image: Image.Image, p: Preprocessing) -> Pixels:
+    shorter = min(image.size)
+    least = p.jpeg_draft * max(p.resize_height, p.resize_width)
+    if shorter >= 2 * least:
+        image.draft(None, (image.size[0] * least // shorter, image.size[1] * least // shorter))
+    turned = ImageOps.exif_transpose(image) if image.getexif().get(_ORIENTATION, 1) != 1 else image
+    rgb = _rgb(turned)
+    resized = rgb.resize((p.width, p.height), _FILTERS[p.interpolation], box=crop_box(rgb.size, p))
+    return np.asarray(resized)
+
+
+def crop_box(size: tuple[int, int], p: Preprocessing) -> tuple[float, float, float, float]:
+    """Where the centre crop of the resized image lies in an image of (width, height): left, top, right, bottom.
+
+    Resizing this box alone gives the pixels that resizing the whole image and cropping gives, in less time.
+    """
+    width, height = size
+    if height * p.resize_width <= width * p.resize_height:
+        resized = max(p.resize_width, width * p.resize_height // height), p.resize_height
+    else:
+        resized = p.resize_width, max(p.resize_height, height * p.resize_width // width)
+    left, top = (resized[0] - p.width) // 2, (resized[1] - p.height) // 2
+    x, y = width / resized[0], height / resized[1]
+    return left * x, top * y, (left + p.width) * x, (top + p.height) * y
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    """An image as RGB with 8 bits. Pillow would cut 16 bits off at 255 instead of scaling them."""
+    if image.mode == "RGB":
+        image.load()
+        return image
+    if image.mode.startswith("I"):
+        values = np.asarray(image).astype(np.int64).clip(0, 65535)
+        return Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8)).convert("RGB")
+    if image.mode == "F":
+        raise Unreadable("pixels are floating-point numbers of unknown range")
+    return image.convert("RGB")

@@ -1,0 +1,213 @@
+"""Measuring a model's accuracy on labelled images: the side that starts the worker process and keeps what it says."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from bench.accuracy import predictions
+from bench.accuracy.agreement import with_keras
+from bench.accuracy.images import image_set
+from bench.accuracy.predictions import Batch, Key
+from bench.accuracy.preprocessing import CROP, Preprocessing, preprocessing
+from bench.accuracy.results import Evaluation, evaluation
+from bench.accuracy.worker import Job, Problem, Signature, Spec
+from bench.errors import Failed, WrongUsage
+from bench.export import file_sha256
+from bench.records import Accuracy, Case
+from bench.suites import facts
+
+BATCH_SIZE = 32
+_BATCH_BYTES = 20_000_000  # of one batch of inputs, at most, unless a size is asked for
+
+Progress = Callable[[int, int, float], None]
+"""Told, after every batch: images done, images in all, images a second."""
+
+_T = TypeVar("_T", Signature, Batch)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """What to measure on, and how."""
+
+    images: Path
+    labels: Path | None = None
+    classes: Path | None = None
+    preprocess: str | None = None
+    crop: float = CROP
+    interpolation: str = "bicubic"
+    input_size: int | None = None  # pixels a side, where the file leaves it open
+    dimensions: dict[str, int] = field(default_factory=dict)  # sizes of open dimensions, by name
+    batch_size: int | None = None  # None: as many as `_BATCH_BYTES` allow, up to BATCH_SIZE
+    threads: int = 1
+    provider: str = "CPUExecutionProvider"
+    model: str | None = None  # what people call it; None: the file's name
+
+
+def settings_of(case: Case) -> Settings:
+    """The settings that a case's key `accuracy` stands for. Raises WrongUsage when it has none."""
+    if case.accuracy is None:
+        raise WrongUsage(f'{case.name} names no images; give the case accuracy = {{images = "DIR"}}')
+    asked = case.accuracy
+    return Settings(
+        images=Path(asked.images),
+        labels=Path(asked.labels) if asked.labels else None,
+        classes=Path(asked.classes) if asked.classes else None,
+        preprocess=asked.preprocess or facts().get(case.model, {}).get("preprocess"),
+        crop=asked.crop,
+        interpolation=asked.interpolation,
+        dimensions=case.dimensions,
+        threads=case.threads or 1,
+        provider=case.provider or "CPUExecutionProvider",
+        model=case.name,
+    )
+
+
+def measure(path: Path, settings: Settings, *, kept: Path | None = None, progress: Progress | None = None) -> Accuracy:
+    """The accuracy of an ONNX file as a run's record holds it; as `evaluate`."""
+    return evaluate(path, settings, kept=kept, progress=progress).accuracy
+
+
+def evaluate(
+    path: Path,
+    settings: Settings,
+    *,
+    kept: Path | None = None,
+    progress: Progress | None = None,
+    agree_with: Case | None = None,
+) -> Evaluation:
+    """Judge an ONNX file on labelled images, in a worker process.
+
+    Args:
+        path: the ONNX file.
+        settings: the images, the preprocessing, and how to run.
+        kept: the file of predictions, to be resumed after a kill; None: they are not kept.
+        progress: told after every batch.
+        agree_with: the case that the file was exported from; its Keras model is asked about the same images.
+
+    Raises:
+        WrongUsage: no images, labels that match nothing, a model that is no classifier, or an impossible setting.
+        Failed: the model cannot run, or no image can be read.
+    """
+    if agree_with and agree_with.is_onnx:
+        raise WrongUsage(f"{path} is an ONNX file: there is no Keras model to agree with; name the model instead")
+    artifact_sha256 = file_sha256(path)
+    with _worker() as ask:
+        spec = Spec(
+            path=str(path),
+            provider=settings.provider,
+            threads=settings.threads,
+            input_size=settings.input_size,
+            dimensions=settings.dimensions,
+        )
+        signature = next(ask(spec, Signature))
+        p = preprocessing(
+            settings.preprocess,
+            height=signature.height,
+            width=signature.width,
+            layout=signature.layout,
+            dtype=signature.dtype,
+            decoder=signature.decoder,
+            crop=settings.crop,
+            interpolation=settings.interpolation,
+        )
+        images = image_set(settings.images, signature.outputs, labels=settings.labels, classes=settings.classes)
+        batch_size = _batch_size(settings.batch_size, signature, p)
+        key = Key(
+            artifact_sha256=artifact_sha256,
+            images_sha256=images.sha256,
+            preprocessing=p,
+            batch_size=batch_size,
+            provider=signature.provider,
+        )
+        batches = predictions.load(kept, key) if kept else []
+        files = tuple(image.file for image in images.images)
+        job = Job(
+            preprocessing=p,
+            batch_size=batch_size,
+            first=len(batches),
+            folder=str(settings.images),
+            files=files,
+            labels=images.labels,
+        )
+        rest = ask(job, Batch) if len(batches) * batch_size < len(files) else iter(())
+        for batch in rest:
+            batches.append(batch)
+            if kept:
+                predictions.append(kept, batch)
+            if progress:
+                done = sum(len(each.predictions) for each in batches)
+                progress(done, len(files), done / sum(each.wall_s for each in batches))
+    found = evaluation(
+        images,
+        batches,
+        model=settings.model or path.name,
+        artifact_sha256=artifact_sha256,
+        outputs=signature.outputs,
+        preprocessing=p,
+        provider=signature.provider,
+        threads=settings.threads,
+        batch_size=batch_size,
+    )
+    return replace(found, agreement=with_keras(agree_with, path, images, p)) if agree_with else found
+
+
+def _batch_size(asked: int | None, signature: Signature, p: Preprocessing) -> int:
+    if signature.batch_size is not None:
+        if asked not in (None, signature.batch_size):
+            raise WrongUsage(
+                f"the model has a fixed batch of {signature.batch_size}; --batch-size {asked} does not fit"
+            )
+        return signature.batch_size
+    image_bytes = 3 * p.height * p.width * {"uint8": 1, "float16": 2, "float32": 4, "float64": 8}[p.dtype]
+    return asked or max(1, min(BATCH_SIZE, _BATCH_BYTES // image_bytes))
+
+
+@contextmanager
+def _worker() -> Iterator[Callable[[Spec | Job, type[_T]], Iterator[_T]]]:
+    """A worker process, and the function that puts a question to it and yields its answers as they come."""
+    with tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "bench.accuracy.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            start_new_session=True,  # Ctrl-C reaches this process alone, which then ends the worker
+        )
+
+        def ask(question: Spec | Job, kind: type[_T]) -> Iterator[_T]:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            with suppress(BrokenPipeError):  # its end says why
+                process.stdin.write(msgspec.json.encode(question) + b"\n")
+                process.stdin.flush()
+            for line in iter(process.stdout.readline, b""):
+                if line.startswith(b'{"error"'):
+                    problem = msgspec.json.decode(line, type=Problem)
+                    raise WrongUsage(problem.error) if problem.usage else Failed(problem.error)
+                yield msgspec.json.decode(line, type=kind)
+            if process.wait():
+                errors.seek(0)
+                raise Failed(_death(process.returncode, errors.read().decode(errors="replace")))
+
+        try:
+            yield ask
+        finally:
+            process.kill()
+            process.communicate()
+
+
+def _death(code: int, stderr: str) -> str:
+    if code == -9:
+        return "the process that runs the model was killed, most likely for want of memory; use a smaller --batch-size"
+    last = stderr.strip().rpartition("\n")[2]
+    died = f"died of signal {-code}" if code < 0 else f"ended with exit code {code}"
+    return f"the process that runs the model {died}" + (f": {last[:300]}" if last else "")

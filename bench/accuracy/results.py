@@ -1,0 +1,214 @@
+"""What predictions amount to: accuracies with intervals, classes, confusions, mistakes. Pure functions of them."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench.accuracy.images import ImageSet
+from bench.accuracy.predictions import TOP, Batch, Prediction
+from bench.accuracy.preprocessing import Preprocessing
+from bench.errors import Failed
+from bench.records import Accuracy, Fidelity
+from bench.stats import wilson
+
+SCHEMA_VERSION = 1
+_PAIRS = 20
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClassAccuracy:
+    """The images of one class."""
+
+    output: int
+    name: str
+    n: int
+    top1: float  # percent, with its Wilson interval
+    top1_low: float
+    top1_high: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Confusion:
+    """Images of one class that were taken for another."""
+
+    name: str
+    taken_for: str
+    count: int
+    of: int  # images of the class
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mistake:
+    """An image whose first answer is wrong."""
+
+    file: str
+    name: str  # the right class
+    label_score: float  # its probability, 0 to 1
+    answer: str
+    score: float
+    rank: int | None  # of the right class, 2 to 5; None: further back
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unreadable:
+    """An image that could not be judged, and why."""
+
+    file: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evaluation:
+    """A model judged on labelled images: the content of the result file. Accuracies in percent."""
+
+    schema_version: int
+    model: str
+    artifact_sha256: str
+    images: str
+    labels: str  # how the labels were matched with the model's outputs
+    outputs: int
+    n: int
+    top1: float
+    top1_low: float
+    top1_high: float
+    top5: float | None  # None for 5 outputs or fewer
+    top5_low: float | None
+    top5_high: float | None
+    classes: tuple[ClassAccuracy, ...]  # worst first
+    confusions: tuple[Confusion, ...]  # the most frequent
+    mistakes: tuple[Mistake, ...]  # the surest first
+    unreadable: tuple[Unreadable, ...]
+    ignored: int  # files that are no images, or that have no label
+    scores: str  # what a score is
+    preprocessing: Preprocessing
+    provider: str
+    threads: int
+    batch_size: int
+    wall_s: float
+    inference_s: float
+    images_per_s: float
+    agreement: Fidelity | None = None  # with Keras, on these images
+
+    @property
+    def accuracy(self) -> Accuracy:
+        """The part that a record of a run holds."""
+        return Accuracy(
+            origin="measured",
+            top1=self.top1,
+            top5=self.top5,
+            source=self.images,
+            n=self.n,
+            top1_low=self.top1_low,
+            top1_high=self.top1_high,
+        )
+
+
+def evaluation(
+    images: ImageSet,
+    batches: Sequence[Batch],
+    *,
+    model: str,
+    artifact_sha256: str,
+    outputs: int,
+    preprocessing: Preprocessing,
+    provider: str,
+    threads: int,
+    batch_size: int,
+) -> Evaluation:
+    """Sum up the predictions for all images of a set. Raises Failed when not one image could be read."""
+    predictions = [prediction for batch in batches for prediction in batch.predictions]
+    everything = list(zip(images.images, images.labels, predictions, strict=True))
+    unreadable = tuple(Unreadable(file=i.file, reason=p.unreadable) for i, _, p in everything if p.unreadable)
+    judged = [(i.file, label, p) for i, label, p in everything if p.unreadable is None]
+    if not judged:
+        raise Failed(f"not one of {len(everything)} images could be read; {unreadable[0].file}: {unreadable[0].reason}")
+    n = len(judged)
+    right = [label == p.top[0] for _, label, p in judged]
+    among = [label in p.top for _, label, p in judged]
+    top1 = _percent(sum(right), n)
+    top5 = _percent(sum(among), n) if outputs > TOP else (None, None, None)
+    wall_s = sum(batch.wall_s for batch in batches)
+    return Evaluation(
+        schema_version=SCHEMA_VERSION,
+        model=model,
+        artifact_sha256=artifact_sha256,
+        images=str(images.folder),
+        labels=images.labelling.rule,
+        outputs=outputs,
+        n=n,
+        top1=top1[0],
+        top1_low=top1[1],
+        top1_high=top1[2],
+        top5=top5[0],
+        top5_low=top5[1],
+        top5_high=top5[2],
+        classes=_classes(judged, images),
+        confusions=_confusions(judged, images),
+        mistakes=_mistakes(judged, images),
+        unreadable=unreadable,
+        ignored=images.ignored,
+        scores="probabilities" if all(batch.probabilities for batch in batches) else "softmax of the outputs",
+        preprocessing=preprocessing,
+        provider=provider,
+        threads=threads,
+        batch_size=batch_size,
+        wall_s=round(wall_s, 3),
+        inference_s=round(sum(batch.inference_s for batch in batches), 3),
+        images_per_s=round(len(everything) / wall_s, 2),
+    )
+
+
+Judged = Sequence[tuple[str, int, Prediction]]
+
+
+def _classes(judged: Judged, images: ImageSet) -> tuple[ClassAccuracy, ...]:
+    right: dict[int, list[bool]] = defaultdict(list)
+    for _, label, prediction in judged:
+        right[label].append(label == prediction.top[0])
+    found = []
+    for label, values in right.items():
+        top1, low, high = _percent(sum(values), len(values))
+        found.append(
+            ClassAccuracy(
+                output=label, name=_name(label, images), n=len(values), top1=top1, top1_low=low, top1_high=high
+            )
+        )
+    return tuple(sorted(found, key=lambda c: (c.top1, c.output)))
+
+
+def _confusions(judged: Judged, images: ImageSet) -> tuple[Confusion, ...]:
+    of = Counter(label for _, label, _ in judged)
+    pairs = Counter((label, p.top[0]) for _, label, p in judged if label != p.top[0])
+    worst = sorted(pairs.items(), key=lambda item: (-item[1], item[0]))[:_PAIRS]
+    return tuple(
+        Confusion(name=_name(label, images), taken_for=_name(answer, images), count=count, of=of[label])
+        for (label, answer), count in worst
+    )
+
+
+def _mistakes(judged: Judged, images: ImageSet) -> tuple[Mistake, ...]:
+    found = [
+        Mistake(
+            file=file,
+            name=_name(label, images),
+            label_score=p.label_score,
+            answer=_name(p.top[0], images),
+            score=p.scores[0],
+            rank=p.top.index(label) + 1 if label in p.top else None,
+        )
+        for file, label, p in judged
+        if label != p.top[0]
+    ]
+    return tuple(sorted(found, key=lambda mistake: (-mistake.score, mistake.file)))
+
+
+def _name(output: int, images: ImageSet) -> str:
+    return images.labelling.names.get(output, str(output))
+
+
+def _percent(successes: int, n: int) -> tuple[float, float, float]:
+    """A share in percent with its Wilson interval."""
+    low, high = wilson(successes, n)
+    return round(100 * successes / n, 4), round(100 * low, 4), round(100 * high, 4)

@@ -1,0 +1,287 @@
+"""The worker process that runs an ONNX file on images: decoding in threads, inference beside it.
+
+JSON lines: a `Spec` comes on stdin and is answered by a `Signature`; a `Job` comes and is answered by one `Batch` after
+another. Whatever goes wrong is answered by `{"error": "one line"}`. Nothing else reaches stdout.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from bench.accuracy.predictions import TOP, Batch, Prediction
+from bench.accuracy.preprocessing import Array, Preprocessing, batch_array, write
+from bench.errors import BenchError, Failed, WrongUsage
+
+AHEAD = 2  # batches that are decoded while one is inferred: what bounds the memory
+_DTYPES = {
+    "tensor(float)": "float32", "tensor(float16)": "float16", "tensor(double)": "float64", "tensor(uint8)": "uint8",
+}  # fmt: skip
+_SUM_TOLERANCE = 1e-2  # of probabilities, in half precision
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Spec:
+    """The file to run, and how."""
+
+    path: str
+    provider: str
+    threads: int
+    input_size: int | None = None  # pixels a side, for an input that leaves it open
+    dimensions: dict[str, int] = field(default_factory=dict)  # sizes of open dimensions, by name
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Signature:
+    """What the file takes and gives."""
+
+    layout: str
+    height: int
+    width: int
+    dtype: str
+    batch_size: int | None  # None: any
+    outputs: int  # classes
+    output: str  # the output's name
+    provider: str
+    decoder: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """The images to run it on, from batch `first` on."""
+
+    preprocessing: Preprocessing
+    batch_size: int
+    first: int
+    folder: str
+    files: tuple[str, ...]  # all of them
+    labels: tuple[int, ...]
+
+
+class Problem(msgspec.Struct):
+    """Why there is no answer, and whether the request was wrong."""
+
+    error: str
+    usage: bool = False
+
+
+def main() -> None:
+    """Answer one specification and one job."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    try:
+        for answer in _answers():
+            answers.write(msgspec.json.encode(answer) + b"\n")
+            answers.flush()
+    except BrokenPipeError:
+        os._exit(1)  # nobody listens any more
+    except BenchError as error:
+        answers.write(msgspec.json.encode(Problem(str(error), isinstance(error, WrongUsage))))
+    except ImportError as error:
+        reason = f'{error}; install it with `pip install "backbench[cpu,images]"`'
+        answers.write(msgspec.json.encode(Problem(reason)))
+    except MemoryError:
+        answers.write(msgspec.json.encode(Problem("not enough memory; use a smaller --batch-size")))
+    except Exception as error:
+        # ONNX Runtime raises many kinds of exception, all about this file; one line tells which.
+        text = " ".join(str(error).split())
+        answers.write(msgspec.json.encode(Problem(f"{type(error).__name__}: {text[:400]}")))
+    answers.close()
+
+
+def _answers() -> Iterator[Signature | Batch]:
+    spec = msgspec.json.decode(sys.stdin.readline(), type=Spec)
+    session = _session(spec)
+    signature, output = _signature(session, spec)
+    yield signature
+    line = sys.stdin.readline()
+    if line:
+        yield from _batches(session, output, signature, msgspec.json.decode(line, type=Job))
+
+
+def _session(spec: Spec) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = spec.threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    # Threads that spin while they wait would take the cores from those that decode.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if spec.provider != "CPUExecutionProvider" and hasattr(onnxruntime, "preload_dlls"):
+        onnxruntime.preload_dlls()
+    try:
+        session = onnxruntime.InferenceSession(spec.path, options, providers=[spec.provider])
+    except Exception as error:
+        text = " ".join(str(error).split())
+        raise Failed(f"ONNX Runtime cannot load {spec.path}: {text[:300]}; export it again, or check the file") from (
+            error
+        )
+    if spec.provider not in session.get_providers():
+        raise Failed(f"asked for {spec.provider}, but the session runs on {', '.join(session.get_providers())}")
+    return session
+
+
+def _signature(session: Any, spec: Spec) -> tuple[Signature, int]:
+    """What the file takes and gives, found by running it once on zeros, and the place of the output with the scores."""
+    from bench.accuracy.decoding import DECODER
+
+    name = Path(spec.path).name
+    if len(session.get_inputs()) != 1:
+        raise WrongUsage(f"{name} has {len(session.get_inputs())} inputs; a classifier of images has one")
+    given = session.get_inputs()[0]
+    if given.type not in _DTYPES:
+        raise WrongUsage(f"{name} takes {given.type}; float, float16, double and uint8 work")
+    shape: list[int | None] = [size if isinstance(size, int) else spec.dimensions.get(size) for size in given.shape]
+    layouts = _layouts(shape)
+    if not layouts:
+        raise WrongUsage(f"{name} takes {given.shape}: not a batch of images with 3 channels, NHWC or NCHW")
+    batch = shape[0]
+    problem = ""
+    for layout, sizes in layouts:
+        if spec.input_size and any(size not in (None, spec.input_size) for size in sizes):
+            raise WrongUsage(f"{name} takes {sizes[1]}x{sizes[0]} pixels; --input-size {spec.input_size} does not fit")
+        height, width = (size or spec.input_size for size in sizes)
+        if height is None or width is None:
+            raise WrongUsage(f"{name} leaves its input size open ({given.shape}); give --input-size N")
+        zeros = (3, height, width) if layout == "NCHW" else (height, width, 3)
+        try:
+            results = session.run(None, {given.name: np.zeros((batch or 1, *zeros), _DTYPES[given.type])})
+        except Exception as error:
+            # With every size open, only running it tells the layout.
+            problem = problem or " ".join(str(error).split())
+            continue
+        output, classes = _scores(name, results)
+        return Signature(
+            layout=layout,
+            height=height,
+            width=width,
+            dtype=_DTYPES[given.type],
+            batch_size=batch,
+            outputs=classes,
+            output=session.get_outputs()[output].name,
+            provider=spec.provider,
+            decoder=DECODER,
+        ), output
+    raise Failed(f"{name} cannot run on {width}x{height} pixels: {problem[:300]}")
+
+
+def _layouts(shape: list[int | None]) -> list[tuple[str, tuple[int | None, int | None]]]:
+    """The layouts that an input shape allows, the likeliest first, each with its height and width."""
+    if len(shape) != 4:
+        return []
+    for channels in (3, None):
+        found = [
+            (layout, sizes)
+            for layout, axis, sizes in (("NHWC", 3, (shape[1], shape[2])), ("NCHW", 1, (shape[2], shape[3])))
+            if shape[axis] == channels
+        ]
+        if found:
+            return found[:1] if channels else found
+    return []
+
+
+def _scores(name: str, results: list[Any]) -> tuple[int, int]:
+    """The first output that is a list of scores for each image, and its length."""
+    for place, result in enumerate(results):
+        shape: tuple[int, ...] = getattr(result, "shape", ())
+        if len(shape) >= 2 and shape[1] > 1 and all(size == 1 for size in shape[2:]):
+            return place, shape[1]
+    shapes = ", ".join(str(getattr(result, "shape", type(result).__name__)) for result in results)
+    raise WrongUsage(f"{name} gives {shapes}, and no list of class scores; is it a classifier, with its head?")
+
+
+def _batches(session: Any, output: int, signature: Signature, job: Job) -> Iterator[Batch]:
+    """The batches' predictions in order. While one is inferred, the next AHEAD are decoded."""
+    name = session.get_inputs()[0].name
+    starts = range(job.first * job.batch_size, len(job.files), job.batch_size)
+    free = [batch_array(job.batch_size, job.preprocessing) for _ in range(min(AHEAD + 1, len(starts)))]
+    waiting: deque[tuple[int, Array, list[Future[str | None]]]] = deque()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    before = time.perf_counter()
+    with ThreadPoolExecutor(cores) as pool:
+        try:
+            for start in [*starts, *[None] * AHEAD]:
+                if start is not None:
+                    array = free.pop()
+                    files = job.files[start : start + job.batch_size]
+                    array[len(files) :] = 0
+                    filling = [
+                        pool.submit(_fill, Path(job.folder) / file, array[row], job.preprocessing)
+                        for row, file in enumerate(files)
+                    ]
+                    waiting.append((start, array, filling))
+                if not waiting or (start is not None and len(waiting) <= AHEAD):
+                    continue
+                begun, array, filling = waiting.popleft()
+                problems = [each.result() for each in filling]
+                whole = len(problems) if signature.batch_size is None else job.batch_size
+                before_run = time.perf_counter()
+                scores = np.asarray(session.run(None, {name: array[:whole]})[output])
+                after_run = time.perf_counter()
+                free.append(array)
+                found, probabilities = _predictions(
+                    scores.reshape(whole, -1)[: len(problems)], job.labels[begun : begun + len(problems)], problems
+                )
+                now = time.perf_counter()
+                yield Batch(
+                    number=begun // job.batch_size,
+                    wall_s=round(now - before, 6),
+                    inference_s=round(after_run - before_run, 6),
+                    probabilities=probabilities,
+                    predictions=found,
+                )
+                before = now
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _fill(path: Path, row: Array, p: Preprocessing) -> str | None:
+    """Decode one image into its row of the batch; the reason when it cannot be."""
+    from bench.accuracy.decoding import Unreadable, decode
+
+    try:
+        write(decode(path, p), row, p)
+    except Unreadable as error:
+        row[...] = 0
+        return str(error)
+    return None
+
+
+def _predictions(
+    scores: Array, labels: tuple[int, ...], problems: list[str | None]
+) -> tuple[tuple[Prediction, ...], bool]:
+    """Predictions from scores (images, classes), and whether the scores of all images are probabilities."""
+    readable = np.array([problem is None for problem in problems])
+    if not np.isfinite(scores[readable]).all():
+        raise Failed("the model's outputs are not all numbers (NaN or infinite); with fp16, values overflow: use fp32")
+    values = scores.astype(np.float64)
+    probabilities = bool((np.abs(values[readable].sum(1) - 1) < _SUM_TOLERANCE).all() and (values[readable] >= 0).all())
+    if not probabilities:
+        values = np.exp(values - values.max(1, keepdims=True))
+        values /= values.sum(1, keepdims=True)
+    best = np.argsort(-scores.astype(np.float64), axis=1, kind="stable")[:, :TOP]
+    return tuple(
+        Prediction(unreadable=problem)
+        if problem is not None
+        else Prediction(
+            top=tuple(best[i].tolist()),
+            scores=tuple(float(f"{values[i, k]:.6g}") for k in best[i]),
+            label_score=float(f"{values[i, labels[i]]:.6g}"),
+        )
+        for i, problem in enumerate(problems)
+    ), probabilities
+
+
+if __name__ == "__main__":
+    main()

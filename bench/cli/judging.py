@@ -1,0 +1,195 @@
+"""Commands that judge what models say."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from bench.cli.root import RESULTS, as_json_option, cli, table
+from bench.errors import Failed, WrongUsage
+from bench.suites import INTERPOLATIONS, PREPROCESSES
+
+if TYPE_CHECKING:
+    from bench.accuracy.measuring import Progress
+    from bench.accuracy.results import Evaluation
+    from bench.records import Case
+
+_SHOWN = 10  # rows of each table; the file has them all
+
+_file = click.Path(path_type=Path, exists=True, dir_okay=False)
+
+
+@cli.command()
+@click.argument("model")
+@click.option("--images", type=click.Path(path_type=Path), required=True, metavar="DIR",
+              help="A folder a class (synset, name or number), or flat with --labels.")  # fmt: skip
+@click.option("--labels", type=_file, metavar="CSV", help="file,label for each image of a flat folder.")
+@click.option("--classes", type=_file, metavar="FILE",
+              help="The names of the model's outputs, in order, one a line. [default: ImageNet's]")  # fmt: skip
+@click.option("--weights", metavar="imagenet|FILE", help="Of a named model. [default: imagenet]")
+@click.option("--preprocess", type=click.Choice(PREPROCESSES), help="How pixels are scaled. [default: the family's]")
+@click.option("--crop", type=click.FloatRange(min=0, min_open=True, max=1), default=0.875, show_default=True,
+              help="Share of the shorter side that the centre crop keeps.")  # fmt: skip
+@click.option("--interpolation", type=click.Choice(INTERPOLATIONS), default="bicubic", show_default=True)
+@click.option("--alpha", type=float, help="Width multiplier.")
+@click.option("--input-size", type=click.IntRange(min=1), metavar="N", help="Height and width in pixels.")
+@click.option("--batch-size", type=click.IntRange(min=1), metavar="N", help="[default: up to 32, as memory allows]")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option("--threads", type=click.IntRange(min=1), help="Threads of ONNX Runtime. [default: the cores given]")
+@click.option("--agree-with-keras", is_flag=True, help="Ask the Keras model about the same images, too.")
+@click.option("--resume/--fresh", default=True, show_default=True, help="Go on with the predictions that are kept.")
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.json",
+              help="The result. [default: in results/accuracy]")  # fmt: skip
+@as_json_option
+def accuracy(
+    model: str,
+    images: Path,
+    labels: Path | None,
+    classes: Path | None,
+    weights: str | None,
+    preprocess: str | None,
+    crop: float,
+    interpolation: str,
+    alpha: float | None,
+    input_size: int | None,
+    batch_size: int | None,
+    device: str,
+    threads: int | None,
+    agree_with_keras: bool,
+    resume: bool,
+    output: Path | None,
+    as_json: bool,
+) -> None:
+    """Measure top-1 and top-5 of MODEL or FILE.onnx on a folder of images.
+
+    Predictions are kept beside the result as they come: an interrupted command goes on where it was.
+    """
+    from bench import store, suites
+    from bench.accuracy import Settings, evaluate
+    from bench.timing import device as devices
+    from bench.timing import machine
+
+    if not images.is_dir():
+        raise WrongUsage(f"there is no folder {images}; give the folder of the images")
+    own_file = model.endswith(".onnx")
+    if own_file and weights is not None:
+        raise WrongUsage("--weights are for named models; an .onnx file holds its own")
+    known = model in suites.facts()
+    case = suites.case_of_model(
+        model, alpha=alpha, input_size=None if own_file else input_size,
+        weights=weights or ("imagenet" if known else None),
+    )  # fmt: skip
+    if known and case.weights == "none":
+        click.echo("random weights: this accuracy is that of chance", err=True)
+    provider = devices.resolve(device)[1]
+    out = output or RESULTS / "accuracy" / f"{store.slug(f'{case.name} {images.resolve().name}')}.json"
+    kept = out.with_suffix(".predictions.jsonl")
+    if not resume:
+        kept.unlink(missing_ok=True)
+    settings = Settings(
+        images=images,
+        labels=labels,
+        classes=classes,
+        preprocess=preprocess or suites.facts().get(model, {}).get("preprocess"),
+        crop=crop,
+        interpolation=interpolation,
+        input_size=input_size,
+        batch_size=batch_size,
+        threads=threads or machine.cores_given(),
+        provider=provider,
+        model=case.name,
+    )
+    with _progress() as progress:
+        path = Path(model) if own_file else _exported(case)
+        found = evaluate(path, settings, kept=kept, progress=progress, agree_with=case if agree_with_keras else None)
+    store.write_atomically(out, (store.json_text(found) + "\n").encode())
+    if as_json:
+        click.echo(store.json_text(found))
+        return
+    _show(found)
+    click.echo(f"result: {out}")
+
+
+def _exported(case: Case) -> Path:
+    from bench import export
+
+    (result,) = export.export([export.request(case)])
+    if isinstance(result, export.ExportFailure):
+        raise Failed(f"{case.name}: {result.message}")
+    return result.path
+
+
+def _show(found: Evaluation) -> None:
+    from bench.units import duration, percent
+
+    def interval(value: float | None, low: float | None, high: float | None) -> str:
+        if value is None or low is None or high is None:
+            return "none, with so few outputs"
+        return f"{percent(value)} [{low:.1f}, {high:.1f}]"
+
+    click.echo(f"{found.model} on {found.n:,} images of {len(found.classes):,} classes")
+    click.echo(f"top-1 {interval(found.top1, found.top1_low, found.top1_high)}")
+    click.echo(f"top-5 {interval(found.top5, found.top5_low, found.top5_high)}")
+    click.echo(f"labels: {found.labels}")
+    click.echo(f"images: {found.preprocessing}")
+    threads = f"{found.threads} thread{'s' * (found.threads > 1)}"
+    click.echo(
+        f"{found.provider}, {threads}, batches of {found.batch_size}: {duration(found.wall_s)}, "
+        f"{found.images_per_s:.1f} images/s; inference took {percent(100 * found.inference_s / found.wall_s)} of it"
+    )
+    if found.agreement:
+        click.echo(
+            f"Keras: top-1 agreement {percent(100 * found.agreement.top1_agreement)} on {found.agreement.inputs} "
+            f"images, outputs differ by {found.agreement.max_rel:.1e} of their size"
+        )
+    if found.mistakes:
+        table(
+            ("worst classes", "images", "top-1 [95 % interval]"),
+            [(c.name, str(c.n), interval(c.top1, c.top1_low, c.top1_high)) for c in found.classes[:_SHOWN]],
+        )
+        table(
+            ("class", "taken for", "images"),
+            [(c.name, c.taken_for, f"{c.count} of {c.of}") for c in found.confusions[:_SHOWN]],
+        )
+        table(
+            ("surest mistakes", "is", "score", "answer", "score"),
+            [(m.file, m.name, f"{m.label_score:.3f}", m.answer, f"{m.score:.3f}") for m in found.mistakes[:_SHOWN]],
+        )
+    for image in found.unreadable[:_SHOWN]:
+        click.echo(f"unreadable: {image.file}: {image.reason}", err=True)
+    if len(found.unreadable) > _SHOWN:
+        click.echo(f"unreadable: {len(found.unreadable)} images in all; the result lists them", err=True)
+    if found.ignored:
+        click.echo(f"ignored: {found.ignored} files that are no images, or have no label", err=True)
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    """Shows how far it is, on stderr: a bar on a terminal, a line every tenth elsewhere."""
+    if not sys.stderr.isatty():
+        shown = 0
+
+        def say(done: int, total: int, rate: float) -> None:
+            nonlocal shown
+            if 10 * done // total > shown:
+                shown = 10 * done // total
+                click.echo(f"{done:,} of {total:,} images, {rate:.1f} images/s", err=True)
+
+        yield say
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]:.1f} images/s"), TimeRemainingColumn()
+    with Progress(*columns, console=Console(stderr=True), auto_refresh=False, transient=True) as bar:
+        task = bar.add_task("", total=None, rate=0.0)
+
+        def draw(done: int, total: int, rate: float) -> None:
+            bar.update(task, completed=done, total=total, rate=rate, refresh=True)
+
+        yield draw
