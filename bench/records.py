@@ -23,7 +23,7 @@ class LabelledImages:
     classes: str | None = None  # file of the class names, in the order of the model's outputs
     preprocess: str | None = None  # one of suites.PREPROCESSES; None: the family's own
     crop: float = 0.875  # the share of the resized image's shorter side that is kept
-    interpolation: str = "bicubic"
+    interpolation: str = "bilinear"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -24,7 +24,7 @@ PRECISIONS = ("fp32", "fp16", "int8")
 HEADS = ("native", "none", "notes")
 FILE_SUFFIXES = (".onnx", ".keras")
 PREPROCESSES = ("caffe", "tf", "torch", "unit", "included", "none")
-INTERPOLATIONS = ("bicubic", "bilinear")
+INTERPOLATIONS = ("bilinear", "bicubic")
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,12 +33,12 @@ def saved(path: Path, image: Image.Image, **options: Any) -> Path:
     return path
 
 
-def resized_and_cropped(image: Image.Image, size: int) -> Any:
+def resized_and_cropped(image: Image.Image, size: int, kind: str = "bilinear") -> Any:
     """What the preprocessing says, done the long way."""
     side = round(size / 0.875)
     width, height = image.size
     short = min(width, height)
-    whole = image.resize((side * width // short, side * height // short), Image.Resampling.BICUBIC)
+    whole = image.resize((side * width // short, side * height // short), Image.Resampling[kind.upper()])
     left, top = (whole.width - size) // 2, (whole.height - size) // 2
     return np.asarray(whole.crop((left, top, left + size, top + size))).astype(int)
 
@@ -58,6 +58,8 @@ def test_scaling_is_that_of_keras_for_every_family() -> None:
         "      for m in dir(a) if hasattr(getattr(a, m), 'preprocess_input')\n"
         "      for n, f in vars(getattr(a, m)).items() if n[0].isupper()}\n"
         "found = {k.partition(':')[2]: np.asarray(f(pixels.astype('float32'))).tolist() for k, f in of.items()}\n"
+        "found |= {n: np.asarray(a.mobilenet_v3.preprocess_input(pixels.astype('float32'))).tolist()\n"
+        "          for n in ('MobileNetV3Small', 'MobileNetV3Large')}\n"
         "import json; print(json.dumps(found))"
     )
     done = subprocess.run([sys.executable, "-c", script], input=pixels.tobytes(), capture_output=True, check=True)
@@ -103,9 +105,11 @@ def test_uint8_input_takes_pixels_as_they_are_and_nothing_else() -> None:
 @pytest.mark.parametrize("size", [(500, 375), (375, 500), (333, 334), (40, 300), (37, 37), (20, 9), (1, 1)])
 def test_the_crop_is_that_of_the_whole_image_resized(tmp_path: Path, size: tuple[int, int]) -> None:
     image = photo(RNG, size)
-    got = decode(saved(tmp_path / "a.png", image), how(32)).astype(int)
-    assert got.shape == (32, 32, 3)
-    assert np.abs(got - resized_and_cropped(image, 32)).max() <= 1
+    path = saved(tmp_path / "a.png", image)
+    for kind in suites.INTERPOLATIONS:
+        got = decode(path, how(32, interpolation=kind)).astype(int)
+        assert got.shape == (32, 32, 3)
+        assert np.abs(got - resized_and_cropped(image, 32, kind)).max() <= 1
 
 
 def test_a_wide_input_is_covered_and_centred(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from bench.accuracy import predictions
 from bench.accuracy.agreement import with_keras
 from bench.accuracy.images import image_set
 from bench.accuracy.predictions import Batch, Key
-from bench.accuracy.preprocessing import CROP, Preprocessing, preprocessing
+from bench.accuracy.preprocessing import CROP, INTERPOLATION, Preprocessing, preprocessing
 from bench.accuracy.results import Evaluation, evaluation
 from bench.accuracy.worker import Job, Problem, Signature, Spec
 from bench.errors import Failed, WrongUsage
@@ -43,7 +43,7 @@ class Settings:
     classes: Path | None = None
     preprocess: str | None = None
     crop: float = CROP
-    interpolation: str = "bicubic"
+    interpolation: str = INTERPOLATION
     input_size: int | None = None  # pixels a side, where the file leaves it open
     dimensions: dict[str, int] = field(default_factory=dict)  # sizes of open dimensions, by name
     batch_size: int | None = None  # None: as many as `_BATCH_BYTES` allow, up to BATCH_SIZE

@@ -35,7 +35,7 @@ _file = click.Path(path_type=Path, exists=True, dir_okay=False)
 @click.option("--preprocess", type=click.Choice(PREPROCESSES), help="How pixels are scaled. [default: the family's]")
 @click.option("--crop", type=click.FloatRange(min=0, min_open=True, max=1), default=0.875, show_default=True,
               help="Share of the shorter side that the centre crop keeps.")  # fmt: skip
-@click.option("--interpolation", type=click.Choice(INTERPOLATIONS), default="bicubic", show_default=True)
+@click.option("--interpolation", type=click.Choice(INTERPOLATIONS), default="bilinear", show_default=True)
 @click.option("--alpha", type=float, help="Width multiplier.")
 @click.option("--input-size", type=click.IntRange(min=1), metavar="N", help="Height and width in pixels.")
 @click.option("--batch-size", type=click.IntRange(min=1), metavar="N", help="[default: up to 32, as memory allows]")
