@@ -84,11 +84,11 @@ def must_match_differences(baseline: Machine, run: Machine) -> list[str]:
     return _differences(baseline.must_match, run.must_match)
 
 
-def judge(shift: float, low: float, high: float, p: float, margin: float) -> str:
-    """The verdict on a log ratio with its 95 % interval and its p-value against no change."""
+def judge(shift: float, low: float, high: float, p: float, margin: float, *, alarm: float = ALARM_RATE) -> str:
+    """The verdict on a log ratio with its 95 % interval and its p-value against no change, tested at level `alarm`."""
     if low > -math.log1p(margin) and high < math.log1p(margin):
         return "equivalent"
-    if p >= ALARM_RATE:
+    if p >= alarm:
         return "inconclusive"
     return "slower" if shift > 0 else "faster"
 

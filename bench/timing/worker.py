@@ -38,7 +38,9 @@ def main() -> None:
     except _Refused as error:
         result = {"error": str(error)}
     except ImportError as error:
-        result = {"error": f"{sys.executable} lacks what timing needs ({error}); install backbench[cpu] there"}
+        result = {
+            "error": f"{sys.executable} lacks what timing needs ({error}); run `pip install numpy onnxruntime` there"
+        }
     except Exception as error:
         # ONNX Runtime raises many kinds of exception, all about this file or this device; one line tells which.
         text = " ".join(str(error).split())

@@ -1,0 +1,136 @@
+"""Commands that say what can be trusted: two files against each other, the machine, and this harness itself."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from bench.cli.root import as_json_option, cli, margin_option
+from bench.errors import Inconclusive, Regression, WrongUsage
+
+if TYPE_CHECKING:
+    from bench.trial import Judgement, Trial
+
+_EXIT = {"slower": Regression.exit_code, "inconclusive": Inconclusive.exit_code}
+_STOPPED = {
+    "decided": "the verdict was decided",
+    "width": "the interval was narrow enough",
+    "budget": "the budget was spent",
+}
+
+device_option = click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+threads_option = click.option(
+    "--threads", type=click.IntRange(min=1), help="Threads of ONNX Runtime. [default: the cores given]"
+)
+_onnx_file = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@cli.command()
+@click.argument("a", type=_onnx_file, metavar="A.onnx")
+@click.argument("b", type=_onnx_file, metavar="B.onnx")
+@click.option(
+    "--budget", "budget_s", type=click.FloatRange(min=0, min_open=True), default=60.0, show_default=True, metavar="S",
+    help="Stop after S seconds.",
+)  # fmt: skip
+@margin_option
+@click.option("--width", metavar="SHARE", help="Go on until the interval is this narrow, e.g. 1%. [default: a verdict]")
+@threads_option
+@device_option
+@click.option("--batch-size", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option("--dimension", "dimensions", multiple=True, metavar="NAME=N", help="Size of a dynamic dimension.")
+@click.option("--python-a", metavar="PY", help="The interpreter that runs A; it needs numpy and onnxruntime alone.")
+@click.option("--python-b", metavar="PY", help="The interpreter that runs B.")
+@as_json_option
+def ab(
+    a: Path,
+    b: Path,
+    budget_s: float,
+    margin: str,
+    width: str | None,
+    threads: int | None,
+    device: str,
+    batch_size: int,
+    dimensions: tuple[str, ...],
+    python_a: str | None,
+    python_b: str | None,
+    as_json: bool,
+) -> None:
+    """Say whether B.onnx is faster or slower than A.onnx.
+
+    Interleaved pairs of fresh processes. Exit code 1 when B is slower, 3 when the budget shows nothing. One file under
+    two ONNX Runtimes: name it twice and give --python-a and --python-b.
+    """
+    from bench import store
+    from bench.timing import ab, machine
+    from bench.timing import device as devices
+    from bench.units import parse_share
+
+    share, target = parse_share(margin), parse_share(width) if width else None
+    sizes = dict(map(_dimension, dimensions))
+    found_device, provider = devices.resolve(device)
+    setup = ab.Setup(
+        device=found_device, provider=provider, threads=threads or machine.cores_given(), dimensions=sizes,
+        batch_size=batch_size,
+    )  # fmt: skip
+    trial = ab.measure(
+        ab.Side(a, python_a or sys.executable),
+        ab.Side(b, python_b or sys.executable),
+        setup,
+        budget_s=budget_s,
+        margin=share,
+        width=target,
+        on_look=_say_look,
+    )
+    if as_json:
+        click.echo(store.json_text(trial))
+    else:
+        _show_trial(trial)
+    raise SystemExit(_EXIT.get(trial.judgement.verdict, 0))
+
+
+def _dimension(text: str) -> tuple[str, int]:
+    name, _, size = text.partition("=")
+    if not name or not size.isdigit() or int(size) < 1:
+        raise WrongUsage(f'"{text}" is not a dimension\'s size; write it as side=224')
+    return name, int(size)
+
+
+def _change(found: Judgement) -> str:
+    from bench.units import relative
+
+    if found.ratio_low is None or found.ratio_high is None:
+        return f"{relative(found.ratio)} [too few pairs for an interval]"
+    return f"{relative(found.ratio)} [{relative(found.ratio_low)}, {relative(found.ratio_high)}]"
+
+
+def _say_look(found: Judgement, seconds: float) -> None:
+    click.echo(f"{seconds:.0f} s, {found.pairs} pairs: {_change(found)} {found.verdict}", err=True)
+
+
+def _show_trial(trial: Trial) -> None:
+    from bench import trial as trials
+    from bench.units import latency
+
+    found = trial.judgement
+    words = {"equivalent": "equivalent to A", "inconclusive": "not told apart from A: inconclusive"}
+    click.echo(f"B is {words.get(found.verdict, f'{found.verdict} than A')}")
+    click.echo(f"change   {_change(found)}, margin {100 * trial.margin:.1f} %")
+    click.echo(f"p50      A {latency(trial.a_p50_ms)}, B {latency(trial.b_p50_ms)}; {trial.threads} threads")
+    if found.detectable is not None:
+        click.echo(f"blind    cannot see less than {100 * found.detectable:.1f} %")
+    disturbed = sum(pair.disturbed for pair in trial.pairs)
+    click.echo(
+        f"pairs    {found.pairs} in {trial.seconds:.0f} s"
+        + (f", {disturbed} of them disturbed" if disturbed else "")
+        + f"; stopped because {_STOPPED[trial.stopped]}"
+    )
+    if trial.a_runtime != trial.b_runtime:
+        click.echo(f"runtime  A {trial.a_runtime}, B {trial.b_runtime}")
+    elif trial.same_file:
+        click.echo("note     A and B are the same file; a verdict other than equivalent is the machine's noise")
+    if found.verdict == "inconclusive":
+        few = found.pairs < trials.pairs_needed()
+        click.echo(f"remedy   {f'a verdict needs {trials.pairs_needed()} pairs: ' if few else ''}raise --budget")

@@ -1,0 +1,146 @@
+"""Two files timed against each other: interleaved pairs of fresh processes, until a planned look decides."""
+
+from __future__ import annotations
+
+import random
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+
+from bench import trial
+from bench.errors import Failed
+from bench.export.request import file_sha256
+from bench.records import Case, Settings
+from bench.timing import lock, process
+from bench.timing.schedule import as_visit, now, specification, timeout_s
+from bench.trial import Judgement, Pair, Trial
+
+BUDGET_S = 60.0
+# Visits differ more than the samples within one, so that many short visits tell more than few long ones.
+MIN_TIME_S, MIN_COUNT, WARMUP_S = 0.4, 7, 1.0
+
+Listener = Callable[[Judgement, float], None]
+"""Called after every look with what the pairs say and the seconds that have passed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A file, the interpreter whose ONNX Runtime runs it, and a slow-down to inject (a share of each call)."""
+
+    path: Path
+    python: str = sys.executable
+    inject: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Setup:
+    """What both sides have in common."""
+
+    device: str = "cpu"
+    provider: str = "CPUExecutionProvider"
+    threads: int = 1
+    dimensions: Mapping[str, int] = field(default_factory=dict)  # of dynamic dimensions, by name
+    batch_size: int = 1
+    seed: int = 0
+
+
+def measure(
+    a: Side,
+    b: Side,
+    setup: Setup,
+    *,
+    budget_s: float = BUDGET_S,
+    margin: float = 0.03,
+    width: float | None = None,
+    on_look: Listener | None = None,
+) -> Trial:
+    """Time A and B in pairs of visits, in the order ABBA or BAAB by chance.
+
+    Stops at the first planned look (`trial.LOOKS`) whose verdict is decided, or, with `width`, whose interval is that
+    narrow (relative, e.g. 0.01); at the latest when the budget has no room for another pair. Every pair counts,
+    disturbed or not: the signed ranks bear them, and leaving some out would be a choice made after seeing them.
+
+    Raises Failed when a visit fails; the line names the side.
+    """
+    for side in (a, b):
+        if not side.path.is_file():
+            raise Failed(f"no file {side.path}; correct the path, or make one with `bench export MODEL -o FILE.onnx`")
+    same_file = file_sha256(a.path) == file_sha256(b.path)
+    pairs: list[Pair] = []
+    taken = 0
+    with lock.measuring():
+        begun = time.monotonic()
+        for a_first in _orders(setup.seed):
+            pair, runtimes = _pair(a, b, setup, a_first)
+            pairs.append(pair)
+            seconds = time.monotonic() - begun
+            over = seconds * (1 + 1 / len(pairs)) > budget_s  # no room for another pair
+            due = len(trial.LOOKS) if over else sum(seconds >= share * budget_s for share in trial.LOOKS[:-1])
+            if due <= taken:
+                continue
+            taken = due
+            found = trial.judged(pairs, margin=margin, look=due - 1)
+            if on_look:
+                on_look(found, seconds)
+            if stopped := _stopped(found, width, over):
+                break
+    return Trial(
+        judgement=found,
+        margin=margin,
+        a_p50_ms=median(pair.a_p50_ms for pair in pairs),
+        b_p50_ms=median(pair.b_p50_ms for pair in pairs),
+        a_runtime=runtimes[0],
+        b_runtime=runtimes[1],
+        same_file=same_file,
+        threads=setup.threads,
+        provider=setup.provider,
+        seconds=round(seconds, 1),
+        stopped=stopped,
+        pairs=tuple(pairs),
+    )
+
+
+def _stopped(found: Judgement, width: float | None, over: bool) -> str:
+    """Why the trial ends here, or "" when it goes on."""
+    if width is None and found.verdict != "inconclusive":
+        return "decided"
+    if width is not None and found.width <= width:
+        return "width"
+    return "budget" if over else ""
+
+
+def _orders(seed: int) -> Iterator[bool]:
+    """Whether A comes first, for one pair after another: AB BA or BA AB by chance, so that drifts cancel."""
+    rng = random.Random(seed)
+    while True:
+        first = rng.random() < 0.5
+        yield from (first, not first)
+
+
+def _pair(a: Side, b: Side, setup: Setup, a_first: bool) -> tuple[Pair, tuple[str, str]]:
+    """One visit to each side, and the versions of their ONNX Runtimes."""
+    p50s, runtimes, disturbed = {}, {}, False
+    for name in "AB" if a_first else "BA":
+        side = a if name == "A" else b
+        case = Case(
+            name=name, model=str(side.path), dimensions=dict(setup.dimensions), batch_size=setup.batch_size,
+            device=setup.device, provider=setup.provider, threads=setup.threads,
+        )  # fmt: skip
+        settings = Settings(
+            rounds=1, min_time_s=MIN_TIME_S, min_count=MIN_COUNT, warmup_s=WARMUP_S, budget_s=None, seed=setup.seed,
+            device=setup.device, provider=setup.provider,
+        )  # fmt: skip
+        spec = specification(case, side.path, settings, inject=side.inject)
+        started_at = now()
+        try:
+            result = process.visit(spec, python=side.python, timeout_s=timeout_s(settings))
+        except Failed as error:
+            raise Failed(f"{name} ({side.path}): {error}") from error
+        visit = as_visit(result, name, 0, started_at)
+        p50s[name], runtimes[name] = median(visit.samples_ns) / 1e6, result["runtime"]
+        disturbed |= bool(visit.disturbances)
+    pair = Pair(a_p50_ms=p50s["A"], b_p50_ms=p50s["B"], a_first=a_first, disturbed=disturbed)
+    return pair, (runtimes["A"], runtimes["B"])
