@@ -16,7 +16,7 @@ from typing import Any
 
 from bench import stats
 from bench.errors import Failed, Inconclusive, NotComparable, Regression
-from bench.records import Case, Comparison, Machine, Measurement, Record, Run, Settings, Verdict
+from bench.records import Case, Comparison, Machine, Measurement, Record, Roofline, Run, Settings, Verdict
 
 ALARM_RATE = 0.01
 """The rate at which identical models may be called slower or faster: a gate that cries wolf is switched off."""
@@ -115,7 +115,9 @@ def _noise(records: Iterable[Record]) -> float | None:
 
 def _changes(baseline: Run, run: Run) -> list[str]:
     """What differs between the two runs as a whole, for attribution: "runtime", "settings", "machine"."""
-    old, new = baseline.machine.may_drift, run.machine.may_drift
+    old, new = (one.machine.may_drift for one in (baseline, run))
+    if baseline.roofline and run.roofline:
+        old, new = (facts | _peaks(one.roofline) for facts, one in ((old, baseline), (new, run)) if one.roofline)
     drift = {key for key in {*old, *new} if _drifted(old.get(key), new.get(key))}
     ignored: dict[str, Any] = dict.fromkeys(_SETTINGS_INFORM)
     found = {
@@ -124,6 +126,10 @@ def _changes(baseline: Run, run: Run) -> list[str]:
         "machine": bool(drift - {"onnxruntime"} or must_match_differences(baseline.machine, run.machine)),
     }
     return [what for what, is_so in found.items() if is_so]
+
+
+def _peaks(roofline: Roofline) -> dict[str, Any]:
+    return {"peak_gflops": roofline.gflops, "bandwidth_gb_s": roofline.gbytes_per_s}
 
 
 def _drifted(old: Any, new: Any) -> bool:

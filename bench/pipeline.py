@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -153,6 +153,9 @@ class _Running:
         """Export, count and time what is not done yet."""
         with self._timed("export"):
             paths = self._export(record.case for record in self.records.values())
+        if paths and self.begun.roofline is None:
+            with self._timed("calibration"):
+                self._calibrate(paths)
         with self._timed("timing"):
             self._time(paths)
         with self._timed("profile"):
@@ -212,6 +215,21 @@ class _Running:
             self.watch.end(self.records[sharing[result.request][0].name])
             self._stored()
         return paths
+
+    def _calibrate(self, paths: dict[str, Path]) -> None:
+        """The roofline, with the threads that most cases have; the run stands without it."""
+        from bench.timing import calibration
+
+        self.watch.phase("calibration")
+        self.watch.begin("calibrating: the machine's peak and bandwidth")
+        (threads, _), *_ = Counter(self.records[name].case.threads or 1 for name in paths).most_common(1)
+        try:
+            roofline = calibration.calibrate(self.begun.settings, threads)
+        except BenchError as error:
+            self.watch.begin(f"no calibration: {error}")
+            self.begun = replace(self.begun, roofline_error=str(error))
+        else:
+            self.begun = replace(self.begun, roofline=roofline, roofline_error=None)
 
     def _time(self, paths: dict[str, Path]) -> None:
         from bench import timing

@@ -234,6 +234,16 @@ class Settings:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Roofline:
+    """What the machine did at most, through ONNX Runtime, in fp32, when the run was measured."""
+
+    gflops: float  # of a large product of matrices, 2 operations a mult-add
+    gbytes_per_s: float  # of a large elementwise Add: bytes read and written
+    threads: int
+    provider: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
     """One run of a suite on one machine: the content of `run.json`."""
 
@@ -245,6 +255,8 @@ class Run:
     records: tuple[Record, ...]
     title: str | None = None
     phases_s: dict[str, float] = field(default_factory=dict)  # export, timing, ...: wall seconds
+    roofline: Roofline | None = None
+    roofline_error: str | None = None  # why it could not be measured
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -14,8 +14,8 @@ import pytest
 from bench import pipeline, store, suites
 from bench.cli import main
 from bench.errors import Failed, NotComparable
-from bench.records import Record
-from bench.timing import lock
+from bench.records import Record, Roofline
+from bench.timing import calibration, lock
 from tests.test_timing import write_model
 
 QUICK = pipeline.Options(device="cpu", threads=1, rounds=2, min_time_s=0.01, min_count=5, warmup_s=0.1)
@@ -26,6 +26,8 @@ def own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests must not wait for a real run, nor a real run for them."""
     monkeypatch.setattr(lock, "PATH", tmp_path / "measuring.lock")
     monkeypatch.setattr(pipeline, "Options", lambda **asked: replace(QUICK, device=asked["device"]))
+    monkeypatch.setattr(calibration, "calibrate", lambda *_: Roofline(gflops=1e9, gbytes_per_s=1e9, threads=1,
+                                                                       provider="CPUExecutionProvider"))  # fmt: skip
     monkeypatch.chdir(tmp_path)
 
 

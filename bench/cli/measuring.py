@@ -62,7 +62,7 @@ def run(
 
     SUITE is a name in suites/, a .toml file, or one or more .onnx files. [default: default]
     """
-    from bench import pipeline, progress, store, suites
+    from bench import pipeline, progress, roofline, store, suites
 
     with progress.watch() as watch:
         if resume is not None:
@@ -84,6 +84,8 @@ def run(
         click.echo(f"run:    {outcome.folder}")
         if page:
             click.echo(f"report: {page}")
+    for warning in roofline.warnings(outcome.run):
+        click.echo(f"suspicious: {warning}", err=True)
     failed = [record for record in outcome.run.records if record.error]
     for record in failed:
         click.echo(f"failed: {record.case.name}: {record.error}", err=True)

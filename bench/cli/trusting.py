@@ -118,7 +118,7 @@ def _show_trial(trial: Trial) -> None:
     words = {"equivalent": "equivalent to A", "inconclusive": "not told apart from A: inconclusive"}
     click.echo(f"B is {words.get(found.verdict, f'{found.verdict} than A')}")
     click.echo(f"change   {_change(found)}, margin {100 * trial.margin:.1f} %")
-    click.echo(f"p50      A {latency(trial.a_p50_ms)}, B {latency(trial.b_p50_ms)}; {trial.threads} threads")
+    click.echo(f"p50      A {latency(trial.a_p50_ms)}, B {latency(trial.b_p50_ms)}, threads: {trial.threads}")
     if found.detectable is not None:
         click.echo(f"blind    cannot see less than {100 * found.detectable:.1f} %")
     disturbed = sum(pair.disturbed for pair in trial.pairs)

@@ -1,0 +1,97 @@
+"""What this machine can do at most, through ONNX Runtime itself with the threads of the run: the roofline's two lines.
+
+The arithmetic peak is a large product of matrices whose right side is a constant, so that it is packed in advance as a
+convolution's weights are. The bandwidth is a large elementwise Add: two arrays read and one written, each far larger
+than the caches; its result is cut to one number, so that nothing is copied out. Both are taken from the fastest sample:
+a bound is what was reached once.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from bench.errors import Failed
+from bench.records import Case, Roofline, Settings
+from bench.timing import lock, process
+from bench.timing.schedule import specification, timeout_s
+
+MIN_TIME_S, MIN_COUNT, WARMUP_S = 0.4, 5, 0.4
+_ADDED = 1 << 24  # floats in each array: 64 MiB
+_FLOAT_BYTES = 4
+_OPSET, _IR_VERSION = 17, 8  # old enough for any ONNX Runtime in use
+
+
+def calibrate(settings: Settings, threads: int) -> Roofline:
+    """Measure the peak and the bandwidth in a worker process each; about 2 s.
+
+    Raises Failed when `onnx`, which makes the graphs, is missing, or a worker fails.
+    """
+    side = _side(settings.device, threads)
+    with tempfile.TemporaryDirectory() as folder, lock.measuring():
+        product, added = Path(folder) / "product.onnx", Path(folder) / "sum.onnx"
+        write_product(product, side)
+        _write_sum(added)
+        product_s, added_s = (_fastest_s(path, settings, threads) for path in (product, added))
+    return Roofline(
+        gflops=float(f"{2 * side**3 / product_s / 1e9:.4g}"),
+        gbytes_per_s=float(f"{3 * _FLOAT_BYTES * _ADDED / added_s / 1e9:.4g}"),
+        threads=threads,
+        provider=settings.provider,
+    )
+
+
+def write_product(path: Path, side: int) -> None:
+    """Write the graph y = x w for square matrices of floats, w constant. Raises Failed without `onnx`."""
+    import numpy as np
+
+    weights = np.random.default_rng(0).standard_normal((side, side), dtype=np.float32)
+    _write(path, [("MatMul", ["x", "w"], ["y"])], {"x": (side, side)}, (side, side), {"w": weights})
+
+
+def _write_sum(path: Path) -> None:
+    import numpy as np
+
+    rows = 1 << 10
+    shape = (rows, _ADDED // rows)
+    nodes = [("Add", ["a", "b"], ["whole"]), ("Slice", ["whole", "zeros", "ones"], ["y"])]
+    limits = {"zeros": np.zeros(2, np.int64), "ones": np.ones(2, np.int64)}
+    _write(path, nodes, {"a": shape, "b": shape}, (1, 1), limits)
+
+
+def _side(device: str, threads: int) -> int:
+    """The side of the matrices: large enough to keep all cores busy, small enough for ten products in a second."""
+    return 4096 if device != "cpu" else 2048 if threads > 8 else 1024
+
+
+def _fastest_s(path: Path, settings: Settings, threads: int) -> float:
+    case = Case(
+        name=path.stem, model=str(path), device=settings.device, provider=settings.provider, threads=threads
+    )  # fmt: skip
+    spec = specification(case, path, settings, min_time_s=MIN_TIME_S, min_count=MIN_COUNT, warmup_s=WARMUP_S)
+    return float(min(process.visit(spec, timeout_s=timeout_s(settings))["samples_ns"]) / 1e9)
+
+
+def _write(
+    path: Path,
+    nodes: Sequence[tuple[str, list[str], list[str]]],
+    inputs: Mapping[str, tuple[int, ...]],
+    output: tuple[int, ...],
+    constants: Mapping[str, object],
+) -> None:
+    try:
+        import onnx
+        from onnx import TensorProto, helper, numpy_helper
+    except ImportError as error:
+        raise Failed("the package onnx, which makes the graph, is missing; pip install backbench[export]") from error
+    graph = helper.make_graph(
+        [helper.make_node(*node) for node in nodes],
+        path.stem,
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in inputs.items()],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, output)],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)])
+    model.ir_version = _IR_VERSION
+    onnx.save(model, path)
