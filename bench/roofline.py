@@ -59,7 +59,7 @@ def warnings(run: Run) -> list[str]:
         cached = ", or its data stay in the cache" if placed.limit == "memory" else ""
         found.append(
             f"{record.case.name}: {placed.gflops:.3g} GFLOP/s is {100 * placed.share:.0f} % of the {placed.limit} "
-            f"bound ({placed.bound_gflops:.3g} GFLOP/s): its arithmetic is counted wrong{cached}, or the machine changed its "
-            "speed between calibration and timing; see `bench cost --per-layer`, and measure again"
+            f"bound ({placed.bound_gflops:.3g} GFLOP/s): its arithmetic is counted wrong{cached}, or the machine "
+            "changed its speed between calibration and timing; see `bench cost --per-layer`, and measure again"
         )
     return found

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bench.cli.root import as_json_option, cli, margin_option
+from bench.cli.root import as_json_option, cli, margin_option, results_option
 from bench.errors import Inconclusive, Regression, WrongUsage
 
 if TYPE_CHECKING:
@@ -134,3 +134,31 @@ def _show_trial(trial: Trial) -> None:
     if found.verdict == "inconclusive":
         few = found.pairs < trials.pairs_needed()
         click.echo(f"remedy   {f'a verdict needs {trials.pairs_needed()} pairs: ' if few else ''}raise --budget")
+
+
+@cli.command()
+@click.option(
+    "--seconds", type=click.FloatRange(min=0), default=15.0, show_default=True, metavar="S",
+    help="How long to measure the noise floor.",
+)  # fmt: skip
+@results_option
+@as_json_option
+def doctor(seconds: float, results: Path, as_json: bool) -> None:
+    """Examine the machine: what will disturb a measurement, and the remedy."""
+    from bench import store
+    from bench.export import cache
+    from bench.timing import doctor
+
+    findings, noise = [], None
+    for found in doctor.examine(results, cache.folder(), seconds=seconds):
+        if isinstance(found, doctor.Noise):
+            noise = found
+            continue
+        findings.append({"name": found.name, "found": found.found, "level": found.level, "remedy": found.remedy})
+        if not as_json:
+            mark = click.style("warn", fg="yellow") if found.remedy else click.style("ok  ", fg="green")
+            click.echo(f"{mark}  {found.name}: {found.found}")
+            if found.remedy:
+                click.echo(f"      -> {found.remedy}")
+    if as_json:
+        click.echo(store.json_text({"findings": findings, "noise": noise}))

@@ -6,6 +6,8 @@ import base64
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from bench.errors import Failed
@@ -47,19 +49,30 @@ def gpu_name() -> str:
     return found.stdout.partition("\n")[0].strip() or "unknown"
 
 
-def _why_not_cuda() -> str | None:
-    """None when a small model runs on the GPU in a process of its own, else what stood in the way."""
-    if shutil.which("nvidia-smi") is None and not Path("/proc/driver/nvidia").exists():
-        return "no NVIDIA driver found"
+@contextmanager
+def probe() -> Iterator[Path]:
+    """The smallest model, as a file that is gone afterwards."""
     with tempfile.NamedTemporaryFile(suffix=".onnx") as file:
         file.write(_PROBE)
         file.flush()
+        yield Path(file.name)
+
+
+def why_not(provider: str) -> str | None:
+    """None when a small model runs on the provider in a process of its own, else what stood in the way."""
+    with probe() as path:
         spec = {
-            "path": file.name, "provider": PROVIDERS["cuda"], "threads": 1, "batch_size": 1, "dimensions": {},
-            "seed": 0, "warmup_s": 0.1, "min_time_s": 0.0, "min_count": 1, "inject": 0.0,
+            "path": str(path), "provider": provider, "threads": 1, "batch_size": 1, "dimensions": {}, "seed": 0,
+            "warmup_s": 0.1, "min_time_s": 0.0, "min_count": 1, "inject": 0.0,
         }  # fmt: skip
         try:
             process.visit(spec, timeout_s=120)
         except Failed as error:
             return str(error)
     return None
+
+
+def _why_not_cuda() -> str | None:
+    if shutil.which("nvidia-smi") is None and not Path("/proc/driver/nvidia").exists():
+        return "no NVIDIA driver found"
+    return why_not(PROVIDERS["cuda"])

@@ -59,5 +59,14 @@ def holder() -> str:
         return "another process"
 
 
+def held_by() -> str | None:
+    """Who is measuring on this machine at present, or None."""
+    try:
+        with measuring(wait_s=0):
+            return None
+    except Failed:
+        return holder()
+
+
 def _note() -> Path:
     return PATH.with_suffix(".holder")

@@ -18,7 +18,7 @@ from bench.records import Machine
 def cores_given() -> int:
     """How many cores this process may use: its affinity, and its container's quota."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = _cgroup_quota()
+    quota = cgroup_quota()
     return max(1, min(allowed, int(quota)) if quota else allowed)
 
 
@@ -30,20 +30,20 @@ def facts(device: str, threads: int) -> Machine:
             "onnxruntime": runtime_version(),
             "os": f"{platform.system()} {platform.release()}",
             "python": platform.python_version(),
-            "governor": _read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor") or "not shown",
+            "governor": read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor") or "not shown",
         },
         informs={
             "memory_bytes": psutil.virtual_memory().total,
             "architecture": platform.machine(),
-            "instructions": _instructions(),
-            "virtual": "hypervisor" in _flags(),
+            "instructions": instructions(),
+            "virtual": "hypervisor" in flags(),
         },
     )
 
 
 def cpu_model() -> str:
     """The processor, with family and model where its name alone says little."""
-    info = _read("/proc/cpuinfo")
+    info = read("/proc/cpuinfo")
     parts = [re.search(rf"^{key}\s*:\s*(.+)$", info, re.MULTILINE) for key in ("model name", "cpu family", "model")]
     name, family, model = (part[1].strip() if part else "" for part in parts)
     if not name:
@@ -69,12 +69,13 @@ def _device_name(device: str) -> str:
     return f"{device} {gpu_name()}"
 
 
-def _flags() -> set[str]:
-    found = re.search(r"^flags\s*:\s*(.+)$", _read("/proc/cpuinfo"), re.MULTILINE)
+def flags() -> set[str]:
+    """What the processor says it can do (x86)."""
+    found = re.search(r"^flags\s*:\s*(.+)$", read("/proc/cpuinfo"), re.MULTILINE)
     return set(found[1].split()) if found else set()
 
 
-def _instructions() -> list[str]:
+def instructions() -> list[str]:
     """The vector instructions that matter to inference and that this processor has."""
     known = (
         "avx2",
@@ -88,21 +89,31 @@ def _instructions() -> list[str]:
         "asimddp",
         "i8mm",
     )
-    return [name for name in known if name in _flags()]
+    return [name for name in known if name in flags()]
 
 
-def _cgroup_quota() -> float | None:
+def cgroup_quota() -> float | None:
     """The container's limit in cores, if it has one (cgroup v2 or v1)."""
-    text = _read("/sys/fs/cgroup/cpu.max").split()
+    text = read("/sys/fs/cgroup/cpu.max").split()
     if len(text) == 2 and text[0] != "max":
         return int(text[0]) / int(text[1])
-    quota, period = (_read(f"/sys/fs/cgroup/cpu/cpu.cfs_{key}_us") for key in ("quota", "period"))
+    quota, period = (read(f"/sys/fs/cgroup/cpu/cpu.cfs_{key}_us") for key in ("quota", "period"))
     if quota and period and int(quota) > 0:
         return int(quota) / int(period)
     return None
 
 
-def _read(path: str | Path) -> str:
+def memory_limit() -> int | None:
+    """The container's limit in bytes, if it has one (cgroup v2 or v1)."""
+    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        text = read(path)
+        if text.isdigit() and int(text) < psutil.virtual_memory().total:
+            return int(text)
+    return None
+
+
+def read(path: str | Path) -> str:
+    """A small file's text, or "" where there is none."""
     try:
         return Path(path).read_text().strip()
     except OSError:

@@ -14,15 +14,17 @@ from bench.errors import Failed
 WORKER = Path(__file__).with_name("worker.py")
 
 
-def visit(spec: dict[str, Any], *, python: str = sys.executable, timeout_s: float = 600.0) -> dict[str, Any]:
-    """Run the worker on a specification and return its result.
+def visit(
+    spec: dict[str, Any], *, python: str = sys.executable, timeout_s: float = 600.0, worker: Path = WORKER
+) -> dict[str, Any]:
+    """Run the worker (or another script that answers as it does) on a specification and return its result.
 
     This process sleeps in the meantime: one that polls takes a core from the one it measures.
     Raises Failed with one line when the worker reports an error, dies, or takes longer than the timeout.
     """
     try:
         process = subprocess.Popen(
-            [python, str(WORKER)],
+            [python, str(worker)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
