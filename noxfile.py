@@ -31,7 +31,7 @@ def bench(session: nox.Session) -> None:
 @nox.session
 def compare(session: nox.Session) -> None:
     """Compare the latest run with this machine's stored baseline. Arguments go to `bench compare`."""
-    install(session)
+    install(session, RUNTIME)  # a regression is confirmed by timing the two files anew
     session.run("bench", "compare", *session.posargs)
 
 

@@ -273,7 +273,7 @@ class Verdict:
     p50_ms: float | None = None
     confirmed: bool | None = None  # a "slower" that fresh visits confirmed (True) or withdrew (False); None: not tried
     attribution: tuple[str, ...] = ()  # what changed: "artifact", "runtime", "settings", "machine", or nothing
-    reason: str | None = None  # for "missing", "added" and "failed"
+    reason: str | None = None  # why, where the figures alone do not say it; what fresh visits said
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

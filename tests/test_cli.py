@@ -111,3 +111,16 @@ def test_families_are_shown_once_with_their_models(capsys: pytest.CaptureFixture
     assert out.count("ResNet50, ResNet101, ResNet152 ") == 1
     facts = json.loads(call(capsys, "list", "--families", "--json")[1])
     assert facts["VGG16"]["strengths"]
+
+
+def test_a_comparison_without_a_regression_imports_nothing_that_measures(tmp_path: Path) -> None:
+    from tests import runs
+
+    store.create(tmp_path / "results", runs.of_suite())
+    store.save_baseline(tmp_path / "results", runs.of_suite())
+    script = (
+        "from bench.cli import main\ntry: main(['compare'])\nexcept SystemExit as end: assert not end.code, end.code\n"
+        f"import sys\nprint([m for m in (*{HEAVY}, 'bench.timing', 'bench.export') if m in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert result.stdout.splitlines()[-1] == "[]", result.stdout

@@ -11,13 +11,14 @@ from bench.cli.root import (
     against_baseline,
     as_json_option,
     cli,
+    confirm_option,
     report_of,
     results_option,
     show,
     show_comparison,
     table,
 )
-from bench.errors import Failed
+from bench.errors import Failed, Regression
 
 if TYPE_CHECKING:
     from bench.records import Case
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     metavar="[RUN]",
     help="Finish an interrupted run. [default: the latest]",
 )
+@confirm_option
 @results_option
 @as_json_option
 def run(
@@ -55,6 +57,7 @@ def run(
     rounds: int,
     budget_s: float | None,
     resume: str | None,
+    confirm: bool,
     results: Path,
     as_json: bool,
 ) -> None:
@@ -73,7 +76,7 @@ def run(
             chosen = suites.Suite(loaded.name, loaded.title, suites.select(loaded.cases, models))
             options = pipeline.Options(device=device, threads=threads, rounds=rounds, budget_s=budget_s)
             outcome = pipeline.run(chosen, options=options, results=results, watch=watch)
-    comparison = against_baseline(outcome.run, results)
+    comparison = against_baseline(outcome.run, results, confirm=confirm)
     page = report_of(outcome.folder, outcome.run, comparison)
     if as_json:
         click.echo(store.json_text(outcome.run), nl=False)
@@ -89,6 +92,8 @@ def run(
     failed = [record for record in outcome.run.records if record.error]
     for record in failed:
         click.echo(f"failed: {record.case.name}: {record.error}", err=True)
+    if comparison and any(verdict.confirmed for verdict in comparison.verdicts):
+        raise SystemExit(Regression.exit_code)
     if failed:
         raise SystemExit(Failed.exit_code)
 

@@ -6,7 +6,17 @@ from pathlib import Path
 
 import click
 
-from bench.cli.root import against_baseline, as_json_option, cli, margin_option, results_option, show_comparison, table
+from bench.cli.root import (
+    against_baseline,
+    as_json_option,
+    cli,
+    confirm_option,
+    confirmed,
+    margin_option,
+    results_option,
+    show_comparison,
+    table,
+)
 
 
 @cli.command()
@@ -15,10 +25,18 @@ from bench.cli.root import against_baseline, as_json_option, cli, margin_option,
 @margin_option
 @click.option("--fail-on", type=click.Choice(["regression", "inconclusive"]), default="regression", show_default=True)
 @click.option("--force", is_flag=True, help="Compare runs that are not comparable, and say so.")
+@confirm_option
 @results_option
 @as_json_option
 def compare(
-    baseline: str | None, run: str | None, margin: str, fail_on: str, force: bool, results: Path, as_json: bool
+    baseline: str | None,
+    run: str | None,
+    margin: str,
+    fail_on: str,
+    force: bool,
+    confirm: bool,
+    results: Path,
+    as_json: bool,
 ) -> None:
     """Say for each model whether RUN is faster or slower than BASELINE.
 
@@ -31,6 +49,8 @@ def compare(
     candidate = store.load(run_folder)
     reference = store.load(baseline or store.baseline_of(results, candidate))
     verdicts = comparison.compare(reference, candidate, margin=parse_share(margin), force=force)
+    if confirm:
+        verdicts = confirmed(reference, candidate, verdicts)
     if as_json:
         click.echo(store.json_text(verdicts))
     else:

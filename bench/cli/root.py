@@ -27,6 +27,11 @@ margin_option = click.option(
     "--margin", type=str, default="3%", show_default=True, help="Changes within this margin are equivalent."
 )
 
+confirm_option = click.option(
+    "--confirm/--no-confirm", default=True, show_default=True,
+    help="Time a slower model's two files anew, up to a minute each, before calling it a regression.",
+)  # fmt: skip
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option("--debug", is_flag=True, help="Show the traceback of an error. May stand anywhere.")
@@ -38,6 +43,8 @@ def cli(debug: bool) -> None:
     bench run             measure the default suite, compare with the baseline, write the report
     bench list            the suites; `bench list SUITE` its cases
     bench compare         a run against this machine's baseline
+    bench ab A B          two files against each other
+    bench doctor          the machine: what disturbs a measurement, and the remedy
 
     \b
     Exit codes: 0 fine; 1 a regression is confirmed; 2 wrong usage; 3 inconclusive;
@@ -45,7 +52,7 @@ def cli(debug: bool) -> None:
     """
 
 
-def against_baseline(run: Run, results: Path) -> Comparison | None:
+def against_baseline(run: Run, results: Path, *, confirm: bool = False) -> Comparison | None:
     """The comparison with this machine's stored baseline, or None when it has none, is it, or does not compare."""
     from bench import comparison, store
 
@@ -53,11 +60,26 @@ def against_baseline(run: Run, results: Path) -> Comparison | None:
     if not path.is_file():
         return None
     try:
-        stored = store.load(path)
-        return None if stored.started_at == run.started_at else comparison.compare(stored, run)
+        reference = store.load(path)
+        if reference.started_at == run.started_at:
+            return None
+        found = comparison.compare(reference, run)
+        return confirmed(reference, run, found) if confirm else found
     except BenchError as error:
         click.echo(f"no comparison with {path}: {error}", err=True)
         return None
+
+
+def confirmed(baseline: Run, run: Run, comparison: Comparison) -> Comparison:
+    """The comparison with its regressions confirmed or withdrawn by fresh visits. Without one, nothing is imported."""
+    if all(verdict.verdict != "slower" for verdict in comparison.verdicts):
+        return comparison
+    from bench.timing import confirmation
+
+    def say(name: str) -> None:
+        click.echo(f"confirming {name}: timing its two files anew, up to a minute", err=True)
+
+    return confirmation.confirm(baseline, run, comparison, on_case=say)
 
 
 def report_of(folder: Path, run: Run, comparison: Comparison | None) -> Path | None:
@@ -90,6 +112,9 @@ def show_comparison(comparison: Comparison) -> None:
         blind = f"{100 * v.detectable:.1f} %" if v.detectable is not None else ""
         rows.append((v.case, v.verdict, latency(v.p50_ms), interval, blind, ", ".join(v.attribution)))
     table(("model", "verdict", "p50", "change [95 % interval]", "cannot see less than", "what changed"), rows)
+    for v in comparison.verdicts:
+        if v.ratio is not None and v.reason:
+            click.echo(f"{v.case}: {v.reason}")
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
