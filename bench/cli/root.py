@@ -45,6 +45,7 @@ def cli(debug: bool) -> None:
     bench compare         a run against this machine's baseline
     bench ab A B          two files against each other
     bench doctor          the machine: what disturbs a measurement, and the remedy
+    bench selftest        this harness: its false alarms and its power on this machine
 
     \b
     Exit codes: 0 fine; 1 a regression is confirmed; 2 wrong usage; 3 inconclusive;

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bench.cli.root import as_json_option, cli, margin_option, results_option
+from bench.cli.root import as_json_option, cli, margin_option, results_option, table
 from bench.errors import Inconclusive, Regression, WrongUsage
 
 if TYPE_CHECKING:
@@ -162,3 +162,71 @@ def doctor(seconds: float, results: Path, as_json: bool) -> None:
                 click.echo(f"      -> {found.remedy}")
     if as_json:
         click.echo(store.json_text({"findings": findings, "noise": noise}))
+
+
+@cli.command()
+@click.option("--minutes", type=click.FloatRange(min=0), default=30.0, show_default=True, help="How long to try.")
+@click.option("--model", default="tiny", show_default=True, metavar="tiny|FILE.onnx", help="What to time.")
+@click.option(
+    "--budget", "budget_s", type=click.FloatRange(min=0, min_open=True), default=60.0, show_default=True, metavar="S",
+    help="Of each trial of `ab`.",
+)  # fmt: skip
+@margin_option
+@threads_option
+@as_json_option
+def selftest(minutes: float, model: str, budget_s: float, margin: str, threads: int | None, as_json: bool) -> None:
+    """Measure this harness's own false alarms and power on this machine.
+
+    One file against itself, and against itself slowed by 1, 2, 3, 5 and 10 %, by `ab` and by `compare`.
+    """
+    import tempfile
+
+    from bench import store
+    from bench.timing import ab, calibration, machine, selftest
+    from bench.units import parse_share
+
+    share = parse_share(margin)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(model)
+        if model == "tiny":
+            path = Path(folder) / "tiny.onnx"
+            calibration.write_product(path, 512)
+        elif not path.is_file():
+            raise WrongUsage(f'no file {model}; name an .onnx file, or "tiny"')
+        found = []
+        setup = ab.Setup(threads=threads or machine.cores_given())
+        for attempt in selftest.attempts(path, setup, minutes=minutes, margin=share, budget_s=budget_s):
+            found.append(attempt)
+            click.echo(
+                f"{attempt.method}, {100 * attempt.injected:.0f} % slower: {attempt.verdict} ({attempt.seconds:.0f} s)",
+                err=True,
+            )
+    rows = selftest.summary(found)
+    if as_json:
+        click.echo(store.json_text({"margin": share, "rows": rows, "attempts": found}))
+        return
+    table(
+        (
+            "by",
+            "truly slower by",
+            "tries",
+            "slower",
+            "faster",
+            "equivalent",
+            "inconclusive",
+            "rate [95 %]",
+            "time each",
+        ),
+        [
+            (
+                row.method,
+                f"{100 * row.injected:.0f} %" if row.injected else "nothing",
+                str(row.tries),
+                *map(str, row.verdicts.values()),
+                f"{'seen' if row.injected else 'false alarms'} {100 * row.rate:.0f} % "
+                f"[{100 * row.rate_low:.0f}, {100 * row.rate_high:.0f}]",
+                f"{row.seconds:.0f} s",
+            )
+            for row in rows
+        ],
+    )

@@ -30,6 +30,7 @@ class Target:
 
     case: Case
     path: Path
+    inject: float = 0.0  # a slow-down to inject, a share of each call: the harness's test of itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ def visits(targets: Sequence[Target], settings: Settings, *, done: Sequence[Visi
 def one(target: Target, number: int, settings: Settings) -> Visit:
     """One visit. Raises Failed when the worker reports an error, dies or takes far longer than it should."""
     started_at = now()
-    spec = specification(target.case, target.path, settings)
+    spec = specification(target.case, target.path, settings, inject=target.inject)
     return as_visit(process.visit(spec, timeout_s=timeout_s(settings)), target.case.name, number, started_at)
 
 

@@ -1,0 +1,151 @@
+"""This harness put to the test on this machine: one file against itself, and against itself slowed by a known share.
+
+Both ways of comparing are tried: `ab`, and `compare` of two runs. A run holds every slow-down as a case of its own
+beside as many cases without one, so that its visits are spread over its time as a suite's are; the verdicts of one pair
+of runs share that time's weather, and count as single tries all the same.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+
+from bench import comparison, stats
+from bench.errors import Failed
+from bench.records import SCHEMA_VERSION, Case, Record, Run, Settings, Visit
+from bench.timing import ab, machine
+from bench.timing.schedule import Target, VisitFailed, now, visits
+
+SLOWDOWNS = (0.01, 0.02, 0.03, 0.05, 0.10)
+MINUTES = 30.0
+ROUNDS = 5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Attempt:
+    """One comparison whose truth is known."""
+
+    method: str  # "ab" or "compare"
+    injected: float  # the true slow-down of B, a share; 0: nothing differs
+    verdict: str
+    seconds: float  # of measuring; for "compare", the two runs' time over their cases
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """All attempts of one method with one slow-down. `rate` is of false alarms without one, of detection with one."""
+
+    method: str
+    injected: float
+    tries: int
+    verdicts: dict[str, int]
+    rate: float
+    rate_low: float  # 95 % interval (Wilson)
+    rate_high: float
+    seconds: float  # median
+
+
+def attempts(path: Path, setup: ab.Setup, *, minutes: float, margin: float, budget_s: float) -> Iterator[Attempt]:
+    """Compare by both methods in turn, whichever has had less time, until the time is over; each at least once.
+
+    Raises Failed when a visit fails.
+    """
+    end = time.monotonic() + 60 * minutes
+    taken = {"ab": 0.0, "compare": 0.0}
+    ways: dict[str, Iterator[list[Attempt]]] = {
+        "ab": _trials(path, setup, margin, budget_s),
+        "compare": _comparisons(path, setup, margin),
+    }
+    while time.monotonic() < end or not all(taken.values()):
+        method = min(taken, key=lambda name: taken[name])
+        begun = time.monotonic()
+        yield from next(ways[method])
+        taken[method] += time.monotonic() - begun
+
+
+def summary(found: Sequence[Attempt]) -> list[Row]:
+    """The attempts by method and slow-down."""
+    rows = []
+    for method, injected in sorted({(a.method, a.injected) for a in found}):
+        of_kind = [a for a in found if (a.method, a.injected) == (method, injected)]
+        verdicts = {v: sum(a.verdict == v for a in of_kind) for v in ("slower", "faster", "equivalent", "inconclusive")}
+        hits = verdicts["slower"] + (0 if injected else verdicts["faster"])
+        low, high = stats.wilson(hits, len(of_kind))
+        rows.append(
+            Row(
+                method=method, injected=injected, tries=len(of_kind), verdicts=verdicts, rate=hits / len(of_kind),
+                rate_low=low, rate_high=high, seconds=median(a.seconds for a in of_kind),
+            )
+        )  # fmt: skip
+    return rows
+
+
+def _trials(path: Path, setup: ab.Setup, margin: float, budget_s: float) -> Iterator[list[Attempt]]:
+    """`ab` without a slow-down and with one, in turn."""
+    number = 0
+    while True:
+        for slowdown in SLOWDOWNS:
+            for injected in (0.0, slowdown):
+                number += 1
+                trial = ab.measure(
+                    ab.Side(path), ab.Side(path, inject=injected), replace(setup, seed=number), budget_s=budget_s,
+                    margin=margin,
+                )  # fmt: skip
+                verdict = trial.judgement.verdict
+                yield [Attempt(method="ab", injected=injected, verdict=verdict, seconds=trial.seconds)]
+
+
+def _comparisons(path: Path, setup: ab.Setup, margin: float) -> Iterator[list[Attempt]]:
+    """`compare` of two runs, the second with every slow-down and as many cases without one."""
+    slowdowns = {f"{share:.0%} slower": share for share in SLOWDOWNS} | {f"same {i}": 0.0 for i in range(5)}
+    number = 0
+    while True:
+        begun = time.monotonic()
+        runs = [
+            _run(path, setup, {name: second * share for name, share in slowdowns.items()}, number := number + 1)
+            for second in (0, 1)
+        ]
+        seconds = round((time.monotonic() - begun) / len(slowdowns), 1)
+        verdicts = comparison.compare(*runs, margin=margin).verdicts
+        yield [
+            Attempt(method="compare", injected=slowdowns[v.case], verdict=v.verdict, seconds=seconds) for v in verdicts
+        ]
+
+
+def _run(path: Path, setup: ab.Setup, injected: dict[str, float], seed: int) -> Run:
+    """A run as `bench run` measures it, in memory, each case slowed by its share."""
+    from bench.pipeline import Options
+
+    plain = Options()
+    settings = Settings(
+        rounds=ROUNDS, min_time_s=plain.min_time_s, min_count=plain.min_count, warmup_s=plain.warmup_s, budget_s=None,
+        seed=seed, device=setup.device, provider=setup.provider,
+    )  # fmt: skip
+    targets = [
+        Target(_case(name, path, setup), path, inject=share) for name, share in injected.items()
+    ]  # fmt: skip
+    taken: dict[str, list[Visit]] = {name: [] for name in injected}
+    started_at = now()
+    for event in visits(targets, settings):
+        if isinstance(event, VisitFailed):
+            raise Failed(f"{path}: {event.message}")
+        if isinstance(event, Visit):
+            taken[event.case].append(event)
+    return Run(
+        schema_version=SCHEMA_VERSION, suite="selftest", started_at=started_at,
+        machine=machine.facts(setup.device, setup.threads), settings=settings,
+        records=tuple(
+            Record(case=target.case, measurement=stats.summarise(taken[target.case.name], batch_size=1, seed=seed))
+            for target in targets
+        ),
+    )  # fmt: skip
+
+
+def _case(name: str, path: Path, setup: ab.Setup) -> Case:
+    return Case(
+        name=name, model=str(path), dimensions=dict(setup.dimensions), device=setup.device, provider=setup.provider,
+        threads=setup.threads,
+    )  # fmt: skip
