@@ -105,7 +105,7 @@ def _comparisons(path: Path, setup: ab.Setup, margin: float) -> Iterator[list[At
     while True:
         begun = time.monotonic()
         runs = [
-            _run(path, setup, {name: second * share for name, share in slowdowns.items()}, number := number + 1)
+            run(path, setup, {name: second * share for name, share in slowdowns.items()}, number := number + 1)
             for second in (0, 1)
         ]
         seconds = round((time.monotonic() - begun) / len(slowdowns), 1)
@@ -115,14 +115,17 @@ def _comparisons(path: Path, setup: ab.Setup, margin: float) -> Iterator[list[At
         ]
 
 
-def _run(path: Path, setup: ab.Setup, injected: dict[str, float], seed: int) -> Run:
-    """A run as `bench run` measures it, in memory, each case slowed by its share."""
+def run(path: Path, setup: ab.Setup, injected: dict[str, float], seed: int, budget_s: float | None = None) -> Run:
+    """A run as `bench run` measures it, in memory: cases of one file, by name, each slowed by its share.
+
+    Raises Failed when a visit fails.
+    """
     from bench.pipeline import Options
 
     plain = Options()
     settings = Settings(
-        rounds=ROUNDS, min_time_s=plain.min_time_s, min_count=plain.min_count, warmup_s=plain.warmup_s, budget_s=None,
-        seed=seed, device=setup.device, provider=setup.provider,
+        rounds=ROUNDS, min_time_s=plain.min_time_s, min_count=plain.min_count, warmup_s=plain.warmup_s,
+        budget_s=budget_s, seed=seed, device=setup.device, provider=setup.provider,
     )  # fmt: skip
     targets = [
         Target(_case(name, path, setup), path, inject=share) for name, share in injected.items()
