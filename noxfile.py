@@ -24,7 +24,7 @@ def install(session: nox.Session, *extras: str) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure a suite, compare it with this machine's baseline, and write the report. Arguments go to `bench run`."""
-    install(session, "export", RUNTIME, "png", "images")
+    install(session, "export", RUNTIME, "png", "images", "data", "detection")
     session.run("bench", "run", *session.posargs, success_codes=[0])
 
 

@@ -150,9 +150,13 @@ class _Running:
         self.phases_s = dict(begun.phases_s)
 
     def finish(self) -> Outcome:
-        """Export, count and time what is not done yet."""
+        """Train, export, count, time and judge what is not done yet."""
+        taught = [record.case for record in self.records.values() if record.case.train]
+        if taught:
+            with self._timed("training"):
+                taught = self._train(taught)
         with self._timed("export"):
-            paths = self._export(record.case for record in self.records.values())
+            paths = self._export(taught)
         if paths and self.begun.roofline is None:
             with self._timed("calibration"):
                 self._calibrate(paths)
@@ -160,6 +164,10 @@ class _Running:
             self._time(paths)
         with self._timed("profile"):
             self._profile(paths)
+        judged = [record.case for record in self.records.values() if record.case.train or record.case.accuracy]
+        if judged:
+            with self._timed("accuracy"):
+                self._judge(judged, paths)
         return Outcome(self._stored(), self.folder)
 
     def _stored(self) -> Run:
@@ -177,19 +185,61 @@ class _Running:
             self.phases_s[phase] = round(before + time.monotonic() - start, 1)
             self._stored()
 
-    def _export(self, cases: Iterable[Case]) -> dict[str, Path]:
-        """The ONNX file of every case that has one, by the case's name."""
+    def _train(self, cases: Sequence[Case]) -> list[Case]:
+        """The cases with their trained weights; those that could not be trained get their reason and are left out."""
+        from bench import training
+
+        self.watch.plan({"training": len(cases)})
+        self.watch.phase("training")
+        done = []
+        for case in cases:
+            self.watch.begin(f"training {case.name}")
+            try:
+                done.append(replace(case, weights=str(training.trained(training.recipe(case)))))
+            except BenchError as error:
+                self._set(case, error=f"training failed: {error}")
+            self.watch.end(self.records[case.name])
+        return done
+
+    def _judge(self, cases: Sequence[Case], paths: dict[str, Path]) -> None:
+        """Measure the accuracy of the very files that were timed."""
+        from bench import accuracy, training
+
+        wanted = [c for c in cases if c.name in paths and self.records[c.name].accuracy.origin != "measured"]
+        self.watch.plan({"accuracy": len(wanted)})
+        self.watch.phase("accuracy")
+        for case in wanted:
+            self.watch.begin(f"accuracy of {case.name}")
+            path = paths[case.name]
+            try:
+                if case.train:
+                    found = training.accuracy(path, case.train.data)
+                else:
+                    kept = self.folder / "accuracy" / f"{store.slug(case.name)}.jsonl"
+                    found = accuracy.measure(path, accuracy.settings_of(case), kept=kept)
+            except BenchError as error:
+                self._set(case, error=f"accuracy not measured: {error}")
+            else:
+                self._set(case, accuracy=found)
+            self._stored()
+            self.watch.end(self.records[case.name])
+
+    def _export(self, taught: Sequence[Case]) -> dict[str, Path]:
+        """The ONNX file of every case that has one, by the case's name. `taught`: those with weights trained here."""
         from bench import export
         from bench.accuracy import published
 
-        everything = list(cases)
+        weights = {case.name: case.weights for case in taught}
+        everything = [r.case for r in self.records.values() if r.case.train is None or r.case.name in weights]
         for case in everything:
-            self._set(case, accuracy=published.lookup(case))
+            if self.records[case.name].accuracy.origin != "measured":
+                elsewhere = case.train or case.accuracy
+                self._set(case, accuracy=Accuracy(origin="none") if elsewhere else published.lookup(case))
         own = [case for case in everything if case.is_onnx]
         sharing: dict[export.ExportRequest, list[Case]] = defaultdict(list)
         for case in everything:
             if not case.is_onnx:
-                sharing[export.request(case)].append(case)
+                sharing[export.request(replace(case, weights=weights.get(case.name, case.weights)))].append(case)
         steps = len(own) + len(sharing)
         self.watch.plan({"export": steps, "timing": len(everything) * self.begun.settings.rounds})
         self.watch.phase("export")

@@ -27,6 +27,15 @@ class LabelledImages:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Training:
+    """An embedded data set on which a case's weights are trained here, and its accuracy measured."""
+
+    data: str  # "digits" or "scenes"
+    examples: int | None = None  # training images, with changes; None: as many as the data set's recipe says
+    epochs: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Case:
     """One thing to time: a model with its arguments, in one precision, on one device, with one batch size."""
 
@@ -44,6 +53,7 @@ class Case:
     provider: str | None = None  # ONNX Runtime's execution provider, once planned
     threads: int | None = None  # intra-op threads; None until planned
     accuracy: LabelledImages | None = None  # None: not measured on images
+    train: Training | None = None  # None: not trained here
 
     @property
     def is_onnx(self) -> bool:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import WrongUsage, suggestion
-from bench.records import Case, LabelledImages
+from bench.records import Case, LabelledImages, Training
 
 _SOURCE_TREE = Path(__file__).resolve().parent.parent / "suites"
 _INSTALLED = Path(__file__).resolve().parent / "_suites"
@@ -24,6 +24,7 @@ PRECISIONS = ("fp32", "fp16", "int8")
 HEADS = ("native", "none", "notes")
 FILE_SUFFIXES = (".onnx", ".keras")
 PREPROCESSES = ("caffe", "tf", "torch", "unit", "included", "none")
+DATA_SETS = ("digits", "scenes")
 INTERPOLATIONS = ("bilinear", "bicubic")
 
 
@@ -61,6 +62,12 @@ _KEYS: dict[str, _Key] = {
     "dimensions": _Key(dict, "a table of sizes, e.g. {batch = 1}", sweeps=False),
     "arguments": _Key(dict, "a table of the builder's arguments", sweeps=False),
     "accuracy": _Key(dict, 'a table, e.g. {images = "DIR"}', sweeps=False),
+    "train": _Key(dict, 'a table, e.g. {data = "digits"}', sweeps=False),
+}
+_TRAIN_KEYS: dict[str, _Key] = {
+    "data": _Key(str, f"one of {', '.join(DATA_SETS)}", valid=DATA_SETS),
+    "examples": _Key(int, "a positive whole number of images", least=0),
+    "epochs": _Key(int, "a positive whole number", least=0),
 }
 _ACCURACY_KEYS: dict[str, _Key] = {
     "images": _Key(str, "a folder of images"),
@@ -257,13 +264,27 @@ def _check_value(what: str, item: Any, rule: _Key) -> None:
         raise WrongUsage(f"{what} is {item!r}; {suggestion(str(item), rule.valid)}")
 
 
+def _check_table(at: str, table: Mapping[str, Any], keys: Mapping[str, _Key]) -> None:
+    """Hold a table that is a key's value against the rules of its own keys."""
+    for key, value in table.items():
+        if key not in keys:
+            raise WrongUsage(f"{at}: {key} is not a key of it; {suggestion(key, keys)}")
+        _check_value(f"{at}: {key}", value, keys[key])
+
+
+def _training(table: Mapping[str, Any], where: _Location) -> Training:
+    """What a case's key `train` says."""
+    at = where.of("train")
+    _check_table(at, table, _TRAIN_KEYS)
+    if "data" not in table:
+        raise WrongUsage(f"{at} names no data; it must be {_KEYS['train'].says}")
+    return Training(**table)
+
+
 def _labelled_images(table: Mapping[str, Any], model: str, base: Path, where: _Location) -> LabelledImages:
     """What a case's key `accuracy` says; its paths are taken from the suite file's folder."""
     at = where.of("accuracy")
-    for key, value in table.items():
-        if key not in _ACCURACY_KEYS:
-            raise WrongUsage(f"{at}: {key} is not a key of it; {suggestion(key, _ACCURACY_KEYS)}")
-        _check_value(f"{at}: {key}", value, _ACCURACY_KEYS[key])
+    _check_table(at, table, _ACCURACY_KEYS)
     if "images" not in table:
         raise WrongUsage(f"{at} names no images; it must be {_KEYS['accuracy'].says}")
     if table.get("crop", 1.0) > 1:
@@ -302,6 +323,7 @@ def _case(
         arguments=given | values.get("arguments", {}),
         input_shape=(size, size, 3) if size and not model.endswith(".onnx") else None,
         dimensions=dict(values.get("dimensions", {})),
+        train=_training(values["train"], where) if "train" in values else None,
         accuracy=_labelled_images(values["accuracy"], model, base, where) if "accuracy" in values else None,
         **{
             key: values[key]

@@ -1,4 +1,4 @@
-"""Scenes, targets, the head, its loss and the decoding; training and judging the exported file end to end."""
+"""Scenes, targets, the head, its loss and the decoding; judging."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ import importlib.util
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from bench.detection import boxes, scenes, targets, training
-from bench.errors import Failed, WrongUsage
-from bench.records import Case
+from bench.detection import boxes, judging, scenes, targets
+from bench.errors import WrongUsage
 
 needs_keras = pytest.mark.skipif(importlib.util.find_spec("tensorflow") is None, reason="needs TensorFlow")
 
@@ -97,40 +95,16 @@ def test_a_perfect_localiser_is_judged_so_and_a_worse_one_worse() -> None:
     truth = scenes.scenes("test", 200, 64)
     here = truth.present
     rows = np.concatenate([truth.box, here[:, None], truth.label[:, None], here[:, None]], axis=1).astype(float)
-    perfect = training.judge(rows, truth)
+    perfect = judging.judge(rows, truth)
     assert (perfect.map, perfect.ap50, perfect.mean_iou) == pytest.approx((1, 1, 1))
     assert (perfect.class_accuracy, perfect.presence_accuracy, perfect.notes_map50) == (1, 1, 1)
     rows[:, 2] = rows[:, 0] + 0.6 * (rows[:, 2] - rows[:, 0])  # IoU 0.6
     rows[:20, 6] = 1 - rows[:20, 6]
-    worse = training.judge(rows, truth)
+    worse = judging.judge(rows, truth)
     assert worse.ap50 == pytest.approx(1)
     assert worse.ap75 == 0
     assert worse.mean_iou == pytest.approx(0.6)
     assert worse.presence_accuracy == 0.9
-
-
-def test_a_recipe_is_read_from_a_case() -> None:
-    case = Case(
-        name="x", model=training.BUILDER, arguments={"backbone": "MobileNet", "alpha": 0.5}, input_shape=(64, 64, 3)
-    )
-    found = training.recipe(case)
-    assert (found.backbone, found.input_size, found.arguments) == ("MobileNet", 64, (("alpha", 0.5),))
-    with pytest.raises(WrongUsage, match="no localiser"):
-        training.recipe(Case(name="y", model="MobileNet", input_shape=(64, 64, 3)))
-
-
-def test_the_key_covers_the_recipe() -> None:
-    base = {"backbone": "MobileNet", "input_size": 64}
-    keys = {training.Recipe(**base, **more).key for more in ({}, {"seed": 1}, {"epochs": 3}, {"scenes": 7})}
-    assert len(keys) == 4
-    assert training.Recipe(**base).key in keys
-
-
-def test_a_file_that_is_none_fails_in_one_line(tmp_path: Path) -> None:
-    (tmp_path / "no.onnx").write_bytes(b"nothing")
-    with pytest.raises(Failed, match="detect failed: ") as error:
-        training.measure(tmp_path / "no.onnx", n=1)
-    assert "\n" not in str(error.value)
 
 
 NET = """
@@ -173,32 +147,3 @@ def test_the_head_its_loss_and_its_decoding() -> None:
     assert found["full"] > 0.01
     assert found["box"] > 0.01
     assert found["giou"] == pytest.approx(-0.8, abs=1e-5)
-
-
-@needs_keras
-@pytest.mark.slow
-def test_trained_exported_and_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A few steps only: that every part fits the next, and that the exported file computes what was trained."""
-    from bench import export
-
-    monkeypatch.setenv("BACKBENCH_CACHE", str(tmp_path))
-    recipe = training.Recipe(backbone="MobileNet", input_size=64, arguments=(("alpha", 0.25),), scenes=64, epochs=1)
-    weights = training.trained(recipe)
-    before = weights.stat().st_mtime_ns
-    assert training.trained(recipe) == weights
-    assert weights.stat().st_mtime_ns == before
-    case = Case(
-        name="x", model=training.BUILDER, arguments={"backbone": "MobileNet", "alpha": 0.25}, input_shape=(64, 64, 3),
-        classes=10, weights=str(weights),
-    )  # fmt: skip
-    (made,) = export.export([export.request(case)])
-    assert isinstance(made, export.Exported), made
-    found = training.measure(made.path, n=40)
-    assert found.n == 40
-    assert 0 <= found.map <= found.ap50 <= 1
-    assert found.evaluation.detections == 40
-    asked: list[dict[str, object]] = []
-    monkeypatch.setattr(training, "_ask", lambda question: asked.append(question) or {})
-    weights.write_bytes(b"damaged")
-    training.trained(recipe)
-    assert [question["do"] for question in asked] == ["train"]

@@ -13,6 +13,8 @@ from keras import ops
 from bench import backbones
 from bench.detection.scenes import CLASSES
 
+BUILDER = "bench.detection.localization:build"
+"""How a suite names `build` as its model."""
 BOX_WEIGHT = 1.0
 _TINY = 1e-7
 
@@ -27,7 +29,7 @@ def build(
     """A localiser that ends in decoded detections: (batch, 7), float32.
 
     A row holds xmin, ymin, xmax, ymax (relative, within [0, 1]), the score l_c x P(class), the class, and l_c.
-    Usable in a suite as the builder "bench.detection.localization:build"; weights come from `bench.detection.training`.
+    Usable in a suite as the builder "bench.detection.localization:build"; weights come from `bench.training`.
 
     Args:
         backbone: a name that `bench.backbones.build` knows.
