@@ -452,3 +452,37 @@ def test_disagreement_with_keras_is_seen(tmp_path: Path, ten: Path, monkeypatch:
     found = accuracy.evaluate(tmp_path / "changed.onnx", settings, agree_with=case)
     assert found.agreement is not None
     assert not found.agreement.passed
+
+
+@pytest.mark.slow
+def test_imagenet_weights_offline_then_placed_by_hand(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, ten: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = tmp_path / "keras" / "models"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BACKBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    command = ["accuracy", "MobileNet", "--alpha", "0.25", "--input-size", "128", "--images", str(ten),
+               "--device", "cpu", "--json"]  # fmt: skip
+    code, out, err = call(capsys, *command)
+    assert (code, out, err.count("\n")) == (5, "", 1)
+    assert "keras-applications/mobilenet/mobilenet_2_5_128_tf.h5" in err
+    assert f"place the file by hand in {models}" in err
+    models.mkdir(exist_ok=True, parents=True)
+    script = (
+        "import sys, h5py, keras\n"
+        "from keras.src.legacy.saving import legacy_h5_format  # the format of the files that Keras ships\n"
+        "from bench.export import weights\n"
+        "options = {'input_shape': (128, 128, 3), 'alpha': 0.25, 'classifier_activation': None}\n"
+        "model = keras.applications.MobileNet(weights=None, **options)\n"
+        "weights.randomise(model, weights.images(3, (128, 128, 3), 'tf', 3), 3)\n"
+        "legacy_h5_format.save_weights_to_hdf5_group(h5py.File(sys.argv[1], 'w'), model)"
+    )
+    placed = models / "mobilenet_2_5_128_tf.h5"
+    subprocess.run([sys.executable, "-c", script, str(placed)], check=True, capture_output=True)
+    code, out, err = call(capsys, *command, "--agree-with-keras")
+    assert code == 0, err
+    found = json.loads(out)
+    assert (found["n"], found["outputs"], found["preprocessing"]["preprocess"]) == (60, 1000, "tf")
+    assert found["agreement"]["passed"]
