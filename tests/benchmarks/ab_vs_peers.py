@@ -41,7 +41,7 @@ MARGIN = 0.03
 MODELS = ("MobileNetV3Small", "ResNet50")
 PYTEST_CHECKS = ("median:3%", "mean:5%")
 _PROCESSES, _VALUES, _VALUE_S = 20, 3, 0.1  # pyperf's defaults
-_STARTING_S = 2.5  # of a long process's budget, for start and warm-up
+_STARTING_S = 1.0  # of a long process's budget, for start and warm-up
 
 Verdicts = dict[str, str]  # by the name of the rule
 Contender = Callable[[Path, ab.Setup, float, float], Verdicts]
@@ -67,8 +67,8 @@ def with_pyperf(path: Path, setup: ab.Setup, injected: float, budget_s: float) -
             runs: list[pyperf.Run] = []
             end = time.monotonic() + budget_s / 2
             while len(runs) < _PROCESSES and (not runs or time.monotonic() < end):
-                samples = visit(path, setup, share, _VALUES * _VALUE_S, _VALUES)
-                runs.append(pyperf.Run(values(samples), collect_metadata=False))
+                samples = visit(path, setup, share, 1.5 * _VALUES * _VALUE_S, _VALUES)
+                runs.append(pyperf.Run(values(samples), metadata={"name": "m"}, collect_metadata=False))
             sides.append(pyperf.Benchmark(runs))
     different, _ = is_significant_benchs(*sides)
     return {"pyperf compare": way(different, sides[1].mean() / sides[0].mean())}
