@@ -30,8 +30,8 @@ _LOOKS = {
 
 
 def family(case: Case) -> str:
-    """The family of a case's model; "other" for a user's own."""
-    return str(facts().get(case.model, {}).get("family", OTHER))
+    """The family of a case's model, or of the backbone in a localiser; "other" for a user's own."""
+    return str(facts().get(case.arguments.get("backbone", case.model), {}).get("family", OTHER))
 
 
 def hue(name: str) -> str:

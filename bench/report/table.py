@@ -10,6 +10,13 @@ from bench.records import Record
 from bench.report.families import family
 from bench.units import giga, latency, megabytes, millions, percent
 
+_DETECTION = {
+    "AP at IoU 0.5": "ap50",
+    "Mean IoU": "mean_iou",
+    "Class": "class_accuracy",
+    "Presence": "presence_accuracy",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Cell:
@@ -22,7 +29,7 @@ class Cell:
 
 def headings(judged: Quality) -> tuple[str, ...]:
     """The headings of a run's table; which accuracy it shows depends on what its models do."""
-    accuracies = ("Top-1", "Top-5") if judged is TOP1 else ("mAP @[.5:.95]", "AP at IoU 0.5")
+    accuracies = ("Top-1", "Top-5") if judged is TOP1 else ("mAP @[.5:.95]", *_DETECTION)
     return (
         "Model", "Family", "Size (MB)", *accuracies, "Parameters", "G-Ops",
         "Time per inference step, p50 [95 % interval]", "p95", "Throughput", "Load", "Peak memory", "Visits",
@@ -60,13 +67,17 @@ def _row(record: Record, judged: Quality) -> list[Cell]:
     ]
 
 
-def _accuracies(record: Record, judged: Quality) -> tuple[Cell, Cell]:
-    """The accuracy with its interval where it was measured, and the laxer one beside it."""
+def _accuracies(record: Record, judged: Quality) -> list[Cell]:
+    """The accuracy with its interval where it was measured, and what else is known of it."""
     accuracy, value, interval = record.accuracy, judged.value(record), judged.interval(record)
     where = f"{accuracy.origin}: {accuracy.source}" if accuracy.source else accuracy.origin
-    lax = accuracy.top5 if judged is TOP1 else accuracy.detection.ap50 if accuracy.detection else None
-    second = Cell(percent(lax), lax, where) if lax is not None else Cell("–", None)
+    if judged is TOP1:
+        more = [accuracy.top5]
+    else:
+        more = [getattr(accuracy.detection, field, None) for field in _DETECTION.values()]
+    others = [Cell(percent(one), one, where) if one is not None else Cell("–", None) for one in more]
     if value is None:
-        return Cell("–", None), second
+        return [Cell("–", None), *others]
     shown = f" [{interval[0]:.1f}, {interval[1]:.1f}]" if interval else ""
-    return Cell(percent(value) + shown + (" measured" if accuracy.origin == "measured" else ""), value, where), second
+    measured = " measured" if accuracy.origin == "measured" else ""
+    return [Cell(percent(value) + shown + measured, value, where), *others]

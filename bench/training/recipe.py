@@ -28,7 +28,7 @@ class _Data:
 
 
 DATA: dict[str, _Data] = {
-    "scenes": _Data(6000, 16, 0.003, ("detection/scenes.py", "detection/targets.py", "detection/localization.py")),
+    "scenes": _Data(4000, 12, 0.003, ("detection/scenes.py", "detection/targets.py", "detection/localization.py")),
     "digits": _Data(6000, 12, 0.003, ("accuracy/digits.py",)),
 }
 
