@@ -26,20 +26,22 @@ from bench.errors import Failed
 from bench.timing import calibration
 def none(*_): raise Failed("not in this test")
 calibration.calibrate = none
-results, *files = map(Path, sys.argv[1:])
+min_time_s = float(sys.argv[1])
+results, *files = map(Path, sys.argv[2:])
 with progress.watch() as watch:
     if store.folders(results):
         pipeline.resume(store.latest(results), watch=watch)
     else:
-        options = pipeline.Options(device="cpu", threads=1, rounds={ROUNDS}, min_time_s=0.1, min_count=5, warmup_s=0.2)
+        options = pipeline.Options(device="cpu", threads=1, rounds={ROUNDS}, warmup_s=0.2,
+                                   min_time_s=min_time_s, min_count=5)
         pipeline.run(suites.load_suite([str(f) for f in files]), options=options, results=results, watch=watch)
 """
 
 
-def begin(tmp_path: Path, log: Path, *files: Path) -> subprocess.Popen[bytes]:
+def begin(tmp_path: Path, log: Path, *files: Path, min_time_s: float = 0.1) -> subprocess.Popen[bytes]:
     with log.open("wb") as stderr:
         return subprocess.Popen(
-            [sys.executable, "-c", RUN, tmp_path / "results", *files], stderr=stderr,
+            [sys.executable, "-c", RUN, str(min_time_s), tmp_path / "results", *files], stderr=stderr,
             env=os.environ | {"TMPDIR": str(tmp_path)},  # a measuring lock of its own
         )  # fmt: skip
 
@@ -49,6 +51,24 @@ def workers(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
         return [p for p in psutil.Process(process.pid).children() if any("worker.py" in w for w in p.cmdline())]
     except psutil.Error:
         return []
+
+
+def seen_at_work(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    """The run's workers as soon as there is one; empty when the run ends before."""
+    deadline = time.monotonic() + 60
+    while not (found := workers(process)) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return found
+
+
+def end(process: subprocess.Popen[bytes], seen: list[psutil.Process]) -> None:
+    """Kill the run, and see that its workers die with it: at once, or as soon as they have read what to do."""
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 20
+    while any(map(measures, seen)):
+        assert time.monotonic() < deadline, "a worker outlived its run"
+        time.sleep(0.05)
 
 
 def measures(worker: psutil.Process) -> bool:
@@ -63,7 +83,21 @@ def stored(results: Path) -> list[Visit]:
     return store.visits(folders[-1]) if folders else []
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="a worker dies with its parent on Linux alone")
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="a worker dies with its parent on Linux alone")
+
+
+@LINUX
+def test_a_worker_dies_with_its_run_at_whatever_moment(tmp_path: Path) -> None:
+    path = write_model(tmp_path / "a.onnx")
+    for delay_s in (0.0, 0.03, 0.1, 0.3, 1.0):  # while it starts, reads, imports, and measures for a minute
+        with begin(tmp_path, tmp_path / "log", path, min_time_s=60.0) as process:
+            seen = seen_at_work(process)
+            assert seen
+            time.sleep(delay_s)
+            end(process, seen)
+
+
+@LINUX
 def test_ten_kills_lose_nothing_that_was_reported_and_leave_no_orphan(tmp_path: Path) -> None:
     rng = random.Random(20)
     files = [write_model(tmp_path / f"{name}.onnx", steps=3) for name in "ab"]
@@ -71,9 +105,7 @@ def test_ten_kills_lose_nothing_that_was_reported_and_leave_no_orphan(tmp_path: 
     for number in range(10):
         log = tmp_path / f"{number}.log"
         with begin(tmp_path, log, *files) as process:
-            deadline = time.monotonic() + 60
-            while not workers(process) and process.poll() is None and time.monotonic() < deadline:
-                time.sleep(0.02)
+            seen_at_work(process)
             time.sleep(rng.uniform(0.0, 1.0))
             seen = workers(process)
             if number % 2:
@@ -82,10 +114,7 @@ def test_ten_kills_lose_nothing_that_was_reported_and_leave_no_orphan(tmp_path: 
                 time.sleep(rng.uniform(0.0, 0.5))
                 seen += workers(process)
             midway += process.poll() is None
-            process.kill()
-            process.wait()
-        time.sleep(0.1)
-        assert not [worker for worker in seen if measures(worker)], "a worker outlived its run"
+            end(process, seen)
         after = stored(results)
         assert after[: len(before)] == before
         reported = sum(line.startswith("[timing]") and " ms" in line for line in log.read_text().splitlines())

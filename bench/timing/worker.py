@@ -372,11 +372,9 @@ def _tie_to_parent(parent: int | None) -> None:
 
     pr_set_pdeathsig = 1
     ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
-    try:
-        if parent is not None:
-            os.kill(parent, 0)
-    except OSError:
-        os._exit(1)  # it died before the call above
+    state = _read(f"/proc/{parent}/stat").rpartition(")")[2].split()[:1]
+    if parent is not None and state in ([], ["Z"], ["X"]):
+        os._exit(1)  # it died before the call above, reaped or not
     try:
         Path("/proc/self/oom_score_adj").write_text("1000")
     except OSError:
