@@ -165,14 +165,8 @@ def identity(case: Case) -> Case:
 def _measured(
     name: str, old: Measurement, new: Measurement, margin: float, changed: Sequence[str]
 ) -> tuple[Verdict, float]:
-    """Compare two p50s with their intervals.
-
-    The interval of the ratio is put together from those of the two p50s, each side by itself, as they need not be
-    symmetric (the method of variance estimates recovery, Zou and Donner 2008); degrees of freedom are Welch's.
-    """
-    shift = math.log(new.p50_ms / old.p50_ms)
-    down = math.hypot(math.log(new.p50_ms / new.p50_ms_low), math.log(old.p50_ms_high / old.p50_ms))
-    up = math.hypot(math.log(new.p50_ms_high / new.p50_ms), math.log(old.p50_ms / old.p50_ms_low))
+    """Compare two p50s with their intervals; degrees of freedom are Welch's."""
+    shift, down, up = log_ratio(old, new)
     degrees = _degrees(old, new)
     t975 = stats.student_t975(degrees)
     towards_zero = max(down if shift > 0 else up, 1e-12)
@@ -193,6 +187,17 @@ def _measured(
         reason="one visit tells nothing of how visits differ; measure 3 rounds or more" if single else None,
     )
     return verdict, 1.0 if single else p
+
+
+def log_ratio(old: Measurement, new: Measurement) -> tuple[float, float, float]:
+    """The logarithm of the ratio of two p50s, new over old, and how far its 95 % interval reaches down and up.
+
+    The interval is put together from those of the two p50s, each side by itself, as they need not be symmetric (the
+    method of variance estimates recovery, Zou and Donner 2008).
+    """
+    down = math.hypot(math.log(new.p50_ms / new.p50_ms_low), math.log(old.p50_ms_high / old.p50_ms))
+    up = math.hypot(math.log(new.p50_ms_high / new.p50_ms), math.log(old.p50_ms / old.p50_ms_low))
+    return math.log(new.p50_ms / old.p50_ms), down, up
 
 
 def _degrees(old: Measurement, new: Measurement) -> float:

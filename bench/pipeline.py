@@ -340,4 +340,8 @@ def _own_file(case: Case) -> tuple[Artifact, Cost]:
     """What is known of a user's own ONNX file. Raises BenchError when it is not one."""
     from bench import cost, export
 
+    if case.precision != "fp32":
+        raise WrongUsage(
+            f"{case.model} is timed as it is; leave out precision, or name the Keras model to have it made"
+        )
     return export.artifact_of_file(Path(case.model)), cost.of_case(case)[0]

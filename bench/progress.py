@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from bench import quality
+from bench import precision, quality
 from bench.records import Record
 from bench.units import duration, giga, latency, megabytes, millions, percent
 
@@ -31,7 +31,7 @@ def row(record: Record) -> tuple[str, ...]:
     accuracy = judged.value(record)
     return (
         record.case.name,
-        f"{judged.label} {percent(accuracy)}" if accuracy is not None else "",
+        f"{judged.label} {percent(accuracy)}" if accuracy is not None else precision.agreement_in_words(record) or "",
         giga(2 * cost.mult_adds) if cost else "",
         millions(cost.params) if cost else "",
         megabytes(artifact.size_bytes) if artifact else "",

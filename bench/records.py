@@ -63,13 +63,18 @@ class Case:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fidelity:
-    """How far an artifact's logits are from Keras's on the same inputs."""
+    """How far an artifact's outputs are from those that it should have, on the same inputs.
+
+    Logits against Keras's; a reduced precision is held against the fp32 file of the same network, by what the two
+    files put out.
+    """
 
     max_abs: float
-    max_rel: float  # max-abs over the largest absolute Keras logit
+    max_rel: float  # max-abs over the largest absolute value of the reference
     top1_agreement: float  # share of inputs, 0 to 1
     inputs: int
-    passed: bool
+    passed: bool  # of a reduced precision: it runs, and its outputs are finite
+    reference: str = "Keras"  # what it was held against: "Keras" or "fp32"
     first_difference: str | None = None  # the layer where the two first part company, when found
 
 
@@ -85,6 +90,8 @@ class Artifact:
     transposes: int | None = None  # Transpose nodes in the file
     transposes_optimised: int | None = None  # what is left of them after ONNX Runtime's own optimisation
     reorders_optimised: int | None = None  # layout reorder nodes that ONNX Runtime adds
+    quantize_nodes_optimised: int | None = None  # of int8: Quantize- and DequantizeLinear left by that optimisation
+    calibration: str | None = None  # of a reduced precision: the inputs that set int8's ranges and show agreement
     fidelity: Fidelity | None = None  # None for a user's own file: there is nothing to compare with
     export_s: float | None = None  # what making it took, when it was made; kept on a cache hit
     export_peak_rss_bytes: int | None = None

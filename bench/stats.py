@@ -216,6 +216,23 @@ def wilson(successes: int, n: int) -> tuple[float, float]:
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
+def newcombe(
+    a: float, a_interval: tuple[float, float], b: float, b_interval: tuple[float, float]
+) -> tuple[float, float, float]:
+    """The difference b - a of two proportions with its 95 % interval, from their Wilson intervals: (change, low, high).
+
+    Newcombe's method 10 (Statistics in Medicine 17, 1998, p. 873), for independent samples. Of two networks judged on
+    the same images, which mostly are right together, the difference is known better than this says.
+
+    >>> a, b = 48 / 80, 56 / 70
+    >>> [round(x, 4) for x in newcombe(a, wilson(48, 80), b, wilson(56, 70))]
+    [0.2, 0.0524, 0.3339]
+    """
+    change = b - a
+    down, up = math.hypot(b - b_interval[0], a_interval[1] - a), math.hypot(b_interval[1] - b, a - a_interval[0])
+    return change, change - down, change + up
+
+
 def _rounded(value: float) -> float:
     return float(f"{value:.6g}")
 

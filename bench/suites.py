@@ -341,7 +341,7 @@ def _name(model: str, values: Mapping[str, Any], swept: set[str], arguments: set
             if key in swept or value != native:
                 parts.append(f"{value}px")
         elif key == "precision":
-            if key in swept or value != "fp32":
+            if value != "fp32":
                 parts.append(value)
         elif key in arguments or key in swept or key in ("threads", "batch_size", "head", "weights"):
             shown = f"{float(value):g}" if key == "alpha" else Path(value).stem if key == "weights" else value

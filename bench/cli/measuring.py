@@ -65,7 +65,7 @@ def run(
 
     SUITE is a name in suites/, a .toml file, or one or more .onnx files. [default: default]
     """
-    from bench import pipeline, progress, roofline, store, suites
+    from bench import pipeline, precision, progress, roofline, store, suites
 
     with progress.watch() as watch:
         if resume is not None:
@@ -82,6 +82,9 @@ def run(
         click.echo(store.json_text(outcome.run), nl=False)
     else:
         show(progress.table(outcome.run.records))
+        reduced = [precision.row(change) for change in precision.changes(outcome.run)]
+        if reduced:
+            table(precision.HEADINGS, reduced)
         if comparison:
             show_comparison(comparison)
         click.echo(f"run:    {outcome.folder}")
@@ -174,7 +177,7 @@ def export(
     head: str,
     as_json: bool,
 ) -> None:
-    """Export one model to ONNX, checked against Keras."""
+    """Export one model to ONNX, checked against Keras; fp16 and int8 against fp32."""
     import shutil
 
     from bench import export, store
@@ -194,8 +197,9 @@ def export(
     fidelity = result.artifact.fidelity
     click.echo(f"{out}: {megabytes(result.artifact.size_bytes)}, {millions(result.cost.params)} parameters")
     if fidelity:
+        outputs = "logits differ from Keras's" if fidelity.reference == "Keras" else "outputs differ from fp32's"
         click.echo(
-            f"logits differ from Keras's by {fidelity.max_rel:.1e} of their size on {fidelity.inputs} inputs, "
+            f"{outputs} by {fidelity.max_rel:.1e} of their size on {fidelity.inputs} inputs, "
             f"top-1 agreement {100 * fidelity.top1_agreement:.0f} %"
         )
     for warning in result.artifact.warnings:

@@ -96,7 +96,8 @@ class _Pool:
     """Threads, each feeding one worker process; a thread sleeps while its worker works."""
 
     def __init__(self, requests: list[ExportRequest], jobs: int) -> None:
-        self.waiting = sorted(requests, key=need_bytes, reverse=True)
+        # Those in fp32 first: the others are made from them.
+        self.waiting = sorted(requests, key=lambda request: (request.precision != "fp32", -need_bytes(request)))
         self.count = len(requests)
         self.jobs = min(jobs, len(requests))
         self.room = threading.Condition()

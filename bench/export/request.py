@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-from dataclasses import asdict, dataclass
+import platform
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -13,9 +14,12 @@ from typing import Any
 
 from bench.errors import Failed, WrongUsage
 from bench.records import Case
+from bench.timing import machine
 
 EXPORTER_VERSION = 11  # raise it whenever the exporter makes another file from the same request
 OPSET = 18
+VNNI = {"avx512_vnni", "avx_vnni"}
+SYNTHETIC = "synthetic"
 _LIBRARIES = ("tensorflow", "keras", "tf2onnx", "onnx", "numpy", "onnxruntime", "onnxruntime-gpu")
 
 
@@ -31,12 +35,19 @@ class ExportRequest:
     weights: str
     precision: str = "fp32"
     opset: int = OPSET
+    calibration: str | None = None  # of a reduced precision: an embedded data set, or SYNTHETIC for random images
+    integers: str | None = None  # of int8: a key of `quantise.INTEGERS`
 
     @property
     def key(self) -> str:
         """A hash over everything that changes the file: the choices, the files they name, and the libraries."""
         content = asdict(self) | {"exporter": EXPORTER_VERSION, "libraries": _versions(), "files": self._files()}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
+
+    @property
+    def full_precision(self) -> ExportRequest:
+        """The request for the fp32 file from which a reduced precision is made."""
+        return replace(self, precision="fp32", calibration=None, integers=None)
 
     def _files(self) -> dict[str, str]:
         """The hashes of the files that the request names: a weights file, a .keras file, a builder's module."""
@@ -50,10 +61,9 @@ class ExportRequest:
 def request(case: Case) -> ExportRequest:
     """The export that a case needs. Cases that differ only in threads or batch size share one.
 
-    Raises WrongUsage for a precision that cannot be made.
+    An int8 file is made for the processor of this machine.
     """
-    if case.precision != "fp32":
-        raise WrongUsage(f'{case.name}: precision "{case.precision}" cannot be exported yet; use "fp32"')
+    reduced = case.precision != "fp32"
     return ExportRequest(
         model=case.model,
         arguments=tuple(sorted(case.arguments.items())),
@@ -62,7 +72,23 @@ def request(case: Case) -> ExportRequest:
         classes=case.classes,
         weights=case.weights,
         precision=case.precision,
+        calibration=(case.train.data if case.train else SYNTHETIC) if reduced else None,
+        integers=integers(set(machine.instructions()), platform.machine()) if case.precision == "int8" else None,
     )
+
+
+def integers(instructions: set[str], architecture: str) -> str:
+    """Which integers suit a processor, as ONNX Runtime's `quantize_static` advises.
+
+    Unsigned activations times signed weights on x86; without VNNI, pairs of products saturate at 16 bits there, so
+    weights have 7 bits only. Signed ones on other architectures.
+
+    >>> integers({"avx2", "avx512_vnni"}, "x86_64"), integers({"avx2"}, "x86_64"), integers(set(), "aarch64")
+    ('u8s8', 'u8s7', 's8s8')
+    """
+    if architecture.lower() not in ("x86_64", "amd64"):
+        return "s8s8"
+    return "u8s8" if instructions & VNNI else "u8s7"
 
 
 def file_sha256(path: Path) -> str:

@@ -42,10 +42,8 @@ def main() -> None:
 
 def _answer(request: ExportRequest) -> dict[str, Any]:
     try:
-        with cache.locked(request):
-            found = cache.find(request)
-            path, entry = found or make(request)
-        return {"path": str(path), "entry": entry, "cached": found is not None}
+        path, entry, cached = find_or_make(request)
+        return {"path": str(path), "entry": entry, "cached": cached}
     except BenchError as error:
         return {"error": str(error)}
     except MemoryError:
@@ -55,6 +53,20 @@ def _answer(request: ExportRequest) -> dict[str, Any]:
         return {"error": f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"}
     finally:
         _give_back()
+
+
+def find_or_make(request: ExportRequest) -> tuple[Path, cache.Entry, bool]:
+    """The stored or newly made file, what is known of it, and whether it was stored. Raises Failed as `make`."""
+    with cache.locked(request):
+        found = cache.find(request)
+        if found:
+            return *found, True
+        if request.precision == "fp32":
+            return *make(request), False
+        from bench.export import quantise
+
+        twin, known, _ = find_or_make(request.full_precision)
+        return *quantise.reduce(request, twin, known), False
 
 
 def make(request: ExportRequest) -> tuple[Path, cache.Entry]:

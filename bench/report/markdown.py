@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from bench import choice, quality
+from bench import choice, precision, quality
 from bench.records import Comparison, Run, Verdict
 from bench.report import Material
 from bench.store import write_atomically
@@ -84,7 +84,9 @@ def _table(run: Run) -> Iterable[str]:
         m, value = r.measurement, judged.value(r)
         rows.append((
             _code(r.case.name),
-            f"{percent(value)}{' measured' if r.accuracy.origin == 'measured' else ''}" if value is not None else "–",
+            f"{percent(value)}{' measured' if r.accuracy.origin == 'measured' else ''}"
+            if value is not None
+            else precision.agreement_in_words(r) or "–",
             millions(r.cost.params) if r.cost else "–",
             giga(2 * r.cost.mult_adds) if r.cost else "–",
             megabytes(r.artifact.size_bytes) if r.artifact else "–",

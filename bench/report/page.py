@@ -14,7 +14,7 @@ import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
-from bench import __version__, choice, quality, units
+from bench import __version__, choice, precision, quality, units
 from bench.records import Comparison, Record, Run, Visit
 from bench.report import Material, mobilenet, table
 from bench.report.drawings import Figure, figures
@@ -61,6 +61,8 @@ def render(
         said=[line.strip() for line in choice.in_words(choice.pick(run, {}))],
         best=choice.pareto(records, choice.LIMITS["p50"].value),
         failed=[r for r in records if r.error],
+        precisions=[precision.row(change) for change in precision.changes(run)],
+        precision_headings=precision.HEADINGS,
         looks=[(name, hue(name)) for name in in_order({family(r.case) for r in records})],
         families=_families(records),
         paper_tables=mobilenet.tables(run),

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from bench import precision
 from bench.records import Record, Run
 from bench.report import Material
 from bench.report.families import family
@@ -51,6 +52,7 @@ def _row(run: Run, record: Record) -> dict[str, Any]:
         "params": cost.params if cost else None,
         **{key: getattr(accuracy, key) for key in ("top1", "top1_low", "top1_high", "top5")},
         "map": accuracy.detection.map if accuracy.detection else None,
+        "agreement_with_fp32": agreed[0] if (agreed := precision.agreement(record)) else None,
         "accuracy_origin": accuracy.origin,
         "accuracy_source": accuracy.source,
         **{key: getattr(m, key) if m else None for key in measured},

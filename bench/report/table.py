@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bench import quality
+from bench import precision, quality
 from bench.quality import TOP1, Quality
 from bench.records import Record
 from bench.report.families import family
@@ -77,7 +77,7 @@ def _accuracies(record: Record, judged: Quality) -> list[Cell]:
         more = [getattr(accuracy.detection, field, None) for field in _DETECTION.values()]
     others = [Cell(percent(one), one, where) if one is not None else Cell("–", None) for one in more]
     if value is None:
-        return [Cell("–", None), *others]
+        return [Cell(precision.agreement_in_words(record) or "–", None), *others]
     shown = f" [{interval[0]:.1f}, {interval[1]:.1f}]" if interval else ""
     measured = " measured" if accuracy.origin == "measured" else ""
     return [Cell(percent(value) + shown + measured, value, where), *others]

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
-from bench import quality
+from bench import precision, quality
 from bench.choice import LIMITS, dominators, pareto
 from bench.records import Record
 from bench.report.figures.bubbles import cloud
@@ -64,14 +62,7 @@ def quantised(records: Iterable[Record]) -> list[tuple[Record, Record]]:
     """Pairs of a case in fp32 and the same in a lower precision, where the accuracy of both is known."""
     everything = list(records)
     judged = quality.of(everything)
-    known = [r for r in everything if judged.value(r) is not None]
-    full = {_key(r): r for r in known if r.case.precision == "fp32"}
-    return [(full[_key(r)], r) for r in known if r.case.precision != "fp32" and _key(r) in full]
-
-
-def _key(record: Record) -> bytes:
-    """Everything that makes a case but its name, its precision and its weights."""
-    return msgspec.json.encode(replace(record.case, name="", precision="", weights=""), order="sorted")
+    return precision.pairs(r for r in everything if judged.value(r) is not None)
 
 
 def _arrow(start: Record, end: Record, paid: dict[int, float]) -> dict[str, Any]:

@@ -1,0 +1,211 @@
+"""Files of a reduced precision, made from the fp32 file of the same network, and how far they agree with it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnxruntime import quantization
+from onnxruntime.quantization import QuantType
+
+from bench.errors import Failed
+from bench.export import cache, clean, fidelity
+from bench.export.request import SYNTHETIC, ExportRequest, file_sha256
+from bench.records import Artifact, Fidelity
+from bench.suites import facts
+
+INTEGERS: dict[str, dict[str, Any]] = {
+    "u8s8": {"activation_type": QuantType.QUInt8, "weight_type": QuantType.QInt8},
+    "u8s7": {"activation_type": QuantType.QUInt8, "weight_type": QuantType.QInt8, "reduce_range": True},
+    "s8s8": {"activation_type": QuantType.QInt8, "weight_type": QuantType.QInt8},
+}
+CALIBRATING = {"digits": 200, "scenes": 200, SYNTHETIC: 64}  # images
+COMPARED = {"digits": 360, "scenes": 200, SYNTHETIC: 64}
+LEAST_AGREEMENT = 0.5
+_SEED = 1  # not the one that random weights are settled with
+_PRODUCTS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+_SLOW_ON_CPU = (
+    "fp16 is for a GPU: on most processors ONNX Runtime converts to fp32 and back around its kernels, which takes "
+    "longer than fp32"
+)
+
+Array = np.ndarray[Any, np.dtype[np.float32]]
+
+
+def reduce(request: ExportRequest, twin: Path, known: cache.Entry) -> tuple[Path, cache.Entry]:
+    """Make the fp16 or int8 file of a request from its fp32 file, and put it into the cache.
+
+    Raises Failed when it cannot be made or run, or its outputs are not finite.
+    """
+    start = time.perf_counter()
+    assert request.calibration is not None
+    shape = _input_shape(twin)
+    calibrating, others = IMAGES[request.calibration](request, shape)
+    with cache.workplace() as place:
+        target = place / "reduced.onnx"
+        if request.precision == "int8":
+            assert request.integers is not None
+            int8(twin, target, calibrating, request.integers)
+        else:
+            fp16(twin, target)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = int(os.environ.get("TF_NUM_INTRAOP_THREADS", "0"))
+        clean.save_optimised(options, place / "optimised.onnx", weights=False)
+        found = agreement(target, twin, others, options)
+        if not found.passed:
+            raise Failed(
+                f"the {request.precision} file gives outputs that are not finite; use another precision for "
+                f"{request.model}"
+            )
+        nodes, optimised = clean.node_counts(target), clean.node_counts(place / "optimised.onnx")
+        warnings = [_SLOW_ON_CPU] if request.precision == "fp16" else []
+        if found.top1_agreement < LEAST_AGREEMENT:
+            warnings.append(
+                f"only {100 * found.top1_agreement:.0f} % of {found.inputs} inputs get the class that fp32 gives them"
+            )
+        artifact = Artifact(
+            sha256=file_sha256(target),
+            size_bytes=target.stat().st_size,
+            opset=known.artifact.opset,
+            key=request.key,
+            nodes=nodes.total(),
+            transposes=nodes["Transpose"],
+            transposes_optimised=optimised["Transpose"],
+            reorders_optimised=optimised["ReorderInput"] + optimised["ReorderOutput"],
+            quantize_nodes_optimised=(
+                optimised["QuantizeLinear"] + optimised["DequantizeLinear"] if request.precision == "int8" else None
+            ),
+            calibration=request.calibration,
+            fidelity=found,
+            export_s=round(time.perf_counter() - start, 2),
+            warnings=tuple(warnings),
+        )
+        entry = replace(known, label=f"{known.label} {request.precision}", artifact=artifact)
+        return cache.put(request, target, entry), entry
+
+
+def int8(source: Path, target: Path, images: Array, integers: str) -> None:
+    """Quantise a file statically: integers between nodes of quantise and dequantise (QDQ), weights per channel.
+
+    Ranges are the least and greatest values that the images (n, height, width, channels) bring about. What follows the
+    last convolution or product stays in fp32: probabilities below 1/255 would be 0, and a decoded box's corners would
+    share their steps with its class.
+    """
+    prepared = source if target.parent == source.parent else target.with_name("prepared.onnx")
+    quantization.quant_pre_process(source, prepared, skip_symbolic_shape=True)
+    with _quiet():
+        quantization.quantize_static(
+            prepared, target, _Reader(source, images), quant_format=quantization.QuantFormat.QDQ, per_channel=True,
+            nodes_to_exclude=_tail(onnx.load(prepared, load_external_data=False).graph), **INTEGERS[integers],
+        )  # fmt: skip
+
+
+def fp16(source: Path, target: Path) -> None:
+    """Convert weights and arithmetic to float16; input and output stay float32."""
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+
+    with _quiet():
+        onnx.save(convert_float_to_float16(onnx.load(source), keep_io_types=True), target)
+
+
+def agreement(path: Path, twin: Path, images: Array, options: onnxruntime.SessionOptions | None = None) -> Fidelity:
+    """Hold a file's outputs for the images against those of its fp32 twin. Passed: they are finite."""
+    expected = fidelity.run(twin, images).astype(np.float64)
+    got = fidelity.run(path, images, options=options).astype(np.float64)
+    finite = bool(np.isfinite(got).all())
+    max_abs = float(np.abs(got - expected).max()) if finite else float("inf")
+    flat = (len(images), -1)
+    return Fidelity(
+        max_abs=max_abs,
+        max_rel=max_abs / max(float(np.abs(expected).max()), 1e-30),
+        top1_agreement=float(np.mean(expected.reshape(flat).argmax(1) == got.reshape(flat).argmax(1))),
+        inputs=len(images),
+        passed=finite,
+        reference="fp32",
+    )
+
+
+class _Reader(quantization.CalibrationDataReader):  # type: ignore[misc]
+    """Hands images one by one to ONNX Runtime's calibration."""
+
+    def __init__(self, path: Path, images: Array) -> None:
+        (given,) = onnx.load(path, load_external_data=False).graph.input
+        self.feeds: Iterator[dict[str, Array]] = ({given.name: images[i : i + 1]} for i in range(len(images)))
+
+    def get_next(self) -> dict[str, Array] | None:
+        """The next input, or None when there is none left."""
+        return next(self.feeds, None)
+
+
+def _tail(graph: onnx.GraphProto) -> list[str]:
+    """The names of the nodes that no convolution or product comes after."""
+    read = {output.name for output in graph.output}
+    needed: set[str] = set()
+    tail = []
+    for node in reversed(graph.node):
+        if node.op_type in _PRODUCTS or needed.intersection(node.output):
+            needed.update(node.input)
+        elif read.intersection(node.output):
+            read.update(node.input)
+            tail.append(node.name)
+    return tail
+
+
+def _input_shape(path: Path) -> tuple[int, ...]:
+    (given,) = onnx.load(path, load_external_data=False).graph.input
+    return tuple(dim.dim_value for dim in given.type.tensor_type.shape.dim[1:])
+
+
+def _digits(request: ExportRequest, shape: tuple[int, ...]) -> tuple[Array, Array]:
+    from bench.accuracy import digits
+    from bench.detection import scenes
+
+    parts = (
+        digits.part(part, shape[0])[0][:count]
+        for part, count in (("train", CALIBRATING["digits"]), ("validation", COMPARED["digits"]))
+    )
+    calibrating, others = (scenes.model_input(images) for images in parts)
+    return calibrating, others
+
+
+def _scenes(request: ExportRequest, shape: tuple[int, ...]) -> tuple[Array, Array]:
+    from bench.detection import scenes
+
+    count = CALIBRATING["scenes"]
+    drawn = scenes.scenes("train", count + COMPARED["scenes"], shape[0], seed=_SEED).image
+    return scenes.model_input(drawn[:count]), scenes.model_input(drawn[count:])
+
+
+def _synthetic(request: ExportRequest, shape: tuple[int, ...]) -> tuple[Array, Array]:
+    from bench.export import weights
+
+    count = CALIBRATING[SYNTHETIC]
+    preprocess = facts().get(request.model, {}).get("preprocess", "torch")
+    drawn = weights.images(count + COMPARED[SYNTHETIC], shape, preprocess, _SEED)
+    return drawn[:count], drawn[count:]
+
+
+IMAGES: dict[str, Callable[[ExportRequest, tuple[int, ...]], tuple[Array, Array]]] = {
+    "digits": _digits, "scenes": _scenes, SYNTHETIC: _synthetic,
+}  # fmt: skip
+"""By the name of their data: images that ranges are taken from, and others on which agreement is judged."""
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the converters' advice, which is given on the root logger whether it applies or not, out of the log."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)

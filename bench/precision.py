@@ -1,0 +1,158 @@
+"""What a lower precision brings and costs: cases that differ in nothing else, held against each other."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from bench import comparison, quality, stats
+from bench.records import Artifact, Machine, Measurement, Record, Run
+from bench.units import percent, relative
+
+VNNI = ("avx512_vnni", "avx_vnni")
+_LONE_NODES = 2  # one quantises the input, one gives the output back as fp32: no file does without
+_ARM = ("aarch64", "arm64")
+
+HEADINGS = ("Precision", "Size", "Change of p50 [95 % interval]", "Accuracy against fp32", "What to know")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Change:
+    """From a case in fp32 to the same in a lower precision. Ratios are lower precision over fp32."""
+
+    case: str  # the name of the case in the lower precision
+    size: float | None = None
+    p50: float | None = None
+    p50_low: float | None = None  # 95 % interval; None after one visit, which tells nothing of how visits differ
+    p50_high: float | None = None
+    accuracy: float | None = None  # change in percentage points, where both are measured
+    accuracy_low: float | None = None  # 95 % interval
+    accuracy_high: float | None = None
+    label: str = quality.TOP1.label  # of that accuracy
+    agreement: float | None = None  # percent of inputs with fp32's class, where no accuracy is measured
+    inputs: int | None = None  # on which that was found
+    reason: str | None = None  # why it is slower; None when it is not
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def slower(self) -> bool:
+        """Whether the interval of the p50s' ratio lies above 1."""
+        return self.p50_low is not None and self.p50_low > 1
+
+
+def pairs(records: Iterable[Record]) -> list[tuple[Record, Record]]:
+    """Each case in a lower precision with the case in fp32 that differs from it in nothing else but its name."""
+    everything = list(records)
+    full = {_key(r): r for r in everything if r.case.precision == "fp32"}
+    return [(full[_key(r)], r) for r in everything if r.case.precision != "fp32" and _key(r) in full]
+
+
+def changes(run: Run) -> list[Change]:
+    """What each lower precision in a run brings and costs."""
+    return [_change(full, reduced, run.machine) for full, reduced in pairs(run.records)]
+
+
+def agreement(record: Record) -> tuple[float, int] | None:
+    """The percentage of inputs on which a lower precision finds fp32's class, and how many there were.
+
+    None for fp32, and where an accuracy is known, which says more.
+    """
+    found = record.artifact.fidelity if record.artifact else None
+    if found is None or found.reference != "fp32" or record.accuracy.origin != "none":
+        return None
+    return 100 * found.top1_agreement, found.inputs
+
+
+def agreement_in_words(record: Record) -> str | None:
+    """That figure under its own name, which never is accuracy."""
+    found = agreement(record)
+    return None if found is None else f"agreement with fp32 {percent(found[0])}"
+
+
+def row(change: Change) -> tuple[str, ...]:
+    """A change as the cells under HEADINGS."""
+    p50 = "–" if change.p50 is None else relative(change.p50)
+    if change.p50_low is not None and change.p50_high is not None:
+        p50 += f" [{relative(change.p50_low)}, {relative(change.p50_high)}]"
+    worth = "–"
+    if change.accuracy is not None:
+        worth = f"{change.label} {change.accuracy:+.1f} points"
+        if change.accuracy_low is not None and change.accuracy_high is not None:
+            worth += f" [{change.accuracy_low:+.1f}, {change.accuracy_high:+.1f}]"
+    elif change.agreement is not None:
+        worth = f"agreement with fp32 {percent(change.agreement)} of {change.inputs} inputs"
+    said = (f"slower than fp32: {change.reason}",) if change.reason else ()
+    return change.case, f"x {change.size:.2f}" if change.size else "–", p50, worth, "; ".join((*said, *change.warnings))
+
+
+def _key(record: Record) -> bytes:
+    """Everything that makes a case but its name and its precision."""
+    return msgspec.json.encode(replace(record.case, name="", precision=""), order="sorted")
+
+
+def _change(full: Record, reduced: Record, machine: Machine) -> Change:
+    judged = quality.of([full, reduced])
+    shared = agreement(reduced)
+    found = Change(
+        case=reduced.case.name,
+        size=reduced.artifact.size_bytes / full.artifact.size_bytes if reduced.artifact and full.artifact else None,
+        label=judged.label,
+        agreement=shared[0] if shared else None,
+        inputs=shared[1] if shared else None,
+        warnings=reduced.artifact.warnings if reduced.artifact else (),
+    )
+    found = _with_accuracy(found, full, reduced)
+    if full.measurement and reduced.measurement:
+        found = _with_p50(found, full.measurement, reduced.measurement)
+    return replace(found, reason=reason(full, reduced, machine)) if found.slower else found
+
+
+def _with_p50(change: Change, full: Measurement, reduced: Measurement) -> Change:
+    shift, down, up = comparison.log_ratio(full, reduced)
+    if min(len(full.visit_p50_ms), len(reduced.visit_p50_ms)) < 2:
+        return replace(change, p50=math.exp(shift))
+    return replace(change, p50=math.exp(shift), p50_low=math.exp(shift - down), p50_high=math.exp(shift + up))
+
+
+def _with_accuracy(change: Change, full: Record, reduced: Record) -> Change:
+    """The change of a measured accuracy; published figures say nothing about a file of this precision."""
+    judged = quality.of([full, reduced])
+    before, after = judged.value(full), judged.value(reduced)
+    if before is None or after is None or {full.accuracy.origin, reduced.accuracy.origin} != {"measured"}:
+        return change
+    old, new = judged.interval(full), judged.interval(reduced)
+    if old is None or new is None:
+        return replace(change, accuracy=after - before)
+    moved, low, high = stats.newcombe(before, old, after, new)
+    return replace(change, accuracy=moved, accuracy_low=low, accuracy_high=high)
+
+
+def reason(full: Record, reduced: Record, machine: Machine) -> str:
+    """Why a lower precision is slower than fp32, as far as the run shows it."""
+    found = []
+    if reduced.case.device != "cpu":
+        found.append(f"{reduced.case.provider} has few kernels for {reduced.case.precision}")
+    elif reduced.case.precision == "int8":
+        x86 = machine.informs.get("architecture") not in _ARM
+        if x86 and not set(VNNI) & set(machine.informs.get("instructions") or ()):
+            found.append("no VNNI: the processor has no instruction for products of 8-bit integers")
+        found += _unfused(reduced.artifact)
+    else:
+        found.append("the processor has no fp16 kernels: ONNX Runtime converts to fp32 and back")
+    if full.kinds_ms and reduced.kinds_ms:
+        grown = {k: ms - full.kinds_ms.get(k, 0.0) for k, ms in reduced.kinds_ms.items()}
+        kind = max(grown, key=lambda name: grown[name])
+        if grown[kind] > 0:
+            before, after = full.kinds_ms.get(kind, 0.0), reduced.kinds_ms[kind]
+            found.append(f"most of it in {kind} layers, {before:.2g} -> {after:.2g} ms profiled")
+    return "; ".join(found) or "not known: the processor has VNNI and no node was left unfused"
+
+
+def _unfused(artifact: Artifact | None) -> list[str]:
+    count = (artifact.quantize_nodes_optimised or 0) - _LONE_NODES if artifact else 0
+    if count <= 0:
+        return []
+    return [f"{count} QuantizeLinear and DequantizeLinear nodes that ONNX Runtime could not fuse"]
