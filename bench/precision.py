@@ -10,7 +10,7 @@ import msgspec
 
 from bench import comparison, quality, stats
 from bench.records import Artifact, Machine, Measurement, Record, Run
-from bench.units import percent, relative
+from bench.units import percent, relative, significant
 
 VNNI = ("avx512_vnni", "avx_vnni")
 _LONE_NODES = 2  # one quantises the input, one gives the output back as fp32: no file does without
@@ -147,7 +147,7 @@ def reason(full: Record, reduced: Record, machine: Machine) -> str:
         kind = max(grown, key=lambda name: grown[name])
         if grown[kind] > 0:
             before, after = full.kinds_ms.get(kind, 0.0), reduced.kinds_ms[kind]
-            found.append(f"most of it in {kind} layers, {before:.2g} -> {after:.2g} ms profiled")
+            found.append(f"most of it in {kind} layers, {significant(before)} -> {significant(after)} ms profiled")
     return "; ".join(found) or "not known: the processor has VNNI and no node was left unfused"
 
 

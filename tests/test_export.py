@@ -14,9 +14,7 @@ import pytest
 from onnx import numpy_helper
 
 from bench import export, suites
-from bench.errors import WrongUsage
 from bench.export.request import OPSET
-from bench.records import Case
 
 pytestmark = pytest.mark.slow
 
@@ -229,12 +227,6 @@ def test_random_weights_leave_no_denormals_and_an_opinion(name: str, made: Calla
     for value in results.values():
         small = (value != 0) & (np.abs(value) < np.finfo(np.float32).tiny)
         assert small.mean() < 1e-3
-
-
-def test_the_precisions_that_cannot_be_made_are_refused() -> None:
-    for precision in ("fp16", "int8"):
-        with pytest.raises(WrongUsage, match=precision):
-            export.request(Case(name="x", model="VGG16", precision=precision))
 
 
 def test_cases_share_an_export_unless_the_file_differs() -> None:
