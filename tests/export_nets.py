@@ -43,6 +43,17 @@ def plain(scale: int = 1) -> keras.Model:
     return keras.Model(image, layers.Dense(5)(layers.GlobalAveragePooling2D()(x)), name="plain")
 
 
+def solid() -> keras.Model:
+    """Enough weights that a file is mostly weights, with a branch, and a softmax at its end."""
+    image = keras.Input((16, 16, 3))
+    x = layers.Conv2D(64, 3, padding="same", activation="relu", name="first")(image)
+    y = layers.Conv2D(64, 3, padding="same", name="second")(x)
+    x = layers.ReLU()(layers.Add()([x, y]))
+    x = layers.Conv2D(128, 3, strides=2, activation="relu", name="third")(x)
+    x = layers.GlobalAveragePooling2D()(x)
+    return keras.Model(image, layers.Dense(10, activation="softmax")(x), name="solid")
+
+
 def slow(marker: str) -> keras.Model:
     """`plain`, but says in a file that it is being built, and waits until that file is gone."""
     Path(marker).write_text(str(os.getpid()))

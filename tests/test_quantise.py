@@ -21,10 +21,10 @@ from bench.report.spreadsheet import frame
 from tests import runs
 
 needs_keras = pytest.mark.skipif(importlib.util.find_spec("tensorflow") is None, reason="needs TensorFlow")
-PLAIN = Case(name="plain", model="tests.export_nets:plain", arguments={"scale": 512})
+SOLID = Case(name="solid", model="tests.export_nets:solid")
 DIGITS = Case(
     name="digits", model="MobileNet", arguments={"alpha": 0.25}, input_shape=(32, 32, 3), head="notes", classes=10,
-    train=Training(data="digits", examples=640, epochs=2),
+    train=Training(data="digits", examples=64, epochs=1),
 )  # fmt: skip
 
 
@@ -73,7 +73,7 @@ def test_a_published_accuracy_is_that_of_fp32() -> None:
 def test_int8_is_small_runs_and_says_how_far_it_agrees() -> None:
     import onnxruntime
 
-    full, small = made(PLAIN, replace(PLAIN, precision="int8"))
+    full, small = made(SOLID, replace(SOLID, precision="int8"))
     assert small.artifact.size_bytes < 0.35 * full.artifact.size_bytes
     assert (small.artifact.calibration, full.artifact.calibration) == ("synthetic", None)
     found = small.artifact.fidelity
@@ -88,7 +88,7 @@ def test_int8_is_small_runs_and_says_how_far_it_agrees() -> None:
     assert full.artifact.quantize_nodes_optimised is None
     assert small.artifact.quantize_nodes_optimised is not None
 
-    images = np.random.default_rng(0).standard_normal((3, 8, 8, 3)).astype(np.float32)
+    images = np.random.default_rng(0).standard_normal((3, 16, 16, 3)).astype(np.float32)
     one, other = (onnxruntime.InferenceSession(r.path, providers=["CPUExecutionProvider"]) for r in (full, small))
     for a, b in ((one.get_inputs(), other.get_inputs()), (one.get_outputs(), other.get_outputs())):
         assert [(v.name, v.shape, v.type) for v in a] == [(v.name, v.shape, v.type) for v in b]
@@ -96,7 +96,7 @@ def test_int8_is_small_runs_and_says_how_far_it_agrees() -> None:
     apart = [other.run(None, {"image": images[i : i + 1]})[0] for i in range(3)]
     np.testing.assert_allclose(together, np.concatenate(apart), rtol=1e-5)
 
-    again, twin = made(replace(PLAIN, precision="int8"), PLAIN)
+    again, twin = made(replace(SOLID, precision="int8"), SOLID)
     assert again.cached
     assert twin.cached
     assert again.artifact == small.artifact
@@ -105,7 +105,7 @@ def test_int8_is_small_runs_and_says_how_far_it_agrees() -> None:
 @needs_keras
 @pytest.mark.slow
 def test_fp16_is_half_as_large_and_keeps_its_ends() -> None:
-    full, half = made(PLAIN, replace(PLAIN, precision="fp16"))
+    full, half = made(SOLID, replace(SOLID, precision="fp16"))
     assert half.artifact.size_bytes < 0.55 * full.artifact.size_bytes
     assert half.artifact.fidelity is not None
     assert 0 < half.artifact.fidelity.max_rel < 0.01
@@ -120,12 +120,12 @@ def test_agreement_is_lost_with_the_weights_and_outputs_must_be_finite(tmp_path:
 
     from bench.export import quantise
 
-    (full,) = made(PLAIN)
-    images = np.random.default_rng(0).standard_normal((40, 8, 8, 3)).astype(np.float32)
+    (full,) = made(SOLID)
+    images = np.random.default_rng(0).standard_normal((40, 16, 16, 3)).astype(np.float32)
     assert quantise.agreement(full.path, full.path, images).top1_agreement == 1.0
     for value, passes in ((-1.0, True), (np.inf, False)):
         model = onnx.load(full.path)
-        last = max(model.graph.initializer, key=lambda tensor: 5 in tensor.dims and len(tensor.dims) > 1)
+        last = max(model.graph.initializer, key=lambda tensor: 10 in tensor.dims and len(tensor.dims) > 1)
         last.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(last) * np.float32(value), last.name))
         onnx.save(model, tmp_path / "changed.onnx")
         found = quantise.agreement(tmp_path / "changed.onnx", full.path, images)
