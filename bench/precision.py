@@ -16,7 +16,7 @@ VNNI = ("avx512_vnni", "avx_vnni")
 _LONE_NODES = 2  # one quantises the input, one gives the output back as fp32: no file does without
 _ARM = ("aarch64", "arm64")
 
-HEADINGS = ("Precision", "Size", "Change of p50 [95 % interval]", "Accuracy against fp32", "What to know")
+HEADINGS = ("Model", "Size", "Change of p50 [95 % interval]", "Accuracy against fp32", "What to know")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,22 +133,23 @@ def _with_accuracy(change: Change, full: Record, reduced: Record) -> Change:
 def reason(full: Record, reduced: Record, machine: Machine) -> str:
     """Why a lower precision is slower than fp32, as far as the run shows it."""
     found = []
-    if reduced.case.device != "cpu":
-        found.append(f"{reduced.case.provider} has few kernels for {reduced.case.precision}")
-    elif reduced.case.precision == "int8":
+    on_cpu, int8 = reduced.case.device == "cpu", reduced.case.precision == "int8"
+    if int8 and not on_cpu:
+        found.append(f"{reduced.case.provider} has few kernels for integers, and computes in fp32 between conversions")
+    elif int8:
         x86 = machine.informs.get("architecture") not in _ARM
         if x86 and not set(VNNI) & set(machine.informs.get("instructions") or ()):
             found.append("no VNNI: the processor has no instruction for products of 8-bit integers")
         found += _unfused(reduced.artifact)
-    else:
-        found.append("the processor has no fp16 kernels: ONNX Runtime converts to fp32 and back")
+    elif on_cpu:
+        found.append("without fp16 kernels for the processor, ONNX Runtime converts to fp32 and back")
     if full.kinds_ms and reduced.kinds_ms:
         grown = {k: ms - full.kinds_ms.get(k, 0.0) for k, ms in reduced.kinds_ms.items()}
         kind = max(grown, key=lambda name: grown[name])
         if grown[kind] > 0:
             before, after = full.kinds_ms.get(kind, 0.0), reduced.kinds_ms[kind]
             found.append(f"most of it in {kind} layers, {significant(before)} -> {significant(after)} ms profiled")
-    return "; ".join(found) or "not known: the processor has VNNI and no node was left unfused"
+    return "; ".join(found) or "not known; neither its instructions nor unfused nodes explain it"
 
 
 def _unfused(artifact: Artifact | None) -> list[str]:

@@ -179,11 +179,10 @@ def pair(
         m, p50_ms=m.p50_ms * factor, p50_ms_low=m.p50_ms_low * factor, p50_ms_high=m.p50_ms_high * factor,
         visit_p50_ms=m.visit_p50_ms[:visits],
     )  # fmt: skip
-    kinds = {name: ms * (40 if name == "depthwise" else factor) for name, ms in (full.kinds_ms or {}).items()}
     reduced = replace(
         full, case=replace(full.case, name="ResNet50 int8", precision="int8"),
         artifact=reduced_artifact(artifact, nodes),
-        measurement=slow, kinds_ms=kinds,
+        measurement=slow, kinds_ms=None,
     )  # fmt: skip
     machine = runs.machine()
     machine = replace(machine, informs=machine.informs | {"instructions": list(instructions), "architecture": "x86_64"})
@@ -205,7 +204,6 @@ def test_slower_than_fp32_is_told_with_its_reason() -> None:
     assert lacking.slower
     assert lacking.reason is not None
     assert "no VNNI" in lacking.reason
-    assert "depthwise" in lacking.reason
     unfused = pair(1.5, nodes=14, instructions=("avx2", "avx512_vnni"))
     assert unfused.reason is not None
     assert "VNNI" not in unfused.reason
@@ -213,6 +211,19 @@ def test_slower_than_fp32_is_told_with_its_reason() -> None:
     assert "slower than fp32: 12 Quantize" in " ".join(precision.row(unfused))
     single = pair(1.5, visits=1)
     assert (single.slower, single.p50_low, single.reason) == (False, None, None)
+
+
+def test_fp16_on_a_processor_is_slower_where_its_layers_are() -> None:
+    full, _ = without_accuracy()
+    kinds = {name: ms * (40 if name == "depthwise" else 1) for name, ms in (full.kinds_ms or {}).items()}
+    half = replace(full, case=replace(full.case, precision="fp16"), kinds_ms=kinds)
+    said = precision.reason(full, half, runs.machine())
+    assert said.startswith("without fp16 kernels")
+    assert "most of it in depthwise layers" in said
+    on_gpu = replace(half.case, device="cuda", provider="CUDAExecutionProvider")
+    assert precision.reason(full, replace(half, case=on_gpu, kinds_ms=None), runs.machine()).startswith("not known")
+    integers_there = replace(half, case=replace(on_gpu, precision="int8"))
+    assert "few kernels for integers" in precision.reason(full, integers_there, runs.machine())
 
 
 def test_a_ratio_has_its_interval_and_the_change_its_size() -> None:

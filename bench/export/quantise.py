@@ -34,10 +34,7 @@ COMPARED = {"digits": 360, "scenes": 200, SYNTHETIC: 64}
 LEAST_AGREEMENT = 0.5
 _SEED = 1  # not the one that random weights are settled with
 _PRODUCTS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
-_SLOW_ON_CPU = (
-    "fp16 is for a GPU: on most processors ONNX Runtime converts to fp32 and back around its kernels, which takes "
-    "longer than fp32"
-)
+_SLOW_ON_CPU = "fp16 is for a GPU: on most processors it is slower than fp32"
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 Classes = Callable[[Any], Any]
