@@ -104,6 +104,16 @@ def test_int8_is_small_runs_and_says_how_far_it_agrees() -> None:
 
 @needs_keras
 @pytest.mark.slow
+def test_nodes_that_cannot_be_fused_are_counted() -> None:
+    """ONNX Runtime has no integer kernel for most of what this network holds between its convolutions."""
+    solid, varied = made(*(Case(name=n, model=f"tests.export_nets:{n}", precision="int8") for n in ("solid", "varied")))
+    assert solid.artifact.quantize_nodes_optimised == 2
+    assert varied.artifact.quantize_nodes_optimised is not None
+    assert varied.artifact.quantize_nodes_optimised > 6
+
+
+@needs_keras
+@pytest.mark.slow
 def test_fp16_is_half_as_large_and_keeps_its_ends() -> None:
     full, half = made(SOLID, replace(SOLID, precision="fp16"))
     assert half.artifact.size_bytes < 0.55 * full.artifact.size_bytes

@@ -202,6 +202,8 @@ def export(
             f"{outputs} by {fidelity.max_rel:.1e} of their size on {fidelity.inputs} inputs, "
             f"top-1 agreement {100 * fidelity.top1_agreement:.0f} %"
         )
+    if precision == "int8":
+        click.echo(f"ranges from {result.artifact.calibration} images")
     for warning in result.artifact.warnings:
         click.echo(f"warning: {warning}", err=True)
 
