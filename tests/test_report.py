@@ -16,8 +16,8 @@ from plotly.offline import get_plotlyjs
 
 from bench import choice, comparison
 from bench.errors import WrongUsage
-from bench.records import Accuracy, Case, DetectionAccuracy, Record, Run
-from bench.report import families, page, write_report
+from bench.records import Accuracy, Case, DetectionAccuracy, Record, Roofline, Run
+from bench.report import drawings, families, page, write_report
 from bench.report.figures import bars, bubbles, fit, forest, kinds, labels, promise, samples, sweep, tradeoff
 from bench.report.figures.frame import FRAMES, WIDE, Frame
 from bench.report.mobilenet import promises
@@ -312,6 +312,28 @@ def test_the_fit_is_a_least_squares_line_and_its_residuals_are_drawn() -> None:
     assert sorted(joined(drawn, "residuals", "x")) == sorted(found.ratios)
     assert math.exp(sum(map(math.log, found.ratios)) / len(found.ratios)) == pytest.approx(1)
     assert fit.fit(records[:3]) is None
+
+
+def test_the_roofline_bounds_what_was_achieved() -> None:
+    """Each network lies at its own figures under min(peak, bandwidth x intensity); an impossible one is named."""
+    run = runs.of_suite("default")
+    assert "roof" not in [figure.id for figure in drawings.figures(run)]
+    case = run.records[0].case
+    roof = Roofline(gflops=300.0, gbytes_per_s=25.0, threads=case.threads or 1, provider=str(case.provider))
+    run = replace(run, roofline=roof)
+    found = known(next(figure for figure in drawings.figures(run) if figure.id == "roof"))
+    drawn = found.draw(WIDE)
+    (line,) = [trace for trace in drawn["data"] if trace.get("meta") == "roof"]
+    assert line["x"][1] == pytest.approx(12)
+    assert line["y"] == pytest.approx([25 * line["x"][0], 300, 300])
+    heights = dict(zip(joined(drawn, "roofed", "customdata"), joined(drawn, "roofed", "y"), strict=True))
+    for r in run.records:
+        assert r.cost is not None
+        assert r.measurement is not None
+        assert heights[r.case.name] == pytest.approx(2 * r.cost.mult_adds / r.measurement.p50_ms / 1e6)
+    slow = drawings.figures(replace(run, roofline=replace(roof, gflops=1.0)))
+    (figure,) = [one for one in slow if one.id == "roof"]
+    assert any(run.records[0].case.name in note for note in figure.notes)
 
 
 def test_density_is_accuracy_over_parameters() -> None:

@@ -8,10 +8,10 @@ from functools import partial
 from statistics import median
 from typing import Any
 
-from bench import quality
+from bench import quality, roofline
 from bench.records import Comparison, Record, Run, Visit
 from bench.report import mobilenet
-from bench.report.figures import bars, bubbles, fit, kinds, promise, sweep, tradeoff
+from bench.report.figures import bars, bubbles, fit, kinds, promise, roof, sweep, tradeoff
 from bench.report.figures.forest import forest_figure
 from bench.report.figures.frame import FRAMES, Frame
 from bench.report.figures.samples import samples_figure
@@ -47,6 +47,7 @@ def figures(run: Run, visits: Sequence[Visit] = (), comparison: Comparison | Non
         *_accuracy(records),
         *_prices(records),
         *_operations(records),
+        *_roof(run),
         *_kinds(records),
         *_sweeps(records),
         *_promises(run),
@@ -138,6 +139,24 @@ def _operations(records: list[Record]) -> Iterator[Figure]:
         "operations promise.",
         draw=partial(fit.residuals_figure, found),
         alternative="Measured over fitted p50 of each network, a row a family",
+    )
+
+
+def _roof(run: Run) -> Iterator[Figure]:
+    placed = [(record, share) for record in run.records if (share := roofline.share(record, run)) is not None]
+    if run.roofline is None or not placed:
+        return
+    shares = [100 * share.share for _, share in placed]
+    yield Figure(
+        id="roof",
+        title="How much of the machine is used?",
+        question=f"The line is what it can do at most, measured through ONNX Runtime with the same threads: "
+        f"{run.roofline.gflops:.3g} GFLOP/s of a large product of matrices, {run.roofline.gbytes_per_s:.3g} GB/s of "
+        f"memory. A typical network reaches {median(shares):.0f} % of its bound, {min(shares):.0f} to "
+        f"{max(shares):.0f} % in all; above the line, something is counted or measured wrong.",
+        draw=partial(roof.roof_figure, placed, run.roofline),
+        alternative="Achieved GFLOP/s of each network against its operations a byte, under the roofline",
+        notes=tuple(roofline.warnings(run)),
     )
 
 

@@ -15,7 +15,7 @@ from bench.records import Record
 from bench.report.families import family, hue, in_order, shape
 from bench.report.figures.frame import Frame, layout, log_axis, plain, with_legend
 from bench.report.figures.hover import every_number
-from bench.report.figures.labels import Point, place
+from bench.report.figures.named import Scales, names
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,22 +70,13 @@ def fit_figure(found: Fit, frame: Frame) -> dict[str, Any]:
     p50 = [r.measurement for r in found.records if r.measurement]
     x = _axis(list(found.gops), "Operations of one inference [G-Ops], logarithmic", frame, 0.15)
     y = _axis([v for m in p50 for v in (m.p50_ms_low, m.p50_ms_high)], "Measured p50 [ms], logarithmic", frame, 0.1)
-    width, height = frame.plot
-
-    def across(value: float) -> float:
-        return float((math.log10(value) - x["range"][0]) / (x["range"][1] - x["range"][0]) * width)
-
-    def up(value: float) -> float:
-        return float((math.log10(value) - y["range"][0]) / (y["range"][1] - y["range"][0]) * height)
-
-    points = [
-        Point(r.case.name, across(g), up(m.p50_ms), 5.0) for r, g, m in zip(found.records, found.gops, p50, strict=True)
+    scales = Scales(x, y, frame)
+    bars = [
+        (scales.across(g) - 3, scales.up(m.p50_ms_low), scales.across(g) + 3, scales.up(m.p50_ms_high))
+        for g, m in zip(found.gops, p50, strict=True)
     ]
-    bars = [(p.x - 3, up(m.p50_ms_low), p.x + 3, up(m.p50_ms_high)) for p, m in zip(points, p50, strict=True)]
     ends = [10 ** x["range"][0], 10 ** x["range"][1]]
-    dots = [(across(g), up(found.p50_ms(g))) for g in np.geomspace(ends[0], ends[1], 90)]
-    bars += [(a - 4, b - 3, a + 4, b + 3) for a, b in dots]
-    names = place(points, width, height, frame.font, bars)
+    bars += scales.line([(g, found.p50_ms(g)) for g in np.geomspace(ends[0], ends[1], 90)])
     line = {
         "type": "scatter", "mode": "lines", "name": "least-squares fit", "meta": "fit", "hoverinfo": "skip",
         "x": ends, "y": [found.p50_ms(end) for end in ends], "line": {"dash": "dot", "color": "#888", "width": 1.5},
@@ -103,14 +94,7 @@ def fit_figure(found: Fit, frame: Frame) -> dict[str, Any]:
             },
         }  # fmt: skip
         data.append(trace)
-    notes = [
-        {
-            "name": r.case.name, "x": math.log10(g), "y": math.log10(m.p50_ms), "text": plain(r.case.name),
-            "showarrow": True, "arrowhead": 0, "arrowwidth": 0.8, "ax": label.dx, "ay": -label.dy, "standoff": 3,
-            "arrowcolor": "#999" if label.leader else "rgba(0,0,0,0)", "borderpad": 0,
-        }
-        for r, g, m, label in zip(found.records, found.gops, p50, names, strict=True) if label
-    ]  # fmt: skip
+    notes = names(found.records, found.gops, [m.p50_ms for m in p50], scales, bars)
     return with_legend(data, layout(frame, x=x, y=y, annotations=notes))
 
 
