@@ -12,13 +12,11 @@ from typing import TYPE_CHECKING, Protocol
 
 from bench import store
 from bench.errors import BenchError, WrongUsage
-from bench.records import SCHEMA_VERSION, Accuracy, Artifact, Case, Cost, Record, Run, Settings, Visit
+from bench.records import INTERRUPTED, SCHEMA_VERSION, Accuracy, Artifact, Case, Cost, Record, Run, Settings, Visit
 from bench.suites import Suite, load_suite
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-INTERRUPTED = "not measured: the run was interrupted; `bench run --resume` goes on from there"
 
 
 class Watch(Protocol):

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from bench import precision, quality
-from bench.records import Record
+from bench.records import INTERRUPTED, Record
 from bench.units import duration, giga, latency, megabytes, millions, percent
 
 if TYPE_CHECKING:
@@ -39,6 +39,11 @@ def row(record: Record) -> tuple[str, ...]:
         latency(m.p95_ms) if m and m.p95_ms is not None else "",
         (f"{m.visits}" + (f" ({m.disturbed_visits} disturbed)" if m.disturbed_visits else "")) if m else "",
     )
+
+
+def _failed(record: Record) -> bool:
+    """Whether a record ended without a file; one that a run has not come to yet did not."""
+    return record.artifact is None and record.error not in (None, INTERRUPTED)
 
 
 class _Estimate:
@@ -93,7 +98,7 @@ class Lines:
         phase = self.estimate.current
         self.estimate.end()
         shown = [cell for cell in row(record) if cell]
-        if record.error and record.artifact is None:
+        if record.error and _failed(record):
             shown.append(record.error)
         sys.stderr.write(f"[{phase}] {' | '.join(shown)}   ({self.estimate})\n")
         sys.stderr.flush()
@@ -153,8 +158,7 @@ def table(records: Sequence[Record]) -> Table:
         drawn.add_column(heading, justify="right" if i else "left", no_wrap=i == 0)
     for record in records:
         cells = row(record)
-        style = None if record.measurement or record.error is None or record.artifact else "red"
-        drawn.add_row(*(Text(cell) for cell in cells), style=style)
+        drawn.add_row(*(Text(cell) for cell in cells), style="red" if _failed(record) else None)
     return drawn
 
 

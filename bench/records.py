@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 SCHEMA_VERSION = 1
+INTERRUPTED = "not measured: the run was interrupted; `bench run --resume` goes on from there"
+"""`Record.error` of what a run has not come to yet."""
 
 Arguments = dict[str, Any]
 """Arguments of a model's constructor beyond its input shape: JSON scalars by name, e.g. {"alpha": 0.5}."""

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from bench import pipeline, store, suites
+from bench import accuracy, pipeline, records, store, suites
 from bench.cli import main
 from bench.errors import Failed, NotComparable
 from bench.records import Record, Roofline
 from bench.timing import calibration, lock
+from tests import accuracy_sets
 from tests.test_timing import write_model
 
 QUICK = pipeline.Options(device="cpu", threads=1, rounds=2, min_time_s=0.01, min_count=5, warmup_s=0.1)
@@ -96,7 +97,7 @@ def test_ctrl_c_in_the_export_leaves_a_run_that_says_so(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         pipeline.run(suite(*files(tmp_path, "a")), options=QUICK, results=tmp_path, watch=StopsAt("reading"))
     (record,) = store.load(store.latest(tmp_path)).records
-    assert record.error == pipeline.INTERRUPTED
+    assert record.error == records.INTERRUPTED
     assert pipeline.resume(store.latest(tmp_path)).run.records[0].error is None
 
 
@@ -231,3 +232,19 @@ def test_every_change_is_on_disk_when_it_is_shown(tmp_path: Path) -> None:
 
     pipeline.run(suite(*files(tmp_path, "a")), options=QUICK, results=tmp_path, watch=Looks())
     assert len(seen) >= 3
+
+
+def test_accuracy_on_images_is_measured_on_the_file_that_was_timed(tmp_path: Path) -> None:
+    """A suite's key `accuracy`: the run's record holds what `bench accuracy` says of the same file."""
+    pytest.importorskip("PIL")
+    images = accuracy_sets.photos(tmp_path / "im", [str(digit) for digit in range(10)], each=2)
+    model = accuracy_sets.classifier(tmp_path / "m.onnx")
+    (tmp_path / "x.toml").write_text(
+        f'[[case]]\nmodel = "{model}"\naccuracy = {{images = "{images}", preprocess = "tf"}}\n'
+    )
+    outcome = pipeline.run(suites.load_suite(str(tmp_path / "x.toml")), options=QUICK, results=tmp_path / "r")
+    (record,) = outcome.run.records
+    assert record.error is None, record.error
+    assert record.measurement is not None
+    assert (record.accuracy.origin, record.accuracy.n) == ("measured", 20)
+    assert record.accuracy.top1 == accuracy.measure(model, accuracy.settings_of(record.case)).top1
