@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
+from bench import worker
 from bench.accuracy.images import ImageSet
 from bench.accuracy.preprocessing import Array, Preprocessing, batch_array, write
-from bench.errors import BenchError, Failed
+from bench.errors import Failed
 from bench.export import ExportRequest, request
 from bench.records import Case, Fidelity
 
@@ -39,39 +36,20 @@ def with_keras(case: Case, onnx: Path, images: ImageSet, p: Preprocessing) -> Fi
     every = -(-len(images.images) // IMAGES)
     files = tuple(str(images.folder / image.file) for image in images.images[::every])
     question = _Question(request=request(case), onnx=str(onnx), preprocessing=p, files=files)
-    done = subprocess.run(
-        [sys.executable, "-m", "bench.accuracy.agreement"], input=msgspec.json.encode(question), capture_output=True
-    )
-    if done.returncode or not done.stdout:
-        last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-        raise Failed(f"the process that runs Keras ended with exit code {done.returncode}: {last[:300]}")
-    answer = json.loads(done.stdout)
-    if "error" in answer:
-        raise Failed(answer["error"])
+    answer = worker.ask("bench.accuracy.agreement", question, what="the process that runs Keras")
     return msgspec.convert(answer, Fidelity)
 
 
 def main() -> None:
-    """Answer one question. Nothing else reaches stdout: file descriptor 1 is moved away first."""
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    try:
-        answer: object = _compared(msgspec.json.decode(sys.stdin.buffer.read(), type=_Question))
-    except BenchError as error:
-        answer = {"error": str(error)}
-    except Exception as error:
-        # Whatever a library raises concerns this model alone; it is reported as its reason.
-        answer = {"error": f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"}
-    answers.write(msgspec.json.encode(answer))
-    answers.close()
+    """Answer one question."""
+    worker.answer(lambda asked: _compared(msgspec.json.decode(asked, type=_Question)))
 
 
 def _compared(question: _Question) -> Fidelity:
-    from bench.export import fidelity, weights, worker
+    from bench.export import fidelity, weights
+    from bench.export.worker import prepared
 
-    model, softmax, *_ = worker._prepared(question.request)
+    model, softmax, *_ = prepared(question.request)
     found: list[Fidelity] = []
     for start in range(0, len(question.files), _CHUNK):
         batch = _decoded(question.files[start : start + _CHUNK], question.preprocessing)

@@ -24,6 +24,7 @@ from bench.errors import Failed, WrongUsage
 from bench.export import file_sha256
 from bench.records import Accuracy, Case
 from bench.suites import facts
+from bench.worker import death
 
 BATCH_SIZE = 32
 _BATCH_BYTES = 20_000_000  # of one batch of inputs, at most, unless a size is asked for
@@ -196,18 +197,17 @@ def _worker() -> Iterator[Callable[[Spec | Job, type[_T]], Iterator[_T]]]:
                 yield msgspec.json.decode(line, type=kind)
             if process.wait():
                 errors.seek(0)
-                raise Failed(_death(process.returncode, errors.read().decode(errors="replace")))
+                raise Failed(
+                    death(
+                        "the process that runs the model",
+                        process.returncode,
+                        errors.read().decode(errors="replace"),
+                        "use a smaller --batch-size",
+                    )
+                )
 
         try:
             yield ask
         finally:
             process.kill()
             process.communicate()
-
-
-def _death(code: int, stderr: str) -> str:
-    if code == -9:
-        return "the process that runs the model was killed, most likely for want of memory; use a smaller --batch-size"
-    last = stderr.strip().rpartition("\n")[2]
-    died = f"died of signal {-code}" if code < 0 else f"ended with exit code {code}"
-    return f"the process that runs the model {died}" + (f": {last[:300]}" if last else "")

@@ -80,7 +80,7 @@ def make(request: ExportRequest) -> tuple[Path, cache.Entry]:
         gc.freeze()  # TensorFlow's own objects, which every collection would walk through
     start = time.perf_counter()
     _reset_peak()
-    model, softmax, images, expected, layers = _prepared(request)
+    model, softmax, images, expected, layers = prepared(request)
     output = "probabilities" if softmax else "logits" if len(model.output.shape) == 2 else "features"
     with cache.workplace() as place:
         raw, warnings = skeleton.convert(model, softmax=softmax, opset=request.opset, folder=place)
@@ -93,7 +93,7 @@ def make(request: ExportRequest) -> tuple[Path, cache.Entry]:
         clean.save_optimised(options, place / "optimised.onnx", weights=False)
         found = fidelity.check(target, images, expected, softmax=softmax, options=options)
         if not found.passed:
-            where = fidelity.first_difference(target, images[:1], _layer_outputs(_prepared(request)[0], images[:1]))
+            where = fidelity.first_difference(target, images[:1], _layer_outputs(prepared(request)[0], images[:1]))
             raise Failed(
                 f"the ONNX file does not compute what Keras computes: logits differ by {found.max_rel:.1e} of their "
                 f"size (allowed {fidelity.TOLERANCE:.0e})" + (f", first in layer {where}" if where else "")
@@ -117,7 +117,7 @@ def make(request: ExportRequest) -> tuple[Path, cache.Entry]:
         return cache.put(request, target, entry), entry
 
 
-def _prepared(request: ExportRequest) -> tuple[Any, bool, Any, Any, Any]:
+def prepared(request: ExportRequest) -> tuple[Any, bool, Any, Any, Any]:
     """The model that ends in logits, whether a softmax was taken off it, images, its output for them, and its layers.
 
     The same request makes the same weights. Only a named backbone gets random ones: what a file or a function brings

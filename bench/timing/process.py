@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import Failed
+from bench.worker import death
 
 WORKER = Path(__file__).with_name("worker.py")
 
@@ -42,16 +43,15 @@ def visit(
             process.kill()
             raise
     if not out:
-        raise Failed(_death(process.returncode, err.decode(errors="replace")))
+        raise Failed(
+            death(
+                "the timing process",
+                process.returncode,
+                err.decode(errors="replace"),
+                "close other programs or leave it out",
+            )
+        )
     result: dict[str, Any] = json.loads(out)
     if "error" in result:
         raise Failed(result["error"])
     return result
-
-
-def _death(code: int, stderr: str) -> str:
-    if code == -9:
-        return "the timing process was killed, most likely for want of memory; close other programs or leave it out"
-    last = stderr.strip().rpartition("\n")[2]
-    died = f"died of signal {-code}" if code < 0 else f"ended with exit code {code}"
-    return f"the timing process {died}" + (f": {last[:300]}" if last else "")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import BenchError, Failed
+from bench import worker
+from bench.errors import Failed
 
 THREADS = len(os.sched_getaffinity(0))
 
@@ -21,21 +21,13 @@ Pixels = NDArray[np.uint8]
 
 
 def main() -> None:
-    """Answer one question. Nothing else reaches stdout: file descriptor 1 is moved away first."""
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ["CUDA_VISIBLE_DEVICES"] = ""  # the same weights on every machine, as far as that goes
-    question = json.load(sys.stdin)
-    try:
-        answer = VERBS[question.pop("do")](**question)
-    except BenchError as error:
-        answer = {"error": str(error)}
-    except Exception as error:
-        # Whatever a library raises concerns this model alone; it is reported as its reason.
-        answer = {"error": f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"}
-    answers.write(json.dumps(answer))
-    answers.close()
+    """Answer one question."""
+    worker.answer(_reply)
+
+
+def _reply(asked: bytes) -> dict[str, Any]:
+    question = json.loads(asked)
+    return VERBS[question.pop("do")](**question)
 
 
 def train(recipe: dict[str, Any], target: str) -> dict[str, Any]:
