@@ -1,4 +1,4 @@
-"""The worker process that runs an ONNX file on images: decoding in threads, inference beside it.
+"""The worker process that runs an ONNX file on images: decoding in threads, inference beside it or in turn.
 
 JSON lines: a `Spec` comes on stdin and is answered by a `Signature`; a `Job` comes and is answered by one `Batch` after
 another. Whatever goes wrong is answered by `{"error": "one line"}`. Nothing else reaches stdout.
@@ -23,7 +23,7 @@ from bench.accuracy.predictions import TOP, Batch, Prediction
 from bench.accuracy.preprocessing import Array, Preprocessing, batch_array, write
 from bench.errors import BenchError, Failed, WrongUsage
 
-AHEAD = 2  # batches that are decoded while one is inferred: what bounds the memory
+AHEAD = 2  # batches that are decoded while one is inferred, where cores are free for it: what bounds the memory
 _DTYPES = {
     "tensor(float)": "float32", "tensor(float16)": "float16", "tensor(double)": "float64", "tensor(uint8)": "uint8",
 }  # fmt: skip
@@ -106,7 +106,20 @@ def _answers() -> Iterator[Signature | Batch]:
     yield signature
     line = sys.stdin.readline()
     if line:
-        yield from _batches(session, output, signature, msgspec.json.decode(line, type=Job))
+        yield from _batches(session, output, signature, msgspec.json.decode(line, type=Job), _ahead(spec))
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _ahead(spec: Spec) -> int:
+    """How many batches to decode while one is inferred.
+
+    None where inference has every core: a thread of a layer that loses its core to a decoder keeps all the others
+    waiting, which costs more than taking turns.
+    """
+    return AHEAD if spec.provider != "CPUExecutionProvider" or spec.threads < _cores() else 0
 
 
 def _session(spec: Spec) -> Any:
@@ -116,7 +129,7 @@ def _session(spec: Spec) -> Any:
     options.intra_op_num_threads = spec.threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    # Threads that spin while they wait would take the cores from those that decode.
+    # Threads that spin while they wait, also after a run, would take the cores from those that decode.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if spec.provider != "CPUExecutionProvider" and hasattr(onnxruntime, "preload_dlls"):
         onnxruntime.preload_dlls()
@@ -201,17 +214,16 @@ def _scores(name: str, results: list[Any]) -> tuple[int, int]:
     raise WrongUsage(f"{name} gives {shapes}, and no list of class scores; is it a classifier, with its head?")
 
 
-def _batches(session: Any, output: int, signature: Signature, job: Job) -> Iterator[Batch]:
-    """The batches' predictions in order. While one is inferred, the next AHEAD are decoded."""
+def _batches(session: Any, output: int, signature: Signature, job: Job, ahead: int) -> Iterator[Batch]:
+    """The batches' predictions in order. While one is inferred, the next `ahead` are decoded."""
     name = session.get_inputs()[0].name
     starts = range(job.first * job.batch_size, len(job.files), job.batch_size)
-    free = [batch_array(job.batch_size, job.preprocessing) for _ in range(min(AHEAD + 1, len(starts)))]
+    free = [batch_array(job.batch_size, job.preprocessing) for _ in range(min(ahead + 1, len(starts)))]
     waiting: deque[tuple[int, Array, list[Future[str | None]]]] = deque()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     before = time.perf_counter()
-    with ThreadPoolExecutor(cores) as pool:
+    with ThreadPoolExecutor(_cores()) as pool:
         try:
-            for start in [*starts, *[None] * AHEAD]:
+            for start in [*starts, *[None] * ahead]:
                 if start is not None:
                     array = free.pop()
                     files = job.files[start : start + job.batch_size]
@@ -221,7 +233,7 @@ def _batches(session: Any, output: int, signature: Signature, job: Job) -> Itera
                         for row, file in enumerate(files)
                     ]
                     waiting.append((start, array, filling))
-                if not waiting or (start is not None and len(waiting) <= AHEAD):
+                if not waiting or (start is not None and len(waiting) <= ahead):
                     continue
                 begun, array, filling = waiting.popleft()
                 problems = [each.result() for each in filling]
