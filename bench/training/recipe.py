@@ -29,7 +29,7 @@ class _Data:
 
 DATA: dict[str, _Data] = {
     "scenes": _Data(4000, 12, 0.003, ("detection/scenes.py", "detection/targets.py", "detection/localization.py")),
-    "digits": _Data(6000, 12, 0.003, ("accuracy/digits.py",)),
+    "digits": _Data(3000, 8, 0.003, ("accuracy/digits.py",)),
 }
 
 
