@@ -34,8 +34,12 @@ def compare(baseline: Run, run: Run, *, margin: float = 0.03, force: bool = Fals
     """Say for each case whether it became faster or slower.
 
     A verdict is "equivalent" when the 95 % interval of the ratio of p50s lies inside the margin; "slower" or "faster"
-    when it does not and the ratio differs from 1 at `ALARM_RATE`, after control of false discoveries over all models;
-    else "inconclusive". The margin in force is the larger of the one asked for and the noise that the two runs show.
+    when it does not, the ratio itself lies beyond the margin and differs from 1 at `ALARM_RATE`, after control of false
+    discoveries over all models, and the machine's pace was the same in both runs; else "inconclusive". The margin in
+    force is the larger of the one asked for and the noise that the two runs show.
+
+    Two runs are apart in time, and a machine's speed shifts by a few percent from one minute to the next: however well
+    both p50s are known, a difference within the margin may be no more than that.
 
     Raises NotComparable, with the keys that differ, unless forced.
     """
@@ -169,24 +173,46 @@ def _measured(
     shift, down, up = log_ratio(old, new)
     degrees = _degrees(old, new)
     t975 = stats.student_t975(degrees)
+    error = (down + up) / 2 / t975
     towards_zero = max(down if shift > 0 else up, 1e-12)
     p = stats.student_t_p(t975 * shift / towards_zero, degrees)
-    needed = stats.student_t(ALARM_RATE, degrees) + stats.student_t(2 * (1 - POWER), degrees)
+    needed = max(stats.student_t(ALARM_RATE, degrees) * error, math.log1p(margin))
+    needed += stats.student_t(2 * (1 - POWER), degrees) * error
     single = min(len(old.visit_p50_ms), len(new.visit_p50_ms)) < 2
-    kind = "inconclusive" if single else judge(shift, shift - down, shift + up, p, margin)
+    kind = judge(shift, shift - down, shift + up, p, margin)
+    reason = "one visit tells nothing of how visits differ; measure 3 rounds or more" if single else None
+    if not single and kind in ("slower", "faster"):
+        reason = _doubt(shift, old, new, margin)
+    if reason:
+        kind = "inconclusive"
     verdict = Verdict(
         case=name,
         verdict=kind,
         ratio=math.exp(shift),
         ratio_low=math.exp(shift - down),
         ratio_high=math.exp(shift + up),
-        detectable=None if single else math.expm1(min(needed / t975 * (down + up) / 2, 5.0)),
+        detectable=None if single else math.expm1(min(needed, 5.0)),
         baseline_p50_ms=old.p50_ms,
         p50_ms=new.p50_ms,
         attribution=tuple(changed) if kind in ("slower", "faster") else (),
-        reason="one visit tells nothing of how visits differ; measure 3 rounds or more" if single else None,
+        reason=reason,
     )
     return verdict, 1.0 if single else p
+
+
+def _doubt(shift: float, old: Measurement, new: Measurement, margin: float) -> str | None:
+    """Why a change that cannot be chance may still be the machine's, or None."""
+    if abs(shift) <= math.log1p(margin):
+        return "the change is real or the machine's, but within the margin; `bench ab` of the two files would tell"
+    if old.pace_ms and new.pace_ms:
+        slower = new.pace_ms / old.pace_ms
+        if max(slower, 1 / slower) > stats.SLOW_PACE:
+            return (
+                f"the machine ran {slower:.1f} times slower in this run; measure again"
+                if slower > 1
+                else (f"the machine ran {1 / slower:.1f} times slower in the baseline; save a new baseline")
+            )
+    return None
 
 
 def log_ratio(old: Measurement, new: Measurement) -> tuple[float, float, float]:

@@ -68,11 +68,30 @@ def test_identical_models_are_hardly_ever_called_slower_or_faster(between, phase
 def test_a_change_of_the_detectable_size_is_seen_four_times_in_five():
     rng = np.random.default_rng(1)
     tries = 80
-    detectable = np.median([verdict(record(rng), record(rng), margin=0.001).detectable for _ in range(20)])
+    detectable = np.median([verdict(record(rng), record(rng)).detectable for _ in range(20)])
     seen = sum(
         verdict(record(rng), record(rng, p50_ms=10 * (1 + detectable))).verdict == "slower" for _ in range(tries)
     )
     assert 0.65 <= seen / tries <= 1.0
+
+
+def test_a_change_within_the_margin_is_no_verdict_however_well_it_is_known():
+    rng = np.random.default_rng(1)
+    pair = record(rng, between=0.001), record(rng, between=0.001, p50_ms=10.25)
+    found = verdict(*pair)
+    assert found.ratio_low > 1
+    assert found.verdict in ("inconclusive", "equivalent")
+    assert verdict(*pair, margin=0.01).verdict == "slower"
+
+
+@pytest.mark.parametrize(("pace", "expected"), [(0.25, "slower"), (0.38, "inconclusive"), (None, "slower")])
+def test_a_machine_at_another_pace_withdraws_the_verdict(pace, expected):
+    rng = np.random.default_rng(2)
+    old, new = record(rng), record(rng, p50_ms=15)
+    old = replace(old, measurement=replace(old.measurement, pace_ms=0.24))
+    found = verdict(old, replace(new, measurement=replace(new.measurement, pace_ms=pace)))
+    assert found.verdict == expected
+    assert ("1.6 times slower in this run" in (found.reason or "")) == (expected == "inconclusive")
 
 
 def test_what_the_data_cannot_see_is_inconclusive():
