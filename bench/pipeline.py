@@ -283,14 +283,10 @@ class _Running:
         from bench import timing
 
         done = store.visits(self.folder, repair=True)
-        of_case: dict[str, list[Visit]] = defaultdict(list)
-        for visit in done:
-            of_case[visit.case].append(visit)
         targets = [timing.Target(self.records[name].case, path) for name, path in paths.items()]
         self.watch.plan({"timing": max(0, len(targets) * self.begun.settings.rounds - len(done))})
         self.watch.phase("timing")
-        for name in of_case:
-            self._summarise(name, of_case[name])
+        self._summarise(done)
         for event in timing.visits(targets, self.begun.settings, done=done):
             if isinstance(event, timing.VisitStarted):
                 self.watch.begin(f"timing {event.case}, round {event.round + 1}")
@@ -299,10 +295,11 @@ class _Running:
                 self._set(self.records[event.case].case, error=f"timing failed: {event.message}", measurement=None)
             else:
                 store.append(self.folder, event)
-                of_case[event.case].append(event)
-                self._summarise(event.case, of_case[event.case])
+                done.append(event)
+                self._summarise(done, event.case)
             self._stored()
             self.watch.end(self.records[event.case])
+        self._summarise(done)
 
     def _profile(self, paths: dict[str, Path]) -> None:
         """Where the time goes, on the CPU; on a GPU, clocking each node would stop the overlap that makes it fast."""
@@ -323,12 +320,19 @@ class _Running:
                 self._stored()
             self.watch.end(self.records[record.case.name])
 
-    def _summarise(self, name: str, visits: Sequence[Visit]) -> None:
+    def _summarise(self, visits: Sequence[Visit], only: str | None = None) -> None:
+        """Describe the cases that have visits, or one of them; a visit can show that others met a slow pace."""
         from bench import stats
 
-        case = self.records[name].case
-        measured = stats.summarise(visits, batch_size=case.batch_size, seed=self.begun.settings.seed)
-        self._set(case, measurement=measured, error=None)
+        of_case: dict[str, list[Visit]] = defaultdict(list)
+        for visit in stats.paced(visits):
+            of_case[visit.case].append(visit)
+        for name, found in of_case.items():
+            if only not in (None, name):
+                continue
+            case = self.records[name].case
+            measured = stats.summarise(found, batch_size=case.batch_size, seed=self.begun.settings.seed)
+            self._set(case, measurement=measured, error=None)
 
     def _set(self, case: Case, **changes: Accuracy | Artifact | Cost | object) -> None:
         self.records[case.name] = replace(self.records[case.name], **changes)  # type: ignore[arg-type]

@@ -132,6 +132,7 @@ class Health:
     mhz_min: float | None = None
     mhz_max: float | None = None
     temperature_c: float | None = None
+    pace_ms: float | None = None  # median time of a fixed chain of small products, right after the samples; CPU only
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -149,6 +150,7 @@ class Visit:
     first_inference_ms: float
     peak_rss_bytes: int
     provider: str  # the execution provider in force
+    threads: int = 1
     provider_nodes: dict[str, int] = field(default_factory=dict)  # provider -> nodes that it runs, where known
     health: Health = field(default_factory=Health)
     disturbances: tuple[str, ...] = ()  # why this visit is marked; empty when it is not
@@ -173,6 +175,7 @@ class Measurement:
     samples: int
     visit_p50_ms: tuple[float, ...]  # one for each visit, in order of time
     disturbed_visits: int = 0
+    pace_ms: float | None = None  # of the machine: median over the visits that count, see Health
     with_copies_p50_ms: float | None = None  # host-device copies included; None on the CPU
 
 

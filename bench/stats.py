@@ -15,7 +15,8 @@ where a machine has a fast and a slow phase, a run that has seen both says so, i
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -28,6 +29,8 @@ _DRAWN = 120  # samples drawn from a visit in each resample
 _SAMPLES_BEYOND = 3  # a percentile needs so many samples beyond it
 _WIDEN = {2: 12.6, 3: 4.3, 4: 1.75, 5: 1.15, 6: 1.15, 7: 1.55, 8: 1.25}
 _WIDEN_MORE = 1.12  # for more visits
+SLOW_PACE = 1.15
+"""A visit is disturbed when the machine's pace was so many times slower than in the fastest visit of the run."""
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -45,6 +48,7 @@ def summarise(visits: Sequence[Visit], *, batch_size: int, seed: int) -> Measure
     low, high = interval(samples, seed=seed)
     count = sum(map(len, samples))
     upper = {q: percentile(samples, q) if count * (1 - q) >= _SAMPLES_BEYOND else None for q in (0.90, 0.95, 0.99)}
+    paces = [visit.health.pace_ms for visit in used if visit.health.pace_ms is not None]
     copies = [np.asarray(visit.copy_samples_ns, dtype=np.float64) / 1e6 for visit in used if visit.copy_samples_ns]
     return Measurement(
         p50_ms=_rounded(p50),
@@ -62,6 +66,7 @@ def summarise(visits: Sequence[Visit], *, batch_size: int, seed: int) -> Measure
         samples=count,
         visit_p50_ms=tuple(_rounded(float(np.median(values))) for values in samples),
         disturbed_visits=disturbed,
+        pace_ms=_rounded(float(np.median(paces))) if paces else None,
         with_copies_p50_ms=_rounded(percentile(copies, 0.5)) if copies else None,
     )
 
@@ -70,6 +75,26 @@ def counted(visits: Sequence[Visit]) -> list[Visit]:
     """The visits of a case that its percentiles are made of: the undisturbed ones, unless they are too few."""
     quiet = [visit for visit in visits if not visit.disturbances]
     return quiet if 3 * len(quiet) >= 2 * len(visits) else list(visits)
+
+
+def paced(visits: Iterable[Visit]) -> list[Visit]:
+    """All visits of a run, those marked that met the machine at a slow pace.
+
+    The pace depends on the threads, so that each number of threads is a group by itself.
+    """
+    everything = list(visits)
+    fastest: dict[int, float] = {}
+    for visit in everything:
+        if visit.health.pace_ms is not None:
+            fastest[visit.threads] = min(visit.health.pace_ms, fastest.get(visit.threads, math.inf))
+
+    def marked(visit: Visit) -> Visit:
+        slower = (visit.health.pace_ms or 0.0) / fastest.get(visit.threads, math.inf)
+        if slower < SLOW_PACE:
+            return visit
+        return replace(visit, disturbances=(*visit.disturbances, f"the machine ran {slower:.1f} times slower"))
+
+    return [marked(visit) for visit in everything]
 
 
 def percentile(visits: Sequence[Array], q: float) -> float:

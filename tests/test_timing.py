@@ -1,6 +1,7 @@
 """Visits of tiny models in real worker processes."""
 
 import ast
+import base64
 import itertools
 import os
 import re
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +19,10 @@ import psutil
 import pytest
 from onnx import TensorProto, helper
 
-from bench import timing
+from bench import stats, timing
 from bench.errors import Failed
 from bench.records import Case, Health, Settings, Visit
-from bench.timing import device, lock, process, schedule, worker
+from bench.timing import device, lock, pace, process, schedule, worker
 
 CPU = "CPUExecutionProvider"
 
@@ -160,7 +162,7 @@ def test_a_killed_worker_fails_its_case_and_the_others_go_on(tmp_path):
 PARENT = """
 import sys
 from pathlib import Path
-from bench import timing
+from bench import stats, timing
 from bench.timing import lock
 from tests.test_timing import settings, target
 lock.PATH = Path(sys.argv[2])
@@ -209,7 +211,8 @@ def test_a_second_run_says_who_is_measuring(tmp_path, caplog):
 
 def test_a_processor_hog_is_seen_and_named(tmp_path):
     path = write_model(tmp_path / "m.onnx", (64, 4096), steps=4)
-    hogs = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(os.cpu_count() or 1)]
+    (tmp_path / "hog").symlink_to(sys.executable)
+    hogs = [subprocess.Popen([tmp_path / "hog", "-c", "while True: pass"]) for _ in range(os.cpu_count() or 1)]
     try:
         visit = schedule.one(target(path), 0, settings(min_time_s=0.5))
     finally:
@@ -217,7 +220,32 @@ def test_a_processor_hog_is_seen_and_named(tmp_path):
             hog.kill()
             hog.wait()
     assert visit.health.others_cpu_share > 0.2
-    assert any("other processes used" in mark for mark in visit.disturbances)
+    assert any(
+        re.search(r"other processes used \d+ % of the cores \(most of it: hog \d+ %", m) for m in visit.disturbances
+    )
+
+
+def test_the_pace_is_measured_and_a_slow_one_marks_visits_of_the_whole_run(tmp_path):
+    visit = schedule.one(target(write_model(tmp_path / "m.onnx"), threads=1), 0, settings())
+    assert 0.01 < visit.health.pace_ms < 100
+    assert visit.threads == 1
+
+    def met(case, number, pace_ms, threads=2):
+        return replace(fake_visit(case, number), threads=threads, health=Health(pace_ms=pace_ms))
+
+    taken = [met("a", 0, 0.38), met("b", 0, 0.24), met("a", 1, 0.25), met("c", 0, 0.9, threads=1), fake_visit("d")]
+    marks = [visit.disturbances for visit in stats.paced(taken)]
+    assert marks == [("the machine ran 1.6 times slower",), (), (), (), ()]
+    plan = schedule._Plan([target(Path(f"{name}.onnx")) for name in "ab"], settings(rounds=1), taken[:2])
+    chosen, number = plan.next()
+    assert (chosen.case.name, number) == ("a", 1), "the visit at a slow pace is repeated"
+
+
+def test_the_chain_that_shows_the_pace_is_what_it_says():
+    model = onnx.load_from_string(base64.b64decode(pace.chain()))
+    onnx.checker.check_model(model, full_check=True)
+    assert {node.op_type for node in model.graph.node} == {"MatMul"}
+    assert len(model.graph.node) == 60
 
 
 @pytest.mark.parametrize(

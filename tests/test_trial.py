@@ -127,7 +127,7 @@ class Machine:
         return {
             "samples_ns": [int(1e7 * centre)] * 7, "sampling_ns": 7e7, "copy_samples_ns": [], "warmup_ns": [],
             "warmed_up": True, "load_ms": 1.0, "first_inference_ms": 1.0, "peak_rss_bytes": 1, "provider": "CPU",
-            "provider_nodes": {}, "health": {}, "runtime": "1.0",
+            "threads": 1, "provider_nodes": {}, "health": {}, "runtime": "1.0",
         }  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from bench import stats
 from bench.comparison import ALARM_RATE, POWER
 from bench.errors import Failed
 from bench.records import Case, Settings
-from bench.timing import calibration, device, lock, machine, process
+from bench.timing import calibration, device, lock, machine, neighbours, process
 from bench.timing.schedule import Target, one
 
 SECONDS = 15.0
@@ -255,24 +255,14 @@ def noise_finding(noise: Noise) -> Finding:
 def _measured_load() -> tuple[float, float, list[str]]:
     """Busy and stolen shares of the cores given over a second, and the busiest programs by name."""
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
-    programs = list(psutil.process_iter(["name"]))
-    for program in programs:
-        _used(program)
+    before, begun = neighbours.snapshot(), time.monotonic()
     psutil.cpu_times_percent(interval=None, percpu=True)
     time.sleep(1.0)
     times = psutil.cpu_times_percent(interval=None, percpu=True)
     mine = [times[core] for core in cores] if cores and max(cores) < len(times) else times
     stolen = statistics.mean(getattr(core, "steal", 0.0) for core in mine) / 100
     busy = statistics.mean(100 - core.idle - getattr(core, "iowait", 0.0) for core in mine) / 100 - stolen
-    shares = sorted(((_used(program), program.info["name"] or "?") for program in programs), reverse=True)
-    return max(0.0, busy), stolen, [f"{name} {used:.0f} %" for used, name in shares[:3] if used > 5]
-
-
-def _used(program: psutil.Process) -> float:
-    try:
-        return float(program.cpu_percent(interval=None))
-    except psutil.Error:
-        return 0.0
+    return max(0.0, busy), stolen, neighbours.busiest(before, neighbours.snapshot(), time.monotonic() - begun)
 
 
 def _existing(place: Path) -> Path:

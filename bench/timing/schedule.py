@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import random
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from bench import stats
 from bench.errors import Failed
 from bench.records import Case, Health, Settings, Visit
-from bench.timing import lock, process
+from bench.timing import lock, neighbours, pace, process
 
 STOLEN_SHARE = 0.01  # of the visit's time; also of the time that the container's limit holds back
 OTHERS_SHARE = 0.10  # of the cores given
+_OTHERS = "other processes used"
 REPEATS = 2  # further visits to a case for its disturbed ones, at most
 
 
@@ -78,9 +80,17 @@ def visits(targets: Sequence[Target], settings: Settings, *, done: Sequence[Visi
 
 def one(target: Target, number: int, settings: Settings) -> Visit:
     """One visit. Raises Failed when the worker reports an error, dies or takes far longer than it should."""
-    started_at = now()
+    started_at, begun, before = now(), time.monotonic(), neighbours.snapshot()
     spec = specification(target.case, target.path, settings, inject=target.inject)
-    return as_visit(process.visit(spec, timeout_s=timeout_s(settings)), target.case.name, number, started_at)
+    visit = as_visit(process.visit(spec, timeout_s=timeout_s(settings)), target.case.name, number, started_at)
+    if not any(mark.startswith(_OTHERS) for mark in visit.disturbances):
+        return visit
+    names = neighbours.busiest(before, neighbours.snapshot(), time.monotonic() - begun)
+    return replace(visit, disturbances=tuple(_named(mark, names) for mark in visit.disturbances))
+
+
+def _named(mark: str, names: Sequence[str]) -> str:
+    return f"{mark} (most of it: {', '.join(names)})" if names and mark.startswith(_OTHERS) else mark
 
 
 def now() -> str:
@@ -106,6 +116,7 @@ def specification(case: Case, path: Path, settings: Settings, **changes: Any) ->
         "min_time_s": settings.min_time_s,
         "min_count": settings.min_count,
         "inject": 0.0,
+        "pace": pace.chain(),
     } | changes
 
 
@@ -124,6 +135,7 @@ def as_visit(result: dict[str, Any], case: str, number: int, started_at: str) ->
         first_inference_ms=result["first_inference_ms"],
         peak_rss_bytes=result["peak_rss_bytes"],
         provider=result["provider"],
+        threads=result["threads"],
         provider_nodes=result["provider_nodes"],
         health=health,
         disturbances=tuple(disturbances(health, result["sampling_ns"] / 1e6)),
@@ -131,7 +143,10 @@ def as_visit(result: dict[str, Any], case: str, number: int, started_at: str) ->
 
 
 def disturbances(health: Health, sampling_ms: float) -> list[str]:
-    """Why a visit is marked as disturbed, in words; empty when it is not. `sampling_ms` is the time of its samples."""
+    """Why a visit is marked as disturbed, in words; empty when it is not. `sampling_ms` is the time of its samples.
+
+    A slow pace shows only beside other visits: `stats.paced`.
+    """
     found = []
     # Both counters tick every 10 ms: a single tick is no evidence.
     allowed_ms = max(STOLEN_SHARE * sampling_ms, 15.0)
@@ -142,7 +157,7 @@ def disturbances(health: Health, sampling_ms: float) -> list[str]:
             f"the container's limit held it back for {100 * health.throttled_ms / sampling_ms:.0f} % of the time"
         )
     if health.others_cpu_share is not None and health.others_cpu_share > OTHERS_SHARE:
-        found.append(f"other processes used {100 * health.others_cpu_share:.0f} % of the cores")
+        found.append(f"{_OTHERS} {100 * health.others_cpu_share:.0f} % of the cores")
     return found
 
 
@@ -173,17 +188,16 @@ class _Plan:
                     return target, number
         if spent:
             return None
+        disturbed = Counter(v.case for v in stats.paced(self._everything()) if v.disturbances)
         for extra in range(REPEATS):
             number = self.settings.rounds + extra
             for target in self._shuffled(number):
-                disturbed = sum(bool(v.disturbances) for v in self.taken[target.case.name])
-                if disturbed > extra and self._open(target, number):
+                if disturbed[target.case.name] > extra and self._open(target, number):
                     return target, number
         return self._widest() if budget_s is not None else None
 
     def _widest(self) -> tuple[Target, int] | None:
         """The case with the widest interval, while one is wider than the target."""
-        from bench import stats
 
         def width(target: Target) -> float:
             return stats.visits_width(self.taken[target.case.name])
@@ -194,6 +208,9 @@ class _Plan:
             return None
         last = max(visit.round for visit in self.taken[widest.case.name])
         return widest, max(last + 1, self.settings.rounds + REPEATS)
+
+    def _everything(self) -> list[Visit]:
+        return [visit for visits in self.taken.values() for visit in visits]
 
     def _open(self, target: Target, number: int) -> bool:
         name = target.case.name

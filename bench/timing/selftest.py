@@ -8,6 +8,7 @@ of runs share that time's weather, and count as single tries all the same.
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -105,7 +106,7 @@ def _comparisons(path: Path, setup: ab.Setup, margin: float) -> Iterator[list[At
     while True:
         begun = time.monotonic()
         runs = [
-            run(path, setup, {name: second * share for name, share in slowdowns.items()}, number := number + 1)
+            run(path, setup, {name: second * share for name, share in slowdowns.items()}, number := number + 1)[0]
             for second in (0, 1)
         ]
         seconds = round((time.monotonic() - begun) / len(slowdowns), 1)
@@ -115,8 +116,10 @@ def _comparisons(path: Path, setup: ab.Setup, margin: float) -> Iterator[list[At
         ]
 
 
-def run(path: Path, setup: ab.Setup, injected: dict[str, float], seed: int, budget_s: float | None = None) -> Run:
-    """A run as `bench run` measures it, in memory: cases of one file, by name, each slowed by its share.
+def run(
+    path: Path, setup: ab.Setup, injected: dict[str, float], seed: int, budget_s: float | None = None
+) -> tuple[Run, list[Visit]]:
+    """A run as `bench run` measures it, and its visits: cases of one file, by name, each slowed by its share.
 
     Raises Failed when a visit fails.
     """
@@ -130,21 +133,25 @@ def run(path: Path, setup: ab.Setup, injected: dict[str, float], seed: int, budg
     targets = [
         Target(_case(name, path, setup), path, inject=share) for name, share in injected.items()
     ]  # fmt: skip
-    taken: dict[str, list[Visit]] = {name: [] for name in injected}
+    taken: list[Visit] = []
     started_at = now()
     for event in visits(targets, settings):
         if isinstance(event, VisitFailed):
             raise Failed(f"{path}: {event.message}")
         if isinstance(event, Visit):
-            taken[event.case].append(event)
-    return Run(
+            taken.append(event)
+    of_case: dict[str, list[Visit]] = defaultdict(list)
+    for visit in stats.paced(taken):
+        of_case[visit.case].append(visit)
+    found = Run(
         schema_version=SCHEMA_VERSION, suite="selftest", started_at=started_at,
         machine=machine.facts(setup.device, setup.threads), settings=settings,
         records=tuple(
-            Record(case=target.case, measurement=stats.summarise(taken[target.case.name], batch_size=1, seed=seed))
+            Record(case=target.case, measurement=stats.summarise(of_case[target.case.name], batch_size=1, seed=seed))
             for target in targets
         ),
     )  # fmt: skip
+    return found, taken
 
 
 def _case(name: str, path: Path, setup: ab.Setup) -> Case:

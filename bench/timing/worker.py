@@ -7,6 +7,7 @@ Whatever goes wrong comes back as `{"error": "one line"}`.
 
 from __future__ import annotations
 
+import base64
 import gc
 import json
 import os
@@ -20,6 +21,7 @@ from typing import Any
 _STEADY_COUNT = 5  # samples in a window of the warm-up, at least
 _STEADY_NS = 50_000_000  # ... and its time, at least
 _STEADY_SPREAD = 0.03  # steady: the medians of two neighbouring windows differ by less
+_PACE_S = 0.06  # for the machine's pace; the first third warms up
 _MAX_SAMPLES = 20_000  # kept of a visit; a faster model's samples are thinned evenly
 
 
@@ -78,6 +80,8 @@ def _visit(spec: dict[str, Any]) -> dict[str, Any]:
     samples = _samples(call, spec["min_time_s"], spec["min_count"])
     after = _counters()
     copies = _samples(with_copies, spec["min_time_s"] / 2, spec["min_count"]) if with_copies else []
+    peak_rss_bytes = _peak_rss()
+    del session, call, with_copies  # two sessions alive would disturb each other
     return {
         "samples_ns": _thinned(samples),
         "sampling_ns": sum(samples),
@@ -86,10 +90,11 @@ def _visit(spec: dict[str, Any]) -> dict[str, Any]:
         "warmed_up": steady,
         "load_ms": load_ns / 1e6,
         "first_inference_ms": first_ns / 1e6,
-        "peak_rss_bytes": _peak_rss(),
+        "peak_rss_bytes": peak_rss_bytes,
         "provider": provider,
+        "threads": spec["threads"],
         "provider_nodes": nodes,
-        "health": _health(before, after),
+        "health": _health(before, after) | {"pace_ms": _pace(np, onnxruntime, spec)},
         "runtime": onnxruntime.__version__,
     }
 
@@ -124,11 +129,7 @@ def _session(onnxruntime: Any, spec: dict[str, Any], profile: str | None = None)
     path, provider = spec["path"], spec["provider"]
     if not Path(path).is_file():
         raise _Refused(f"no file {path}; export it again, or correct the path")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = spec["threads"]
-    options.inter_op_num_threads = 1
-    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    options.log_severity_level = 3
+    options = _options(onnxruntime, spec)
     if profile is not None:
         options.enable_profiling = True
         options.profile_file_prefix = profile
@@ -144,6 +145,15 @@ def _session(onnxruntime: Any, spec: dict[str, Any], profile: str | None = None)
         if provider != "CPUExecutionProvider":
             raise _Refused(f"{provider} cannot run this model here: {text[:300]}; see `bench doctor`") from error
         raise _Refused(f"ONNX Runtime cannot load {path}: {text[:300]}; export it again, or check the file") from error
+
+
+def _options(onnxruntime: Any, spec: dict[str, Any]) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = spec["threads"]
+    options.inter_op_num_threads = 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    options.log_severity_level = 3
+    return options
 
 
 def _nodes(session: Any, provider: str) -> dict[str, int]:
@@ -283,6 +293,21 @@ def _samples(call: Any, min_time_s: float, min_count: int) -> list[int]:
         append(stop - start)
         if stop >= end and len(samples) >= min_count:
             return samples
+
+
+def _pace(np: Any, onnxruntime: Any, spec: dict[str, Any]) -> float | None:
+    """The median time in ms of the chain of products that `pace` describes; None on a GPU, or where none is given."""
+    if spec["provider"] != "CPUExecutionProvider" or not spec.get("pace"):
+        return None
+    from statistics import median
+
+    session = onnxruntime.InferenceSession(
+        base64.b64decode(spec["pace"]), _options(onnxruntime, spec), providers=["CPUExecutionProvider"]
+    )
+    (given,) = session.get_inputs()
+    feeds = {given.name: np.full(given.shape, 1 / given.shape[0], np.float32)}
+    taken = _samples(lambda: session.run(None, feeds), _PACE_S, _STEADY_COUNT)
+    return round(median(taken[len(taken) // 3 :]) / 1e6, 4)
 
 
 def _thinned(samples: list[int]) -> list[int]:
