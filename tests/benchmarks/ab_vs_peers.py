@@ -1,18 +1,18 @@
 """False alarms and detection of our `ab` and `compare` beside the usual practice, on the same files in the same time.
 
-    python -m tests.benchmarks.ab_vs_peers [--pairs 40] [--budget 60] [--rows FILE] [FILE.onnx ...]
+    python -m tests.benchmarks.ab_vs_peers [--pairs 40] [--tries 10] [--budget 30] [--rows FILE] [FILE.onnx ...]
 
-Every comparison has the same budget and is made of the same worker's visits; B is A's file, as it is or slowed by a
-known share. The contenders:
+Everything is made of the same worker's visits; B is A's file, as it is or slowed by a known share.
 
-- ab: `bench ab`, interleaved pairs of fresh processes; may stop early.
-- compare: `bench compare` of two runs of one case, each with half the budget, without confirmation.
-- pyperf: runs of up to 20 fresh processes with three values of at least 100 ms each, A's and then B's, and pyperf's own
-  test of significance (Student's t on all values, 95 %).
-- pytest-benchmark: one process each for half the budget; its own check of `--benchmark-compare-fail`, either way round.
-- Mann-Whitney: the same two processes' samples, p < 0.05.
+- Runs follow each other, each with half the budget. Every run is held against the one before it, as a CI job holds a
+  commit against its parent, and all rules judge the very same samples of the two:
+  `bench compare`, without confirmation; pyperf's own test of significance (Student's t, 95 %) on up to three values of
+  at least 100 ms a process; pytest-benchmark's own check of `--benchmark-compare-fail`, either way round;
+  Mann-Whitney, p < 0.05. The last two once on all samples, and once, as is common practice, on one process a side.
+- `bench ab` times interleaved pairs of fresh processes for up to the same budget; it may stop early. Slow-downs are
+  tried with budgets of their own: 5 % within 60 s, 3 % within 120 s.
 
-The files are MobileNetV3Small and ResNet50 unless named. Finished comparisons are kept in `--rows` and not repeated.
+The files are MobileNetV3Small and ResNet50 unless named. Finished comparisons are written to `--rows`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import mean, median
 from typing import Any
@@ -32,73 +32,43 @@ from pytest_benchmark.utils import parse_compare_fail
 from scipy.stats import mannwhitneyu
 
 from bench import comparison, export, stats, suites
-from bench.records import Case, Settings
-from bench.timing import ab, lock, machine, process, selftest
-from bench.timing.schedule import specification, timeout_s
+from bench.records import Run, Visit
+from bench.timing import ab, machine, selftest
 
-INJECTED = (0.0, 0.03, 0.05)
+AB_BUDGETS_S = {0.05: 60.0, 0.03: 120.0}
 MARGIN = 0.03
 MODELS = ("MobileNetV3Small", "ResNet50")
 PYTEST_CHECKS = ("median:3%", "mean:5%")
-_PROCESSES, _VALUES, _VALUE_S = 20, 3, 0.1  # pyperf's defaults
-_STARTING_S = 1.0  # of a long process's budget, for start and warm-up
+_VALUES, _VALUE_S = 3, 0.1  # pyperf's defaults, of a process
 
 Verdicts = dict[str, str]  # by the name of the rule
-Contender = Callable[[Path, ab.Setup, float, float], Verdicts]
+Measured = tuple[Run, list[Visit]]
+Row = dict[str, Any]
 
 
-def ours_ab(path: Path, setup: ab.Setup, injected: float, budget_s: float) -> Verdicts:
-    trial = ab.measure(ab.Side(path), ab.Side(path, inject=injected), setup, budget_s=budget_s, margin=MARGIN)
-    return {"ab": trial.judgement.verdict}
-
-
-def ours_compare(path: Path, setup: ab.Setup, injected: float, budget_s: float) -> Verdicts:
-    old, new = (
-        selftest.run(path, setup, {"m": share}, setup.seed + side, budget_s / 2)
-        for side, share in enumerate((0.0, injected))
-    )
-    return {"compare": comparison.compare(old, new, margin=MARGIN).verdicts[0].verdict}
-
-
-def with_pyperf(path: Path, setup: ab.Setup, injected: float, budget_s: float) -> Verdicts:
-    sides = []
-    with lock.measuring():
-        for share in (0.0, injected):
-            runs: list[pyperf.Run] = []
-            end = time.monotonic() + budget_s / 2
-            while len(runs) < _PROCESSES and (not runs or time.monotonic() < end):
-                samples = visit(path, setup, share, 1.5 * _VALUES * _VALUE_S, _VALUES)
-                runs.append(pyperf.Run(values(samples), metadata={"name": "m"}, collect_metadata=False))
-            sides.append(pyperf.Benchmark(runs))
-    different, _ = is_significant_benchs(*sides)
-    return {"pyperf compare": way(different, sides[1].mean() / sides[0].mean())}
-
-
-def two_processes(path: Path, setup: ab.Setup, injected: float, budget_s: float) -> Verdicts:
-    min_time_s = max(0.5, budget_s / 2 - _STARTING_S)
-    with lock.measuring():
-        a, b = (visit(path, setup, share, min_time_s, 20) for share in (0.0, injected))
-    found = {"Mann-Whitney": way(mannwhitneyu(a, b).pvalue < 0.05, median(b) / median(a))}
-    figures = [{"mean": mean(side), "median": median(side)} for side in (a, b)]
-    for text in PYTEST_CHECKS:
-        check = parse_compare_fail(text)
-        slower, faster = check.fails(figures[1], figures[0]), check.fails(figures[0], figures[1])
-        found[f"pytest-benchmark {text}"] = "slower" if slower else "faster" if faster else "equivalent"
+def of_runs(old: Measured, new: Measured) -> Verdicts:
+    """What every rule says of two runs."""
+    samples = [[np.asarray(visit.samples_ns) / 1e9 for visit in visits] for _, visits in (old, new)]
+    found = {"bench compare": comparison.compare(old[0], new[0], margin=MARGIN).verdicts[0].verdict}
+    found["pyperf compare"] = by_pyperf(samples)
+    for which, sides in (("", [np.concatenate(side) for side in samples]), (", one process", [s[0] for s in samples])):
+        a, b = sides
+        found[f"Mann-Whitney{which}"] = way(mannwhitneyu(a, b).pvalue < 0.05, median(b) / median(a))
+        figures = [{"mean": mean(side), "median": median(side)} for side in (a, b)]
+        for text in PYTEST_CHECKS:
+            check = parse_compare_fail(text)
+            slower, faster = check.fails(figures[1], figures[0]), check.fails(figures[0], figures[1])
+            found[f"pytest-benchmark {text}{which}"] = "slower" if slower else "faster" if faster else "equivalent"
     return found
 
 
-CONTENDERS: dict[str, Contender] = {
-    "ab": ours_ab, "compare": ours_compare, "pyperf": with_pyperf, "two processes": two_processes,
-}  # fmt: skip
-
-
-def visit(path: Path, setup: ab.Setup, injected: float, min_time_s: float, min_count: int) -> list[float]:
-    """One process's samples in seconds."""
-    settings = Settings(rounds=1, min_time_s=min_time_s, min_count=min_count, warmup_s=1.0, budget_s=None,
-                        seed=setup.seed, device=setup.device, provider=setup.provider)  # fmt: skip
-    case = Case(name="m", model=str(path), threads=setup.threads)
-    spec = specification(case, path, settings, inject=injected)
-    return [ns / 1e9 for ns in process.visit(spec, timeout_s=timeout_s(settings))["samples_ns"]]
+def by_pyperf(samples: Sequence[Sequence[Any]]) -> str:
+    old, new = (
+        pyperf.Benchmark([pyperf.Run(values(visit), metadata={"name": "m"}, collect_metadata=False) for visit in side])
+        for side in samples
+    )
+    different, _ = is_significant_benchs(old, new)
+    return way(different, new.mean() / old.mean())
 
 
 def values(samples: Sequence[float]) -> list[float]:
@@ -109,44 +79,76 @@ def values(samples: Sequence[float]) -> list[float]:
     """
     found, loop = [], []
     for sample in samples:
-        loop.append(sample)
+        loop.append(float(sample))
         if sum(loop) >= _VALUE_S:
             found.append(mean(loop))
             loop = []
-    return found[:_VALUES] or [mean(samples)]
+    return found[:_VALUES] or [float(mean(samples))]
 
 
 def way(different: bool, ratio: float) -> str:
     return ("slower" if ratio > 1 else "faster") if different else "equivalent"
 
 
+def compared(files: dict[str, Path], given: argparse.Namespace) -> Iterator[Row]:
+    """Every comparison; what is stopped early has as many of each kind."""
+    before: dict[str, Measured] = {}
+    for pair in range(given.pairs + 1):
+        for model, path in files.items():
+            about = {"model": model, "pair": pair, "threads": given.threads}
+            setup = ab.Setup(threads=given.threads, seed=1000 * pair)
+
+            def measured(injected: float) -> Measured:
+                return selftest.run(path, setup, {"m": injected}, setup.seed, given.budget / 2)  # noqa: B023
+
+            begun = time.monotonic()
+            run = measured(0.0)
+            if pair:
+                seconds = round(2 * (time.monotonic() - begun), 1)
+                row = {"injected": 0.0, "seconds": seconds, "verdicts": of_runs(before[model], run)}
+                yield about | row | {"paces": [m[0].records[0].measurement.pace_ms for m in (before[model], run)]}
+            before[model] = run
+            if not pair:
+                continue
+            tried = pair <= given.tries
+            for injected in AB_BUDGETS_S if tried and not given.ab_only else ():
+                verdicts = of_runs(run, measured(injected))
+                yield about | {"injected": injected, "seconds": seconds, "verdicts": verdicts}
+            for injected, budget_s in {0.0: given.budget, **(AB_BUDGETS_S if tried else {})}.items():
+                trial = ab.measure(
+                    ab.Side(path), ab.Side(path, inject=injected), setup, budget_s=budget_s, margin=MARGIN
+                )  # fmt: skip
+                said = {"bench ab": trial.judgement.verdict}
+                yield (
+                    about
+                    | {"injected": injected, "seconds": trial.seconds, "verdicts": said}
+                    | {"ratio": [trial.judgement.ratio, trial.judgement.ratio_low, trial.judgement.ratio_high]}
+                )
+
+
 def main() -> None:
     """Compare, print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("files", nargs="*", type=Path)
-    parser.add_argument("--pairs", type=int, default=40, help="comparisons of each kind")
-    parser.add_argument("--budget", type=float, default=60.0, help="seconds of each comparison")
-    parser.add_argument("--injected", type=float, nargs="*", default=INJECTED, help="shares by which B is slower")
-    parser.add_argument("--contenders", nargs="*", default=list(CONTENDERS), choices=CONTENDERS)
+    parser.add_argument("--pairs", type=int, default=40, help="comparisons of the same file with itself")
+    parser.add_argument("--tries", type=int, default=10, help="comparisons with each slow-down")
+    parser.add_argument("--budget", type=float, default=30.0, help="seconds of each comparison")
+    parser.add_argument("--minutes", type=float, default=1e9, help="stop after so long, and show what there is")
+    parser.add_argument("--ab-only", action="store_true", help="try the slow-downs by ab alone")
     parser.add_argument("--threads", type=int, default=machine.cores_given())
     parser.add_argument("--rows", type=Path)
     given = parser.parse_args()
-    rows = []
-    if given.rows and given.rows.is_file():
-        rows = [json.loads(line) for line in given.rows.read_text().splitlines()]
-    done = {key(row) for row in rows}
     files = {path.stem: path for path in given.files} or exported()
-    for wanted in plan(files, given):
-        if key(wanted) in done:
-            continue
-        setup = ab.Setup(threads=given.threads, seed=1000 * wanted["pair"])
-        begun = time.monotonic()
-        verdicts = CONTENDERS[wanted["contender"]](files[wanted["model"]], setup, wanted["injected"], given.budget)
-        rows.append(wanted | {"seconds": round(time.monotonic() - begun, 1), "verdicts": verdicts})
-        print(rows[-1], flush=True)
+    rows: list[Row] = []
+    end = time.monotonic() + 60 * given.minutes
+    for row in compared(files, given):
+        rows.append(row)
+        print(row, flush=True)
         if given.rows:
             with given.rows.open("a") as file:
-                file.write(json.dumps(rows[-1]) + "\n")
+                file.write(json.dumps(row) + "\n")
+        if time.monotonic() > end:
+            break
     show(rows)
 
 
@@ -160,29 +162,13 @@ def exported() -> dict[str, Path]:
     return {name: found[name] for name in MODELS}
 
 
-def plan(files: dict[str, Path], given: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """Every comparison; what is stopped early has as many of each kind."""
-    for pair in range(given.pairs):
-        for model in files:
-            for injected in given.injected:
-                for contender in given.contenders:
-                    yield {
-                        "model": model, "pair": pair, "injected": injected, "contender": contender,
-                        "budget": given.budget, "threads": given.threads,
-                    }  # fmt: skip
-
-
-def key(row: dict[str, Any]) -> tuple[Any, ...]:
-    return tuple(row[name] for name in ("model", "pair", "injected", "contender", "budget", "threads"))
-
-
-def show(rows: Sequence[dict[str, Any]]) -> None:
+def show(rows: Sequence[Row]) -> None:
     """The share of wrong verdicts without a slow-down, and of "slower" with one, with Wilson intervals."""
     for model in dict.fromkeys(row["model"] for row in rows):
         of_model = [row for row in rows if row["model"] == model]
         injected = sorted({row["injected"] for row in of_model})
         heads = [f"{100 * share:.0f} % seen" if share else "A/A alarms" for share in injected]
-        print(f"\n{model}\n{'rule':28}" + "".join(f"{head:>24}" for head in heads) + f"{'A/A equivalent':>24}{'s':>7}")
+        print(f"\n{model}\n{'rule':42}" + "".join(f"{head:>24}" for head in heads) + f"{'A/A equivalent':>24}{'s':>7}")
         for rule in dict.fromkeys(name for row in of_model for name in row["verdicts"]):
             mine = [row for row in of_model if rule in row["verdicts"]]
             said = {share: [row["verdicts"][rule] for row in mine if row["injected"] == share] for share in injected}
@@ -192,7 +178,7 @@ def show(rows: Sequence[dict[str, Any]]) -> None:
             same = said.get(0.0, [])
             cells.append(shown(same.count("equivalent"), len(same)))
             seconds = np.median([row["seconds"] for row in mine])
-            print(f"{rule:28}" + "".join(f"{cell:>24}" for cell in cells) + f"{seconds:7.0f}")
+            print(f"{rule:42}" + "".join(f"{cell:>24}" for cell in cells) + f"{seconds:7.0f}")
 
 
 def shown(hits: int, n: int) -> str:
