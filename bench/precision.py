@@ -13,7 +13,7 @@ from bench.records import Artifact, Machine, Measurement, Record, Run
 from bench.units import percent, relative, significant
 
 VNNI = ("avx512_vnni", "avx_vnni")
-_LONE_NODES = 2  # one quantises the input, one gives the output back as fp32: no file does without
+_LONE_NODES = 2  # of int8: one quantises the input, one gives the output back as fp32: no file does without
 _ARM = ("aarch64", "arm64")
 
 HEADINGS = ("Model", "Size", "Change of p50 [95 % interval]", "Accuracy against fp32", "What to know")
@@ -133,14 +133,14 @@ def _with_accuracy(change: Change, full: Record, reduced: Record) -> Change:
 def reason(full: Record, reduced: Record, machine: Machine) -> str:
     """Why a lower precision is slower than fp32, as far as the run shows it."""
     found = []
-    on_cpu, int8 = reduced.case.device == "cpu", reduced.case.precision == "int8"
-    if int8 and not on_cpu:
+    on_cpu, integers = reduced.case.device == "cpu", reduced.case.precision in ("int8", "int8-dynamic")
+    if integers and not on_cpu:
         found.append(f"{reduced.case.provider} has few kernels for integers, and computes in fp32 between conversions")
-    elif int8:
+    elif integers:
         x86 = machine.informs.get("architecture") not in _ARM
         if x86 and not set(VNNI) & set(machine.informs.get("instructions") or ()):
             found.append("no VNNI: the processor has no instruction for products of 8-bit integers")
-        found += _unfused(reduced.artifact)
+        found += _unfused(reduced.artifact, dynamic=reduced.case.precision == "int8-dynamic")
     elif on_cpu:
         found.append("without fp16 kernels for the processor, ONNX Runtime converts to fp32 and back")
     if full.kinds_ms and reduced.kinds_ms:
@@ -152,8 +152,9 @@ def reason(full: Record, reduced: Record, machine: Machine) -> str:
     return "; ".join(found) or "not known; neither its instructions nor unfused nodes explain it"
 
 
-def _unfused(artifact: Artifact | None) -> list[str]:
-    count = (artifact.quantize_nodes_optimised or 0) - _LONE_NODES if artifact else 0
+def _unfused(artifact: Artifact | None, *, dynamic: bool) -> list[str]:
+    count = (artifact.quantize_nodes_optimised or 0) - (0 if dynamic else _LONE_NODES) if artifact else 0
     if count <= 0:
         return []
-    return [f"{count} QuantizeLinear and DequantizeLinear nodes that ONNX Runtime could not fuse"]
+    nodes = "DynamicQuantizeLinear" if dynamic else "QuantizeLinear and DequantizeLinear"
+    return [f"{count} {nodes} node{'s' * (count > 1)} that ONNX Runtime could not fuse"]

@@ -49,7 +49,7 @@ class Case:
     head: str = "native"  # "native" (the model's own top), "none", or "notes" (global average pool + dense softmax)
     classes: int = 1000
     weights: str = "none"  # "none" (random), "imagenet", or the path of a weights file
-    precision: str = "fp32"  # "fp32", "fp16" or "int8"
+    precision: str = "fp32"  # one of suites.PRECISIONS
     batch_size: int = 1
     device: str = "auto"  # "auto" when asked for; "cpu" or "cuda" once planned
     provider: str | None = None  # ONNX Runtime's execution provider, once planned
@@ -92,8 +92,9 @@ class Artifact:
     transposes: int | None = None  # Transpose nodes in the file
     transposes_optimised: int | None = None  # what is left of them after ONNX Runtime's own optimisation
     reorders_optimised: int | None = None  # layout reorder nodes that ONNX Runtime adds
-    quantize_nodes_optimised: int | None = None  # of int8: Quantize- and DequantizeLinear left by that optimisation
-    calibration: str | None = None  # of a reduced precision: the inputs that set int8's ranges and show agreement
+    quantize_nodes_optimised: int | None = None  # of integers: (Dynamic)Quantize- and DequantizeLinear left by it
+    calibration: str | None = None  # of a reduced precision: where the inputs that show agreement come from, and those
+    # that set int8's ranges
     fidelity: Fidelity | None = None  # None for a user's own file: there is nothing to compare with
     export_s: float | None = None  # what making it took, when it was made; kept on a cache hit
     export_peak_rss_bytes: int | None = None

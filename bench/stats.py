@@ -26,7 +26,7 @@ from bench.records import Measurement, Visit
 
 RESAMPLES = 500
 _DRAWN = 120  # samples drawn from a visit in each resample
-_SAMPLES_BEYOND = 3  # a percentile needs so many samples beyond it
+_SAMPLES_BEYOND = 3  # a percentile needs so many samples beyond it: 60 of them for the 95th
 _WIDEN = {2: 12.6, 3: 4.3, 4: 1.75, 5: 1.15, 6: 1.15, 7: 1.55, 8: 1.25}
 _WIDEN_MORE = 1.12  # for more visits
 SLOW_PACE = 1.15
@@ -47,7 +47,7 @@ def summarise(visits: Sequence[Visit], *, batch_size: int, seed: int) -> Measure
     p50 = percentile(samples, 0.5)
     low, high = interval(samples, seed=seed)
     count = sum(map(len, samples))
-    upper = {q: percentile(samples, q) if count * (1 - q) >= _SAMPLES_BEYOND else None for q in (0.90, 0.95, 0.99)}
+    upper = {q: percentile(samples, q) if supports(count, q) else None for q in (0.90, 0.95, 0.99)}
     paces = [visit.health.pace_ms for visit in used if visit.health.pace_ms is not None]
     copies = [np.asarray(visit.copy_samples_ns, dtype=np.float64) / 1e6 for visit in used if visit.copy_samples_ns]
     return Measurement(
@@ -105,6 +105,15 @@ def percentile(visits: Sequence[Array], q: float) -> float:
     values, weights = values[order], weights[order]
     positions = (np.cumsum(weights) - weights / 2) / weights.sum()
     return float(np.interp(q, positions, values))
+
+
+def supports(count: int, q: float) -> bool:
+    """Whether so many samples tell anything of their upper q-quantile.
+
+    >>> supports(59, 0.95), supports(60, 0.95)
+    (False, True)
+    """
+    return round(count * (1 - q), 9) >= _SAMPLES_BEYOND
 
 
 def interval(visits: Sequence[Array], *, seed: int) -> tuple[float, float]:

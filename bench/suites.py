@@ -20,7 +20,7 @@ _SOURCE_TREE = Path(__file__).resolve().parent.parent / "suites"
 _INSTALLED = Path(__file__).resolve().parent / "_suites"
 FOLDER = _SOURCE_TREE if _SOURCE_TREE.is_dir() else _INSTALLED
 
-PRECISIONS = ("fp32", "fp16", "int8")
+PRECISIONS = ("fp32", "fp16", "int8", "int8-dynamic")
 HEADS = ("native", "none", "notes")
 FILE_SUFFIXES = (".onnx", ".keras")
 PREPROCESSES = ("caffe", "tf", "torch", "unit", "included", "none")

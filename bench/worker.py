@@ -47,12 +47,16 @@ def ask(module: str, question: object, *, what: str, timeout_s: float = _TIMEOUT
     return reply
 
 
-def answer(reply: Callable[[bytes], object]) -> None:
-    """Answer the question on stdin. Nothing else reaches stdout: file descriptor 1 is moved away first."""
+def answer(reply: Callable[[bytes], object], *, gpu: bool = False) -> None:
+    """Answer the question on stdin. Nothing else reaches stdout: file descriptor 1 is moved away first.
+
+    `gpu`: whether a GPU may be used; without it, weights are the same on every machine, as far as that goes.
+    """
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ["CUDA_VISIBLE_DEVICES"] = ""  # the same weights on every machine, as far as that goes
+    if not gpu:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
     try:
         found = reply(sys.stdin.buffer.read())
     except BenchError as error:

@@ -54,6 +54,22 @@ def solid() -> keras.Model:
     return keras.Model(image, layers.Dense(10, activation="softmax")(x), name="solid")
 
 
+def wide() -> keras.Model:
+    """Nearly all of its weights and most of its mult-adds in dense layers; also one at every place of a map."""
+    image = keras.Input((16, 16, 3))
+    x = layers.Conv2D(16, 3, strides=2, padding="same", activation="relu", name="stem")(image)
+    x = layers.Dense(32, activation="gelu", name="everywhere")(x)
+    x = layers.Dense(512, activation="relu", name="large")(layers.Flatten()(x))
+    return keras.Model(image, layers.Dense(10, activation="softmax")(x), name="wide")
+
+
+def convolutions() -> keras.Model:
+    """No product of matrices at all."""
+    image = keras.Input((16, 16, 3))
+    x = layers.Conv2D(10, 3, name="only")(image)
+    return keras.Model(image, layers.GlobalAveragePooling2D()(x), name="convolutions")
+
+
 def slow(marker: str) -> keras.Model:
     """`plain`, but says in a file that it is being built, and waits until that file is gone."""
     Path(marker).write_text(str(os.getpid()))

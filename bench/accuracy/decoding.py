@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -31,13 +32,35 @@ def decode(path: Path, p: Preprocessing) -> Pixels:
 
     Raises Unreadable for whatever is no image, or damaged, or too large.
     """
+    with (
+        _reasons(path),
+        Image.open(path) as image,
+        _one_large if _pixel_count(image) > _LARGE_PIXELS else nullcontext(),
+    ):
+        _load(image, p)
+        return shaped(image, p)
+
+
+def read(path: Path, p: Preprocessing) -> Image.Image:
+    """The first half of `decode`: a file's pixels, as it stores them. Raises Unreadable as `decode`."""
+    with _reasons(path), Image.open(path) as image:
+        _pixel_count(image)
+        _load(image, p)
+        return image
+
+
+def shaped(image: Image.Image, p: Preprocessing) -> Pixels:
+    """The second half of `decode`: turned upright, RGB, resized and cropped, uint8 (p.height, p.width, 3)."""
+    rgb = _rgb(_upright(image))
+    resized = rgb.resize((p.width, p.height), _FILTERS[p.interpolation], box=crop_box(rgb.size, p))
+    return np.asarray(resized)
+
+
+@contextmanager
+def _reasons(path: Path) -> Iterator[None]:
+    """Whatever goes wrong with a file, as Unreadable."""
     try:
-        with Image.open(path) as image:
-            width, height = image.size
-            if width * height > MAX_PIXELS:
-                raise Unreadable(f"too large: {width} x {height} pixels")
-            with _one_large if width * height > _LARGE_PIXELS else nullcontext():
-                return _pixels(image, p)
+        yield
     except Unreadable:
         raise
     except FileNotFoundError as error:
@@ -50,15 +73,21 @@ def decode(path: Path, p: Preprocessing) -> Pixels:
         raise Unreadable(text[:200] or type(error).__name__) from error
 
 
-def _pixels(image: Image.Image, p: Preprocessing) -> Pixels:
+def _pixel_count(image: Image.Image) -> int:
+    """How many pixels an image has, not decoded yet. Raises Unreadable when they are too many."""
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise Unreadable(f"too large: {width} x {height} pixels")
+    return int(width * height)
+
+
+def _load(image: Image.Image, p: Preprocessing) -> None:
+    """Decode an image, a large JPEG at a part of its size."""
     shorter = min(image.size)
     least = p.jpeg_draft * max(p.resize_height, p.resize_width)
     if shorter >= 2 * least:
         image.draft(None, (image.size[0] * least // shorter, image.size[1] * least // shorter))
-    turned = ImageOps.exif_transpose(image) if image.getexif().get(_ORIENTATION, 1) != 1 else image
-    rgb = _rgb(turned)
-    resized = rgb.resize((p.width, p.height), _FILTERS[p.interpolation], box=crop_box(rgb.size, p))
-    return np.asarray(resized)
+    image.load()
 
 
 def crop_box(size: tuple[int, int], p: Preprocessing) -> tuple[float, float, float, float]:
@@ -76,10 +105,18 @@ def crop_box(size: tuple[int, int], p: Preprocessing) -> tuple[float, float, flo
     return left * x, top * y, (left + p.width) * x, (top + p.height) * y
 
 
+def _upright(image: Image.Image) -> Image.Image:
+    """An image turned as its EXIF data say; damaged ones say nothing, and the pixels are whole."""
+    try:
+        orientation = image.getexif().get(_ORIENTATION, 1)
+    except Exception:
+        return image
+    return image if orientation == 1 else ImageOps.exif_transpose(image)
+
+
 def _rgb(image: Image.Image) -> Image.Image:
     """An image as RGB with 8 bits. Pillow would cut 16 bits off at 255 instead of scaling them."""
     if image.mode == "RGB":
-        image.load()
         return image
     if image.mode.startswith("I"):
         values = np.asarray(image).astype(np.int64).clip(0, 65535)

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import msgspec
 
-from bench.accuracy import predictions
+from bench.accuracy import predictions, staging
 from bench.accuracy.agreement import with_keras
 from bench.accuracy.images import image_set
 from bench.accuracy.predictions import Batch, Key
@@ -84,6 +84,7 @@ def evaluate(
     kept: Path | None = None,
     progress: Progress | None = None,
     agree_with: Case | None = None,
+    stages: bool = False,
 ) -> Evaluation:
     """Judge an ONNX file on labelled images, in a worker process.
 
@@ -93,6 +94,7 @@ def evaluate(
         kept: the file of predictions, to be resumed after a kill; None: they are not kept.
         progress: told after every batch.
         agree_with: the case that the file was exported from; its Keras model is asked about the same images.
+        stages: whether to time what lies between an image file and its answer, too, once the judging has ended.
 
     Raises:
         WrongUsage: no images, labels that match nothing, a model that is no classifier, or an impossible setting.
@@ -158,6 +160,21 @@ def evaluate(
         threads=settings.threads,
         batch_size=batch_size,
     )
+    if stages:
+        unreadable = {image.file for image in found.unreadable}
+        timed = staging.measure(
+            staging.Question(
+                onnx=str(path),
+                provider=signature.provider,
+                threads=settings.threads,
+                preprocessing=p,
+                batch_size=signature.batch_size or 1,
+                output=signature.output,
+                probabilities=all(batch.probabilities for batch in batches),
+                files=tuple(str(images.folder / file) for file in files if file not in unreadable),
+            )
+        )
+        found = replace(found, stages=timed)
     return replace(found, agreement=with_keras(agree_with, path, images, p)) if agree_with else found
 
 

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from bench.accuracy.images import ImageSet
 from bench.accuracy.predictions import TOP, Batch, Prediction
 from bench.accuracy.preprocessing import Preprocessing
 from bench.errors import Failed
 from bench.records import Accuracy, Fidelity
-from bench.stats import wilson
+from bench.stats import percentile, supports, wilson
 
 SCHEMA_VERSION = 1
 _PAIRS = 20
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,6 +65,35 @@ class Unreadable:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Span:
+    """What one stage takes of one pass."""
+
+    p50_ms: float
+    p95_ms: float | None  # None: too few passes to tell
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stages:
+    """What lies between an image file and its answer, one image at a time on one thread, each stage timed apart.
+
+    Files come from the system's cache: judging has just read them. A model whose batch is fixed takes so many images in
+    one pass, and the times are those of the pass.
+    """
+
+    decode: Span  # the file read and decoded
+    resize: Span  # turned upright, RGB, resized and cropped
+    scale: Span  # scaled into the model's input
+    inference: Span
+    postprocess: Span  # scores to probabilities and the top 5
+    whole: Span  # all of them
+    outside_share: float  # of the whole that is not inference, 0 to 1; the median over the passes
+    n: int  # images; with fewer than one pass takes, some of them come more than once
+    passes: int
+    batch_size: int  # images in one pass: 1 unless the model's batch is fixed
+    threads: int  # of inference; everything else has one
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Evaluation:
     """A model judged on labelled images: the content of the result file. Accuracies in percent."""
 
@@ -90,6 +124,7 @@ class Evaluation:
     inference_s: float
     images_per_s: float
     agreement: Fidelity | None = None  # with Keras, on these images
+    stages: Stages | None = None  # None unless asked for
 
     @property
     def accuracy(self) -> Accuracy:
@@ -157,6 +192,29 @@ def evaluation(
         wall_s=round(wall_s, 3),
         inference_s=round(sum(batch.inference_s for batch in batches), 3),
         images_per_s=round(len(everything) / wall_s, 2),
+    )
+
+
+def stages(taken_ns: Mapping[str, Sequence[int]], *, batch_size: int, threads: int) -> Stages:
+    """Sum up the times of every stage: for each of them as many ns as there were passes, in the same order."""
+    whole: Array = np.array(list(taken_ns.values()), np.float64).sum(axis=0)
+    outside = 1 - np.asarray(taken_ns["inference"]) / whole
+    return Stages(
+        **{name: _span(np.asarray(values, np.float64)) for name, values in taken_ns.items()},
+        whole=_span(whole),
+        outside_share=round(float(np.median(outside)), 4),
+        n=len(whole) * batch_size,
+        passes=len(whole),
+        batch_size=batch_size,
+        threads=threads,
+    )
+
+
+def _span(ns: Array) -> Span:
+    ms = [ns / 1e6]
+    return Span(
+        p50_ms=round(percentile(ms, 0.5), 4),
+        p95_ms=round(percentile(ms, 0.95), 4) if supports(len(ns), 0.95) else None,
     )
 
 

@@ -16,7 +16,7 @@ from bench.suites import INTERPOLATIONS, PREPROCESSES
 
 if TYPE_CHECKING:
     from bench.accuracy.measuring import Progress
-    from bench.accuracy.results import Evaluation
+    from bench.accuracy.results import Evaluation, Stages
     from bench.records import Case
 
 _SHOWN = 10  # rows of each table; the file has them all
@@ -42,6 +42,7 @@ _file = click.Path(path_type=Path, exists=True, dir_okay=False)
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), help="Threads of ONNX Runtime. [default: the cores given]")
 @click.option("--agree-with-keras", is_flag=True, help="Ask the Keras model about the same images, too.")
+@click.option("--stages", is_flag=True, help="Time decoding, resizing, scaling, inference and the rest apart, too.")
 @click.option("--resume/--fresh", default=True, show_default=True, help="Go on with the predictions that are kept.")
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.json",
               help="The result. [default: in results/accuracy]")  # fmt: skip
@@ -61,6 +62,7 @@ def accuracy(
     device: str,
     threads: int | None,
     agree_with_keras: bool,
+    stages: bool,
     resume: bool,
     output: Path | None,
     as_json: bool,
@@ -106,7 +108,9 @@ def accuracy(
     )
     with _progress() as progress:
         path = Path(model) if own_file else _exported(case)
-        found = evaluate(path, settings, kept=kept, progress=progress, agree_with=case if agree_with_keras else None)
+        found = evaluate(
+            path, settings, kept=kept, progress=progress, agree_with=case if agree_with_keras else None, stages=stages
+        )
     store.write_atomically(out, (store.json_text(found) + "\n").encode())
     if as_json:
         click.echo(store.json_text(found))
@@ -160,12 +164,42 @@ def _show(found: Evaluation) -> None:
             ("surest mistakes", "is", "score", "answer", "score"),
             [(m.file, m.name, f"{m.label_score:.3f}", m.answer, f"{m.score:.3f}") for m in found.mistakes[:_SHOWN]],
         )
+    if found.stages:
+        _show_stages(found.stages)
     for image in found.unreadable[:_SHOWN]:
         click.echo(f"unreadable: {image.file}: {image.reason}", err=True)
     if len(found.unreadable) > _SHOWN:
         click.echo(f"unreadable: {len(found.unreadable)} images in all; the result lists them", err=True)
     if found.ignored:
         click.echo(f"ignored: {found.ignored} files that are no images, or have no label", err=True)
+
+
+def _show_stages(found: Stages) -> None:
+    from bench.units import latency, percent, significant
+
+    threads = f"{found.threads} thread{'s' * (found.threads > 1)}"
+    spans = {
+        "read and decode": found.decode,
+        "turn, resize, crop": found.resize,
+        "scale into the input": found.scale,
+        f"inference, {threads}": found.inference,
+        "probabilities, top 5": found.postprocess,
+        "all of it": found.whole,
+    }
+    single = found.batch_size == 1
+    whole = f"{significant(found.whole.p50_ms)} ms"
+    table(
+        (f"stage, {'an image' if single else f'{found.batch_size} images'} at a time", "p50", "p95"),
+        [
+            (name, latency(span.p50_ms), "too few to tell" if span.p95_ms is None else latency(span.p95_ms))
+            for name, span in spans.items()
+        ],
+    )
+    click.echo(
+        f"preprocessing and post-processing take {percent(100 * found.outside_share)} of "
+        + (f"one image's {whole}" if single else f"the {whole} of {found.batch_size} images at once")
+        + f" ({found.n:,} images, read from the system's cache)"
+    )
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from bench.cli.root import (
     table,
 )
 from bench.errors import Failed, Regression
+from bench.suites import PRECISIONS
 
 if TYPE_CHECKING:
     from bench.records import Case
@@ -163,7 +164,7 @@ _size = click.option("--input-size", type=click.IntRange(min=1), metavar="N", he
 @click.option("-o", "out", type=click.Path(path_type=Path), required=True, metavar="FILE.onnx")
 @_alpha
 @_size
-@click.option("--precision", type=click.Choice(["fp32", "fp16", "int8"]), default="fp32", show_default=True)
+@click.option("--precision", type=click.Choice(PRECISIONS), default="fp32", show_default=True)
 @click.option("--weights", default="none", show_default=True, help="none, imagenet or a weights file.")
 @click.option("--head", type=click.Choice(["native", "none", "notes"]), default="native", show_default=True)
 @as_json_option
@@ -177,7 +178,7 @@ def export(
     head: str,
     as_json: bool,
 ) -> None:
-    """Export one model to ONNX, checked against Keras; fp16 and int8 against fp32."""
+    """Export one model to ONNX, checked against Keras; a lower precision against fp32."""
     import shutil
 
     from bench import export, store

@@ -17,12 +17,14 @@ import onnxruntime
 from onnxruntime import quantization
 from onnxruntime.quantization import QuantType
 
+from bench.cost import onnx_graph
 from bench.detection import judging
 from bench.errors import Failed
 from bench.export import cache, clean, fidelity
 from bench.export.request import SYNTHETIC, ExportRequest, file_sha256
 from bench.records import Artifact, Fidelity
 from bench.suites import facts
+from bench.units import percent
 
 INTEGERS: dict[str, dict[str, Any]] = {
     "u8s8": {"activation_type": QuantType.QUInt8, "weight_type": QuantType.QInt8},
@@ -32,6 +34,7 @@ INTEGERS: dict[str, dict[str, Any]] = {
 CALIBRATING = {"digits": 200, "scenes": 200, SYNTHETIC: 64}  # images
 COMPARED = {"digits": 360, "scenes": 200, SYNTHETIC: 64}
 LEAST_AGREEMENT = 0.5
+LEAST_REACHED = 0.1  # of the mult-adds: where int8-dynamic reaches less, it is of little use
 _SEED = 1  # not the one that random weights are settled with
 _PRODUCTS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 _SLOW_ON_CPU = "fp16 is for a GPU: on most processors it is slower than fp32"
@@ -41,7 +44,7 @@ Classes = Callable[[Any], Any]
 
 
 def reduce(request: ExportRequest, twin: Path, known: cache.Entry) -> tuple[Path, cache.Entry]:
-    """Make the fp16 or int8 file of a request from its fp32 file, and put it into the cache.
+    """Make the file of a request for a reduced precision from its fp32 file, and put it into the cache.
 
     Raises Failed when it cannot be made or run, or its outputs are not finite.
     """
@@ -50,12 +53,19 @@ def reduce(request: ExportRequest, twin: Path, known: cache.Entry) -> tuple[Path
     shape = _input_shape(twin)
     calibrating, others = IMAGES[request.calibration](request, shape)
     with cache.workplace() as place:
-        target = place / "reduced.onnx"
-        if request.precision == "int8":
-            assert request.integers is not None
-            int8(twin, target, calibrating, request.integers)
+        source, target = place / "fp32.onnx", place / "reduced.onnx"
+        source.symlink_to(twin.resolve())  # ONNX Runtime writes beside what it reads, where two workers would collide
+        warnings = []
+        if request.precision == "fp16":
+            fp16(source, target)
+            warnings = [_SLOW_ON_CPU]
         else:
-            fp16(twin, target)
+            assert request.integers is not None
+            if request.precision == "int8":
+                int8(source, target, calibrating, request.integers)
+            else:
+                int8_dynamic(source, target, request.integers)
+                warnings = _little_reached(target)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = int(os.environ.get("TF_NUM_INTRAOP_THREADS", "0"))
         clean.save_optimised(options, place / "optimised.onnx", weights=False)
@@ -66,7 +76,6 @@ def reduce(request: ExportRequest, twin: Path, known: cache.Entry) -> tuple[Path
                 f"{request.model}"
             )
         nodes, optimised = clean.node_counts(target), clean.node_counts(place / "optimised.onnx")
-        warnings = [_SLOW_ON_CPU] if request.precision == "fp16" else []
         if found.top1_agreement < LEAST_AGREEMENT:
             warnings.append(
                 f"only {100 * found.top1_agreement:.0f} % of {found.inputs} inputs get the class that fp32 gives them"
@@ -81,7 +90,9 @@ def reduce(request: ExportRequest, twin: Path, known: cache.Entry) -> tuple[Path
             transposes_optimised=optimised["Transpose"],
             reorders_optimised=optimised["ReorderInput"] + optimised["ReorderOutput"],
             quantize_nodes_optimised=(
-                optimised["QuantizeLinear"] + optimised["DequantizeLinear"] if request.precision == "int8" else None
+                sum(optimised[f"{kind}Linear"] for kind in ("Quantize", "Dequantize", "DynamicQuantize"))
+                if request.integers
+                else None
             ),
             calibration=request.calibration,
             fidelity=found,
@@ -105,6 +116,42 @@ def int8(source: Path, target: Path, images: Array, integers: str) -> None:
             source, target, _Reader(source, images), quant_format=quantization.QuantFormat.QDQ, per_channel=True,
             nodes_to_exclude=_tail(onnx.load(source, load_external_data=False).graph), **INTEGERS[integers],
         )  # fmt: skip
+
+
+def int8_dynamic(source: Path, target: Path, integers: str) -> None:
+    """Quantise a file's products of matrices (MatMul, Gemm): weights per channel, activations as they come.
+
+    The ranges of activations are found anew at every inference, so no images are needed. Convolutions stay in fp32:
+    ONNX Runtime has no quick kernel for dynamic ones (ConvInteger). Raises Failed when no product has constant weights.
+    """
+    kind = {key: value for key, value in INTEGERS[integers].items() if key != "activation_type"}
+    with _quiet():
+        # A Gemm is taken apart into a MatMul and a sum beforehand.
+        quantization.quantize_dynamic(source, target, op_types_to_quantize=["MatMul"], per_channel=True, **kind)
+    if not clean.node_counts(target)["MatMulInteger"]:
+        raise Failed(
+            "int8-dynamic quantises products of matrices with constant weights, and this network has none; use int8"
+        )
+
+
+def reached(path: Path) -> tuple[float, float]:
+    """The shares (0 to 1) of a network's weights and of its mult-adds that lie in a file's integer products."""
+    layers = onnx_graph.layers(path)
+    products = [layer for layer in layers if layer.operator == "MatMulInteger"]
+    return (
+        sum(layer.weights for layer in products) / max(1, sum(layer.params for layer in layers)),
+        sum(layer.mult_adds or 0 for layer in products) / max(1, sum(layer.mult_adds or 0 for layer in layers)),
+    )
+
+
+def _little_reached(path: Path) -> list[str]:
+    weights, mult_adds = reached(path)
+    if mult_adds >= LEAST_REACHED:
+        return []
+    return [
+        f"int8-dynamic reaches {percent(100 * weights)} of the weights and {percent(100 * mult_adds)} of the "
+        "mult-adds: convolutions stay fp32, and so does most of the time; use int8 for speed"
+    ]
 
 
 def fp16(source: Path, target: Path) -> None:

@@ -36,7 +36,7 @@ class ExportRequest:
     precision: str = "fp32"
     opset: int = OPSET
     calibration: str | None = None  # of a reduced precision: an embedded data set, or SYNTHETIC for random images
-    integers: str | None = None  # of int8: a key of `quantise.INTEGERS`
+    integers: str | None = None  # of int8 and int8-dynamic: a key of `quantise.INTEGERS`
 
     @property
     def key(self) -> str:
@@ -73,8 +73,16 @@ def request(case: Case) -> ExportRequest:
         weights=case.weights,
         precision=case.precision,
         calibration=(case.train.data if case.train else SYNTHETIC) if reduced else None,
-        integers=integers(set(machine.instructions()), platform.machine()) if case.precision == "int8" else None,
+        integers=_integers(case.precision),
     )
+
+
+def _integers(precision: str) -> str | None:
+    if precision not in ("int8", "int8-dynamic"):
+        return None
+    suited = integers(set(machine.instructions()), platform.machine())
+    # At run time, ONNX Runtime quantises activations to unsigned integers on every processor.
+    return "u8s8" if (precision, suited) == ("int8-dynamic", "s8s8") else suited
 
 
 def integers(instructions: set[str], architecture: str) -> str:

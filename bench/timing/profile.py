@@ -14,7 +14,10 @@ from bench.timing.schedule import Target, specification, timeout_s
 
 _CONVOLUTIONS = ("Conv", "FusedConv", "ConvInteger")
 _PACKED = ("QLinearConv",)
-_PRODUCTS = ("Gemm", "FusedGemm", "MatMul", "FusedMatMul", "QGemm", "MatMulInteger")
+_PRODUCTS = (
+    "Gemm", "FusedGemm", "MatMul", "FusedMatMul", "QGemm", "MatMulInteger", "MatMulIntegerToFloat",
+    "DynamicQuantizeMatMul",
+)  # fmt: skip
 _LAYOUT = ("Transpose", "ReorderInput", "ReorderOutput")
 WARMUP_S, MIN_TIME_S, MIN_COUNT = 0.1, 0.2, 4
 
