@@ -160,12 +160,13 @@ def test_a_killed_worker_fails_its_case_and_the_others_go_on(tmp_path):
 
 
 PARENT = """
-import sys
+import signal, sys
 from pathlib import Path
 from bench import stats, timing
 from bench.timing import lock
 from tests.test_timing import settings, target
 lock.PATH = Path(sys.argv[2])
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background is born deaf to it
 for event in timing.visits([target(Path(sys.argv[1]))], settings(min_time_s=60)):
     print(type(event).__name__, flush=True)
 """

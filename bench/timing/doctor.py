@@ -9,7 +9,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -17,7 +17,7 @@ import psutil
 from bench import stats
 from bench.comparison import ALARM_RATE, POWER
 from bench.errors import Failed
-from bench.records import Case, Settings
+from bench.records import Case, Settings, Visit
 from bench.timing import calibration, device, lock, machine, neighbours, process
 from bench.timing.schedule import Target, one
 
@@ -52,6 +52,7 @@ class Noise:
     between: float  # between visits
     within: float  # between the samples of one visit, from their middle half; median over the visits
     p50_ms: float
+    pace: float | None = None  # of the machine: its slowest over its fastest visit, see `pace`
 
 
 def examine(results: Path, cache: Path, *, seconds: float = SECONDS) -> Iterator[Finding | Noise]:
@@ -78,6 +79,7 @@ def examine(results: Path, cache: Path, *, seconds: float = SECONDS) -> Iterator
         yield Finding("noise floor", "not measured", str(error))
     else:
         yield noise
+        yield pace_finding(noise.pace)
         yield noise_finding(noise)
 
 
@@ -207,10 +209,11 @@ def measure_noise(seconds: float) -> Noise:
         calibration.write_product(path, 512)
         target = Target(Case(name="small", model=str(path), threads=machine.cores_given()), path)
         end = time.monotonic() + seconds
-        taken: list[Sequence[int]] = []
+        taken: list[Visit] = []
         while len(taken) < 3 or time.monotonic() < end:
-            taken.append(one(target, len(taken), settings).samples_ns)
-    return noise_of(taken)
+            taken.append(one(target, len(taken), settings))
+    paces = [visit.health.pace_ms for visit in taken if visit.health.pace_ms is not None]
+    return replace(noise_of([visit.samples_ns for visit in taken]), pace=max(paces) / min(paces) if paces else None)
 
 
 def noise_of(visits: Sequence[Sequence[int]]) -> Noise:
@@ -225,6 +228,21 @@ def noise_of(visits: Sequence[Sequence[int]]) -> Noise:
         between=statistics.stdev(logs),
         within=statistics.median(within),
         p50_ms=math.exp(statistics.median(logs)) / 1e6,
+    )
+
+
+def pace_finding(swing: float | None) -> Finding:
+    """How far the machine's pace swung, its slowest visit over its fastest; None where it is not known."""
+    if swing is None:
+        return Finding("pace", "not known")
+    found = f"the slowest visit met the machine {swing:.2f} times as slow as the fastest"
+    if swing < stats.SLOW_PACE:
+        return Finding("pace", found)
+    return Finding(
+        "pace",
+        found,
+        "cores that the host moves apart, or shares, hand work over slowly: pin the virtual machine's cores, or "
+        "measure with --threads 1; visits at a slow pace are marked and repeated",
     )
 
 
