@@ -22,6 +22,7 @@ import numpy as np
 from bench.accuracy.predictions import TOP, Batch, Prediction
 from bench.accuracy.preprocessing import Array, Preprocessing, batch_array, write
 from bench.errors import BenchError, Failed, WrongUsage
+from bench.timing.machine import cores_given
 
 AHEAD = 2  # batches that are decoded while one is inferred, where cores are free for it: what bounds the memory
 _DTYPES = {
@@ -109,17 +110,13 @@ def _answers() -> Iterator[Signature | Batch]:
         yield from _batches(session, output, signature, msgspec.json.decode(line, type=Job), _ahead(spec))
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _ahead(spec: Spec) -> int:
     """How many batches to decode while one is inferred.
 
     None where inference has every core: a thread of a layer that loses its core to a decoder keeps all the others
     waiting, which costs more than taking turns.
     """
-    return AHEAD if spec.provider != "CPUExecutionProvider" or spec.threads < _cores() else 0
+    return AHEAD if spec.provider != "CPUExecutionProvider" or spec.threads < cores_given() else 0
 
 
 def _session(spec: Spec) -> Any:
@@ -221,7 +218,7 @@ def _batches(session: Any, output: int, signature: Signature, job: Job, ahead: i
     free = [batch_array(job.batch_size, job.preprocessing) for _ in range(min(ahead + 1, len(starts)))]
     waiting: deque[tuple[int, Array, list[Future[str | None]]]] = deque()
     before = time.perf_counter()
-    with ThreadPoolExecutor(_cores()) as pool:
+    with ThreadPoolExecutor(cores_given()) as pool:
         try:
             for start in [*starts, *[None] * ahead]:
                 if start is not None:
