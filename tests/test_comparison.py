@@ -94,6 +94,16 @@ def test_a_machine_at_another_pace_withdraws_the_verdict(pace, expected):
     assert ("1.6 times slower in this run" in (found.reason or "")) == (expected == "inconclusive")
 
 
+@pytest.mark.parametrize(("p50_ms", "expected"), [(30, "slower"), (7, "faster")])
+def test_a_pace_that_does_not_explain_the_change_withdraws_nothing(p50_ms, expected):
+    rng = np.random.default_rng(2)
+    old, new = record(rng), record(rng, p50_ms=p50_ms)
+    old, new = (
+        replace(side, measurement=replace(side.measurement, pace_ms=pace)) for side, pace in ((old, 0.24), (new, 0.38))
+    )
+    assert verdict(old, new).verdict == expected
+
+
 def test_what_the_data_cannot_see_is_inconclusive():
     rng = np.random.default_rng(2)
     found = verdict(record(rng, between=0.08, visits=3), record(rng, between=0.08, visits=3, p50_ms=10.4))
