@@ -324,10 +324,7 @@ class _Running:
         """Describe the cases that have visits, or one of them; a visit can show that others met a slow pace."""
         from bench import stats
 
-        of_case: dict[str, list[Visit]] = defaultdict(list)
-        for visit in stats.paced(visits):
-            of_case[visit.case].append(visit)
-        for name, found in of_case.items():
+        for name, found in stats.by_case(visits).items():
             if only not in (None, name):
                 continue
             case = self.records[name].case

@@ -15,6 +15,7 @@ where a machine has a fast and a slow phase, a run that has seen both says so, i
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -105,6 +106,14 @@ def percentile(visits: Sequence[Array], q: float) -> float:
     values, weights = values[order], weights[order]
     positions = (np.cumsum(weights) - weights / 2) / weights.sum()
     return float(np.interp(q, positions, values))
+
+
+def by_case(visits: Iterable[Visit]) -> dict[str, list[Visit]]:
+    """The visits of a run by case, those at a slow pace marked."""
+    found: dict[str, list[Visit]] = defaultdict(list)
+    for visit in paced(visits):
+        found[visit.case].append(visit)
+    return found
 
 
 def supports(count: int, q: float) -> bool:

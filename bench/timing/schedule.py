@@ -10,7 +10,7 @@ import random
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,6 @@ from bench.timing import lock, neighbours, pace, process
 
 STOLEN_SHARE = 0.01  # of the visit's time; also of the time that the container's limit holds back
 OTHERS_SHARE = 0.10  # of the cores given
-_OTHERS = "other processes used"
 REPEATS = 2  # further visits to a case for its disturbed ones, at most
 
 
@@ -82,15 +81,9 @@ def one(target: Target, number: int, settings: Settings) -> Visit:
     """One visit. Raises Failed when the worker reports an error, dies or takes far longer than it should."""
     started_at, begun, before = now(), time.monotonic(), neighbours.snapshot()
     spec = specification(target.case, target.path, settings, inject=target.inject)
-    visit = as_visit(process.visit(spec, timeout_s=timeout_s(settings)), target.case.name, number, started_at)
-    if not any(mark.startswith(_OTHERS) for mark in visit.disturbances):
-        return visit
-    names = neighbours.busiest(before, neighbours.snapshot(), time.monotonic() - begun)
-    return replace(visit, disturbances=tuple(_named(mark, names) for mark in visit.disturbances))
-
-
-def _named(mark: str, names: Sequence[str]) -> str:
-    return f"{mark} (most of it: {', '.join(names)})" if names and mark.startswith(_OTHERS) else mark
+    result = process.visit(spec, timeout_s=timeout_s(settings))
+    others = neighbours.busiest(before, neighbours.snapshot(), time.monotonic() - begun)
+    return as_visit(result, target.case.name, number, started_at, others)
 
 
 def now() -> str:
@@ -120,8 +113,8 @@ def specification(case: Case, path: Path, settings: Settings, **changes: Any) ->
     } | changes
 
 
-def as_visit(result: dict[str, Any], case: str, number: int, started_at: str) -> Visit:
-    """A worker's result as a Visit, with the marks of what disturbed it."""
+def as_visit(result: dict[str, Any], case: str, number: int, started_at: str, others: Sequence[str] = ()) -> Visit:
+    """A worker's result as a Visit, with the marks of what disturbed it. `others`: the busiest other programs."""
     health = Health(**result["health"])
     return Visit(
         case=case,
@@ -138,11 +131,11 @@ def as_visit(result: dict[str, Any], case: str, number: int, started_at: str) ->
         threads=result["threads"],
         provider_nodes=result["provider_nodes"],
         health=health,
-        disturbances=tuple(disturbances(health, result["sampling_ns"] / 1e6)),
+        disturbances=tuple(disturbances(health, result["sampling_ns"] / 1e6, others)),
     )
 
 
-def disturbances(health: Health, sampling_ms: float) -> list[str]:
+def disturbances(health: Health, sampling_ms: float, others: Sequence[str] = ()) -> list[str]:
     """Why a visit is marked as disturbed, in words; empty when it is not. `sampling_ms` is the time of its samples.
 
     A slow pace shows only beside other visits: `stats.paced`.
@@ -157,7 +150,8 @@ def disturbances(health: Health, sampling_ms: float) -> list[str]:
             f"the container's limit held it back for {100 * health.throttled_ms / sampling_ms:.0f} % of the time"
         )
     if health.others_cpu_share is not None and health.others_cpu_share > OTHERS_SHARE:
-        found.append(f"{_OTHERS} {100 * health.others_cpu_share:.0f} % of the cores")
+        names = f" (most of it: {', '.join(others)})" if others else ""
+        found.append(f"other processes used {100 * health.others_cpu_share:.0f} % of the cores{names}")
     return found
 
 

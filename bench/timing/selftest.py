@@ -8,7 +8,6 @@ of runs share that time's weather, and count as single tries all the same.
 from __future__ import annotations
 
 import time
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -140,9 +139,7 @@ def run(
             raise Failed(f"{path}: {event.message}")
         if isinstance(event, Visit):
             taken.append(event)
-    of_case: dict[str, list[Visit]] = defaultdict(list)
-    for visit in stats.paced(taken):
-        of_case[visit.case].append(visit)
+    of_case = stats.by_case(taken)
     found = Run(
         schema_version=SCHEMA_VERSION, suite="selftest", started_at=started_at,
         machine=machine.facts(setup.device, setup.threads), settings=settings,
