@@ -59,7 +59,7 @@ class Options:
     threads: int | None = None  # None: every core given to this process
     rounds: int = 5
     budget_s: float | None = None  # for the timing phase; None: no limit
-    min_time_s: float = 0.6
+    min_time_s: float = 0.4
     min_count: int = 12
     warmup_s: float = 2.0
     seed: int = 0
