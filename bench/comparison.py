@@ -30,7 +30,7 @@ _PACE_EXPLAINS = 2.0
 layers feel it more than the chain of products that shows it (1.3 times was seen)."""
 
 _SETTINGS_MUST_MATCH = ("device", "provider")
-_SETTINGS_INFORM = ("rounds", "budget_s", "target_width", "seed")
+_SETTINGS_INFORM = ("rounds", "budget_s", "spacing_s", "target_width", "seed")
 _COMMON_CASES = 4  # fewer models than this cannot show that all of them shifted together
 
 

@@ -62,6 +62,7 @@ class Options:
     min_time_s: float = 0.4
     min_count: int = 12
     warmup_s: float = 2.0
+    spacing_s: float = 3.0  # visits in one burst would see one moment of the machine, and take it for all of them
     seed: int = 0
 
 
@@ -103,6 +104,7 @@ def run(
             min_time_s=options.min_time_s,
             min_count=options.min_count,
             warmup_s=options.warmup_s,
+            spacing_s=options.spacing_s,
             budget_s=options.budget_s,
             seed=options.seed,
             device=device,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+_TELLING = 3  # visits; the interval of fewer says little but that they are few
 _FIRST_GUESS_S = {"export": 6.0, "timing": 2.5}  # a step of each phase, until one has been seen
 
 HEADINGS = ("model", "accuracy", "G-Ops", "params", "size", "p50 [95 % interval]", "p95", "visits")
@@ -35,7 +36,7 @@ def row(record: Record) -> tuple[str, ...]:
         giga(2 * cost.mult_adds) if cost else "",
         millions(cost.params) if cost else "",
         megabytes(artifact.size_bytes) if artifact else "",
-        latency(m.p50_ms, m.p50_ms_low, m.p50_ms_high) if m else "",
+        latency(m.p50_ms, *((m.p50_ms_low, m.p50_ms_high) if m.visits >= _TELLING else ())) if m else "",
         latency(m.p95_ms) if m and m.p95_ms is not None else "",
         (f"{m.visits}" + (f" ({m.disturbed_visits} disturbed)" if m.disturbed_visits else "")) if m else "",
     )

@@ -250,6 +250,7 @@ class Settings:
     min_count: int
     warmup_s: float  # the warm-up's bound
     budget_s: float | None
+    spacing_s: float = 0.0  # visits to one case begin at least so far apart
     target_width: float = 0.02  # with a budget, further visits until every p50's 95 % interval is this narrow, relative
     seed: int  # of the rounds' shuffles and of the random inputs
     device: str
@@ -264,6 +265,7 @@ class Roofline:
     gbytes_per_s: float  # of a large elementwise Add: bytes read and written
     threads: int
     provider: str
+    cache_bytes: int | None = None  # of the last level; what fits into it need not come from memory; None: not known
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

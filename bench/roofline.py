@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from bench.records import Record, Run
@@ -15,7 +16,7 @@ class Share:
 
     gflops: float  # achieved: 2 x mult-adds x batch size / p50 / 1e9
     intensity: float  # operations a byte
-    bound_gflops: float  # min(peak, bandwidth x intensity)
+    bound_gflops: float  # min(peak, bandwidth x intensity); the peak alone where all bytes fit into the cache
     limit: str  # what bounds it: "arithmetic" or "memory"
     share: float  # achieved over the bound; above 1 something is wrong
 
@@ -41,7 +42,7 @@ def share(record: Record, run: Run) -> Share | None:
     moved = weights + (cost.activation_bytes or 0) * case.batch_size
     achieved = operations / measured.p50_ms / 1e6
     intensity = operations / moved
-    memory = roof.gbytes_per_s * intensity
+    memory = math.inf if moved <= (roof.cache_bytes or 0) else roof.gbytes_per_s * intensity
     bound = min(roof.gflops, memory)
     return Share(
         gflops=achieved, intensity=intensity, bound_gflops=bound, share=achieved / bound,
@@ -54,9 +55,10 @@ def warnings(run: Run) -> list[str]:
     found = []
     for record in run.records:
         placed = share(record, run)
-        if placed is None or not placed.impossible:
+        if placed is None or run.roofline is None or not placed.impossible:
             continue
-        cached = ", or its data stay in the cache" if placed.limit == "memory" else ""
+        unknown = placed.limit == "memory" and run.roofline.cache_bytes is None
+        cached = ", or its data stay in the cache" if unknown else ""
         found.append(
             f"{record.case.name}: {placed.gflops:.3g} GFLOP/s is {100 * placed.share:.0f} % of the {placed.limit} "
             f"bound ({placed.bound_gflops:.3g} GFLOP/s): its arithmetic is counted wrong{cached}, or the machine "

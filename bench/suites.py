@@ -343,7 +343,7 @@ def _name(model: str, values: Mapping[str, Any], swept: set[str], arguments: set
         elif key == "precision":
             if value != "fp32":
                 parts.append(value)
-        elif key in arguments or key in swept or key in ("threads", "batch_size", "head", "weights"):
+        elif key in arguments or key in swept or key in ("threads", "batch_size", "weights"):
             shown = f"{float(value):g}" if key == "alpha" else Path(value).stem if key == "weights" else value
             parts.append(f"{key}={shown}")
     return " ".join(parts)

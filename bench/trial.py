@@ -4,6 +4,10 @@ The two visits of a pair follow each other within seconds, so that what shifts t
 order within pairs is balanced, so that what favours the first or the second cancels. The verdict rests on the log
 ratios of the pairs' medians by Wilcoxon's signed ranks: exact for any number of pairs and any symmetric noise.
 
+A pair whose two visits met the machine at different paces is torn: it tells of the machine alone, and does not count.
+The pace is that of a fixed piece of work, not of the files, and which of the two was slower plays no part, so that
+leaving torn pairs out cannot favour either file.
+
 Looking again and again until something shows would raise the rate of false alarms. So the looks are planned in advance,
 when an eighth, a quarter, a half and all of the budget have passed (by the clock: the times do not depend on the
 ratios), and each look spends its own part of the error that is allowed in all: by the time t (a share of the budget)
@@ -34,7 +38,17 @@ class Pair:
     a_p50_ms: float
     b_p50_ms: float
     a_first: bool
+    a_pace_ms: float | None = None  # the machine's pace after the visit (`records.Health.pace_ms`), where known
+    b_pace_ms: float | None = None
     disturbed: bool = False  # either visit was marked; kept and counted all the same
+
+    @property
+    def torn(self) -> bool:
+        """Whether the machine changed its pace between the two visits."""
+        if not self.a_pace_ms or not self.b_pace_ms:
+            return False
+        low, high = sorted((self.a_pace_ms, self.b_pace_ms))
+        return high >= stats.SLOW_PACE * low
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,7 +61,7 @@ class Judgement:
     ratio_high: float | None
     p: float  # of no change, at this look alone
     detectable: float | None  # smallest relative change that so many such pairs show four times in five
-    pairs: int
+    pairs: int  # that count
 
     @property
     def width(self) -> float:
@@ -83,9 +97,10 @@ def spent(look: int) -> float:
 
 
 def judged(pairs: Sequence[Pair], *, margin: float, look: int) -> Judgement:
-    """The judgement on at least one pair at a look."""
+    """The judgement on at least one pair at a look. Torn pairs count only while there are no others."""
     share = spent(look)
-    logs = [math.log(pair.b_p50_ms / pair.a_p50_ms) for pair in pairs]
+    told = [pair for pair in pairs if not pair.torn] or pairs
+    logs = [math.log(pair.b_p50_ms / pair.a_p50_ms) for pair in told]
     shift, low, high = stats.signed_rank_interval(logs, _COVERAGE * share)
     p = stats.signed_rank_p(logs)
     seen = math.isfinite(low)
@@ -96,7 +111,7 @@ def judged(pairs: Sequence[Pair], *, margin: float, look: int) -> Judgement:
         ratio_high=math.exp(high) if seen else None,
         p=p,
         detectable=_detectable((high - low) / 2, share) if seen else None,
-        pairs=len(pairs),
+        pairs=len(told),
     )
 
 

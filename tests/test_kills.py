@@ -33,7 +33,7 @@ with progress.watch() as watch:
         pipeline.resume(store.latest(results), watch=watch)
     else:
         options = pipeline.Options(device="cpu", threads=1, rounds={ROUNDS}, warmup_s=0.2,
-                                   min_time_s=min_time_s, min_count=5)
+                                   min_time_s=min_time_s, min_count=5, spacing_s=0)
         pipeline.run(suites.load_suite([str(f) for f in files]), options=options, results=results, watch=watch)
 """
 

@@ -19,7 +19,7 @@ from bench.timing import calibration, lock
 from tests import accuracy_sets
 from tests.test_timing import write_model
 
-QUICK = pipeline.Options(device="cpu", threads=1, rounds=2, min_time_s=0.01, min_count=5, warmup_s=0.1)
+QUICK = pipeline.Options(device="cpu", threads=1, rounds=2, min_time_s=0.01, min_count=5, warmup_s=0.1, spacing_s=0)
 
 
 @pytest.fixture(autouse=True)

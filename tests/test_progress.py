@@ -43,6 +43,13 @@ def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
     assert "timing: 0 steps left" in third
 
 
+def test_an_interval_is_shown_from_three_visits_on() -> None:
+    assert MEASURED.measurement is not None
+    shown = progress.row(replace(MEASURED, measurement=replace(MEASURED.measurement, visits=2)))
+    assert "36.7 ms" in shown
+    assert "36.7 ms [36.5, 37.1]" in progress.row(MEASURED)
+
+
 def test_live_table_shows_rows_and_what_is_done_now() -> None:
     screen = io.StringIO()
     table = progress.LiveTable(Console(file=screen, force_terminal=True, width=160))

@@ -148,7 +148,7 @@ def test_agreement_is_lost_with_the_weights_and_outputs_must_be_finite(tmp_path:
 def test_digits_are_calibrated_timed_and_judged(tmp_path: Path) -> None:
     """From the suite's case to the page: measured accuracy of the very int8 file, never a published one."""
     suite = suites.Suite("tiny", "tiny", (DIGITS, replace(DIGITS, name="digits int8", precision="int8")))
-    options = pipeline.Options(rounds=2, min_time_s=0.01, min_count=2, warmup_s=0.05)
+    options = pipeline.Options(rounds=2, min_time_s=0.01, min_count=2, warmup_s=0.05, spacing_s=0)
     run = pipeline.run(suite, options=options, results=tmp_path).run
     full, small = run.records
     assert (full.error, small.error) == (None, None)

@@ -51,6 +51,21 @@ def test_a_case_bound_by_arithmetic_and_one_bound_by_memory() -> None:
     assert (found.gflops, found.bound_gflops, found.limit) == (pytest.approx(10), pytest.approx(20), "memory")
 
 
+def test_the_memory_does_not_bound_what_fits_into_the_cache() -> None:
+    # 2 x 1e8 operations on 1 MB in 4 ms: 50 GFLOP/s, where 0.1 GB/s of memory would allow 20.
+    record, run = placed(p50_ms=4, mult_adds=10**8, size_bytes=10**6)
+    slow = replace(ROOF, gbytes_per_s=0.1)
+    cases = (None, "memory", True), (10**6 - 1, "memory", True), (10**6, "arithmetic", False)
+    for cache_bytes, limit, impossible in cases:
+        found = roofline.share(record, replace(run, roofline=replace(slow, cache_bytes=cache_bytes)))
+        assert found is not None
+        assert (found.limit, found.impossible) == (limit, impossible)
+    (line,) = roofline.warnings(replace(run, roofline=slow))
+    assert "stay in the cache" in line
+    (line,) = roofline.warnings(replace(run, roofline=replace(slow, cache_bytes=1000)))
+    assert "stay in the cache" not in line
+
+
 def test_a_batch_counts_its_operations_and_activations_but_its_weights_once() -> None:
     sizes = {"mult_adds": 10**8, "size_bytes": 40_000_000, "activation_bytes": 10_000_000}
     found = roofline.share(*placed(p50_ms=40, batch_size=4, **sizes))

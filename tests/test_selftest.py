@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from bench.errors import Failed
-from bench.timing import ab, lock, process, selftest
+from bench.timing import ab, lock, process, schedule, selftest
 from bench.timing.selftest import Attempt
 from tests.test_timing import write_model
 from tests.test_trial import call
@@ -43,6 +43,7 @@ class Simulated:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, spread: float) -> None:
         self.rng, self.spread, self.visits = np.random.default_rng(0), spread, 0
         monkeypatch.setattr(process, "visit", self.visit)
+        monkeypatch.setattr(schedule.time, "sleep", lambda seconds: None)
 
     def visit(self, spec: dict[str, Any], **_: object) -> dict[str, Any]:
         self.visits += 1

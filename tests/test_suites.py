@@ -39,6 +39,15 @@ def test_lists_are_swept_as_a_product(tmp_path: Path) -> None:
     assert len({c.name for c in suite.cases}) == 8
 
 
+def test_a_head_is_named_where_it_is_swept(tmp_path: Path) -> None:
+    one, two = '[[case]]\nmodel = "MobileNet"\nhead = "notes"\n', 'head = ["keras", "notes"]'
+    assert suites.load_suite(write(tmp_path, one)).cases[0].name == "MobileNet"
+    swept = suites.load_suite(write(tmp_path, one.replace('head = "notes"', two))).cases
+    assert [case.name for case in swept] == ["MobileNet head=keras", "MobileNet head=notes"]
+    with pytest.raises(WrongUsage, match="two cases are called"):
+        suites.load_suite(write(tmp_path, one + one.replace("notes", "keras")))
+
+
 def test_onnx_files_are_cases(tmp_path: Path) -> None:
     (tmp_path / "net.onnx").write_bytes(b"x")
     suite = suites.load_suite(write(tmp_path, '[[case]]\nmodel = "net.onnx"\ndimensions = {N = 4, H = 32}'))

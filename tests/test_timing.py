@@ -81,6 +81,21 @@ def test_rounds_visit_every_case_in_shuffled_order_and_resume_what_is_missing(tm
     assert [(v.case, v.round) for v in again if isinstance(v, Visit) and v.round < 2] == [("b", 1)]
 
 
+def test_visits_to_one_case_are_spread_over_time(tmp_path, monkeypatch):
+    slept = []
+    monkeypatch.setattr(schedule.time, "sleep", slept.append)
+    a, b = (target(write_model(tmp_path / f"{name}.onnx")) for name in "ab")
+    monkeypatch.setattr(schedule, "one", lambda case, number, _: fake_visit(case.case.name, number))
+    list(timing.visits([a, b], settings(rounds=3, spacing_s=60.0)))
+    first, second, *others = slept
+    assert (first, second) == (0, 0)
+    assert 59 < others[0] <= 60
+    assert 119 < others[-1] <= 120  # nobody slept here, so that the third waits for the second's turn as well
+    slept.clear()
+    list(timing.visits([a, b], settings(rounds=3)))
+    assert not any(slept)
+
+
 @pytest.mark.parametrize(
     ("kind", "shape", "changes"),
     [

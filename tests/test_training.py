@@ -143,7 +143,7 @@ def test_trained_exported_timed_and_judged(tmp_path: Path, monkeypatch: pytest.M
     )  # fmt: skip
     wrong = case(name="z", train=Training(data="scenes", examples=64, epochs=1))
     suite = suites.Suite("tiny", "tiny", (case(), localiser, wrong))
-    options = pipeline.Options(rounds=2, min_time_s=0.01, min_count=2, warmup_s=0.05)
+    options = pipeline.Options(rounds=2, min_time_s=0.01, min_count=2, warmup_s=0.05, spacing_s=0)
     outcome = pipeline.run(suite, options=options, results=tmp_path / "results")
     x, y, z = outcome.run.records
     assert x.error is None, x.error

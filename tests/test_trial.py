@@ -6,6 +6,7 @@ import json
 import math
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,17 @@ def test_a_change_of_the_detectable_size_is_seen_four_times_in_five() -> None:
     size = 1 + float(np.median(blind))
     seen = [trial.judged(pairs(rng, 25, ratio=size), margin=0.001, look=last).verdict for _ in range(200)]
     assert 0.68 <= seen.count("slower") / 200 <= 0.95
+
+
+def test_pairs_torn_by_a_change_of_pace_do_not_count() -> None:
+    last = len(trial.LOOKS) - 1
+    whole = [replace(pair, a_pace_ms=0.24, b_pace_ms=0.25) for pair in pairs(np.random.default_rng(6), 12)]
+    torn = [replace(pair, b_p50_ms=2 * pair.a_p50_ms, b_pace_ms=0.38) for pair in whole[:4]]
+    assert [pair.torn for pair in (whole[0], torn[0], replace(torn[0], b_pace_ms=None))] == [False, True, False]
+    found = trial.judged([*whole, *torn], margin=0.03, look=last)
+    assert found == trial.judged(whole, margin=0.03, look=last)
+    assert found.pairs == 12
+    assert trial.judged(torn, margin=0.03, look=last).pairs == 4
 
 
 def test_too_few_pairs_conclude_nothing_however_far_apart() -> None:

@@ -121,10 +121,11 @@ def _show_trial(trial: Trial) -> None:
     click.echo(f"p50      A {latency(trial.a_p50_ms)}, B {latency(trial.b_p50_ms)}, threads: {trial.threads}")
     if found.detectable is not None:
         click.echo(f"blind    cannot see less than {100 * found.detectable:.1f} %")
-    disturbed = sum(pair.disturbed for pair in trial.pairs)
+    disturbed, torn = (sum(getattr(pair, kind) for pair in trial.pairs) for kind in ("disturbed", "torn"))
     click.echo(
-        f"pairs    {found.pairs} in {trial.seconds:.0f} s"
+        f"pairs    {len(trial.pairs)} in {trial.seconds:.0f} s"
         + (f", {disturbed} of them disturbed" if disturbed else "")
+        + (f", {torn} left out, torn by a change of the machine's pace" if torn else "")
         + f"; stopped because {_STOPPED[trial.stopped]}"
     )
     if trial.a_runtime != trial.b_runtime:

@@ -15,6 +15,7 @@ from bench.report.figures import bars, bubbles, fit, kinds, promise, roof, sweep
 from bench.report.figures.forest import forest_figure
 from bench.report.figures.frame import FRAMES, Frame
 from bench.report.figures.samples import samples_figure
+from bench.units import megabytes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -147,13 +148,15 @@ def _roof(run: Run) -> Iterator[Figure]:
     if run.roofline is None or not placed:
         return
     shares = [100 * share.share for _, share in placed]
+    cache = run.roofline.cache_bytes
+    cached = f" (the slope does not bind those whose data fit into {megabytes(cache)} of cache)" if cache else ""
     yield Figure(
         id="roof",
         title="How much of the machine is used?",
         question=f"The line is what it can do at most, measured through ONNX Runtime with the same threads: "
         f"{run.roofline.gflops:.3g} GFLOP/s of a large product of matrices, {run.roofline.gbytes_per_s:.3g} GB/s of "
         f"memory. A typical network reaches {median(shares):.0f} % of its bound, {min(shares):.0f} to "
-        f"{max(shares):.0f} % in all; above the line, something is counted or measured wrong.",
+        f"{max(shares):.0f} % in all; above the line, something is counted or measured wrong{cached}.",
         draw=partial(roof.roof_figure, placed, run.roofline),
         alternative="Achieved GFLOP/s of each network against its operations a byte, under the roofline",
         notes=tuple(roofline.warnings(run)),

@@ -61,8 +61,9 @@ def measure(
     """Time A and B in pairs of visits, in the order ABBA or BAAB by chance.
 
     Stops at the first planned look (`trial.LOOKS`) whose verdict is decided, or, with `width`, whose interval is that
-    narrow (relative, e.g. 0.01); at the latest when the budget has no room for another pair. Every pair counts,
-    disturbed or not: the signed ranks bear them, and leaving some out would be a choice made after seeing them.
+    narrow (relative, e.g. 0.01); at the latest when the budget has no room for another pair. Disturbed pairs count,
+    unless the machine changed its pace between their visits (`trial.Pair.torn`): the signed ranks bear them, and
+    leaving some out for how they look would be a choice made after seeing them.
 
     Raises Failed when a visit fails; the line names the side.
     """
@@ -123,7 +124,7 @@ def _orders(seed: int) -> Iterator[bool]:
 
 def _pair(a: Side, b: Side, setup: Setup, a_first: bool) -> tuple[Pair, tuple[str, str]]:
     """One visit to each side, and the versions of their ONNX Runtimes."""
-    p50s, runtimes, disturbed = {}, {}, False
+    visits, runtimes = {}, {}
     for name in "AB" if a_first else "BA":
         side = a if name == "A" else b
         case = Case(
@@ -134,14 +135,17 @@ def _pair(a: Side, b: Side, setup: Setup, a_first: bool) -> tuple[Pair, tuple[st
             rounds=1, min_time_s=MIN_TIME_S, min_count=MIN_COUNT, warmup_s=WARMUP_S, budget_s=None, seed=setup.seed,
             device=setup.device, provider=setup.provider,
         )  # fmt: skip
-        spec = specification(case, side.path, settings, inject=side.inject, pace=None)  # a pair meets the same pace
+        spec = specification(case, side.path, settings, inject=side.inject)
         started_at = now()
         try:
             result = process.visit(spec, python=side.python, timeout_s=timeout_s(settings))
         except Failed as error:
             raise Failed(f"{name} ({side.path}): {error}") from error
-        visit = as_visit(result, name, 0, started_at)
-        p50s[name], runtimes[name] = median(visit.samples_ns) / 1e6, result["runtime"]
-        disturbed |= bool(visit.disturbances)
-    pair = Pair(a_p50_ms=p50s["A"], b_p50_ms=p50s["B"], a_first=a_first, disturbed=disturbed)
+        visits[name], runtimes[name] = as_visit(result, name, 0, started_at), result["runtime"]
+    one, other = visits["A"], visits["B"]
+    pair = Pair(
+        a_p50_ms=median(one.samples_ns) / 1e6, b_p50_ms=median(other.samples_ns) / 1e6, a_first=a_first,
+        a_pace_ms=one.health.pace_ms, b_pace_ms=other.health.pace_ms,
+        disturbed=bool(one.disturbances or other.disturbances),
+    )  # fmt: skip
     return pair, (runtimes["A"], runtimes["B"])

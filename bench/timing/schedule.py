@@ -6,6 +6,7 @@ those shifts; a single long visit would not.
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections import Counter, defaultdict
@@ -60,13 +61,15 @@ def visits(targets: Sequence[Target], settings: Settings, *, done: Sequence[Visi
     A disturbed visit is marked, kept, and followed by another one at the end of the run, at most `REPEATS` a case.
     With a budget, the time that is left goes to the cases with the widest intervals, until all are as narrow as
     `settings.target_width`. The first round is always whole, whatever the budget: a case without a single visit would
-    be a hole in the run. Only one process on a machine measures at a time; the parent sleeps while a worker measures.
+    be a hole in the run. Visits to one case begin `settings.spacing_s` apart or more. Only one process on a machine
+    measures at a time; the parent sleeps while a worker measures.
     """
     with lock.measuring():
         plan = _Plan(targets, settings, done)
         while (chosen := plan.next()) is not None:
             target, number = chosen
             yield VisitStarted(target.case.name, number)
+            time.sleep(plan.wait_s(target))
             try:
                 visit = one(target, number, settings)
             except Failed as error:
@@ -163,6 +166,7 @@ class _Plan:
         self.settings = settings
         self.start = time.monotonic()
         self.failed: set[str] = set()
+        self.begun: dict[str, float] = {}  # when the last visit to a case began
         self.taken: dict[str, list[Visit]] = defaultdict(list)
         self.rounds: set[tuple[str, int]] = set()
         for visit in done:
@@ -171,6 +175,13 @@ class _Plan:
     def add(self, visit: Visit) -> None:
         self.taken[visit.case].append(visit)
         self.rounds.add((visit.case, visit.round))
+
+    def wait_s(self, target: Target) -> float:
+        """How long the visit that begins next has to wait, so that visits to one case see more than one moment."""
+        now, name = time.monotonic(), target.case.name
+        due = max(now, self.begun.get(name, -math.inf) + self.settings.spacing_s)
+        self.begun[name] = due
+        return due - now
 
     def next(self) -> tuple[Target, int] | None:
         """The next target and its round, or None when the run is over."""

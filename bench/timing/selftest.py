@@ -127,7 +127,7 @@ def run(
     plain = Options()
     settings = Settings(
         rounds=ROUNDS, min_time_s=plain.min_time_s, min_count=plain.min_count, warmup_s=plain.warmup_s,
-        budget_s=budget_s, seed=seed, device=setup.device, provider=setup.provider,
+        spacing_s=plain.spacing_s, budget_s=budget_s, seed=seed, device=setup.device, provider=setup.provider,
     )  # fmt: skip
     targets = [
         Target(_case(name, path, setup), path, inject=share) for name, share in injected.items()
