@@ -104,10 +104,10 @@ def _comparisons(path: Path, setup: ab.Setup, margin: float) -> Iterator[list[At
     number = 0
     while True:
         begun = time.monotonic()
-        runs = [
-            run(path, setup, {name: second * share for name, share in slowdowns.items()}, number := number + 1)[0]
-            for second in (0, 1)
-        ]
+        runs = []
+        for second in (0, 1):
+            targets = [target(name, path, setup, second * share) for name, share in slowdowns.items()]
+            runs.append(run(targets, setup, number := number + 1)[0])
         seconds = round((time.monotonic() - begun) / len(slowdowns), 1)
         verdicts = comparison.compare(*runs, margin=margin).verdicts
         yield [
@@ -116,12 +116,9 @@ def _comparisons(path: Path, setup: ab.Setup, margin: float) -> Iterator[list[At
 
 
 def run(
-    path: Path, setup: ab.Setup, injected: dict[str, float], seed: int, budget_s: float | None = None
-) -> tuple[Run, list[Visit]]:
-    """A run as `bench run` measures it, and its visits: cases of one file, by name, each slowed by its share.
-
-    Raises Failed when a visit fails.
-    """
+    targets: Sequence[Target], setup: ab.Setup, seed: int, budget_s: float | None = None
+) -> tuple[Run, dict[str, list[Visit]]]:
+    """A run as `bench run` measures it, and its visits by case. Raises Failed when a visit fails."""
     from bench.pipeline import Options
 
     plain = Options()
@@ -129,14 +126,11 @@ def run(
         rounds=ROUNDS, min_time_s=plain.min_time_s, min_count=plain.min_count, warmup_s=plain.warmup_s,
         spacing_s=plain.spacing_s, budget_s=budget_s, seed=seed, device=setup.device, provider=setup.provider,
     )  # fmt: skip
-    targets = [
-        Target(_case(name, path, setup), path, inject=share) for name, share in injected.items()
-    ]  # fmt: skip
     taken: list[Visit] = []
     started_at = now()
     for event in visits(targets, settings):
         if isinstance(event, VisitFailed):
-            raise Failed(f"{path}: {event.message}")
+            raise Failed(f"{event.case}: {event.message}")
         if isinstance(event, Visit):
             taken.append(event)
     of_case = stats.by_case(taken)
@@ -148,11 +142,13 @@ def run(
             for target in targets
         ),
     )  # fmt: skip
-    return found, taken
+    return found, of_case
 
 
-def _case(name: str, path: Path, setup: ab.Setup) -> Case:
-    return Case(
+def target(name: str, path: Path, setup: ab.Setup, inject: float) -> Target:
+    """A file as a case of a run, slowed by a share of each call."""
+    case = Case(
         name=name, model=str(path), dimensions=dict(setup.dimensions), device=setup.device, provider=setup.provider,
         threads=setup.threads,
     )  # fmt: skip
+    return Target(case, path, inject=inject)

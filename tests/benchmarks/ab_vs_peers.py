@@ -1,11 +1,12 @@
 """False alarms and detection of our `ab` and `compare` beside the usual practice, on the same files in the same time.
 
-    python -m tests.benchmarks.ab_vs_peers [--pairs 40] [--tries 10] [--budget 30] [--rows FILE] [FILE.onnx ...]
+    python -m tests.benchmarks.ab_vs_peers [--pairs 40] [--tries 10] [--budget 30] [--only runs|ab] [--rows FILE]
+                                           [FILE.onnx ...]
 
 Everything is made of the same worker's visits; B is A's file, as it is or slowed by a known share.
 
-- Runs follow each other, each with half the budget. Every run is held against the one before it, as a CI job holds a
-  commit against its parent, and all rules judge the very same samples of the two:
+- Runs of all files follow each other, each with half the budget. Every run is held against the one before it, as a CI
+  job holds a commit against its parent, and all rules judge the very same samples of the two:
   `bench compare`, without confirmation; pyperf's own test of significance (Student's t, 95 %) on up to three values of
   at least 100 ms a process; pytest-benchmark's own check of `--benchmark-compare-fail`, either way round;
   Mann-Whitney, p < 0.05. The last two once on all samples, and once, as is common practice, on one process a side.
@@ -21,10 +22,12 @@ import argparse
 import json
 import time
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyperf
 from pyperf._compare import is_significant_benchs
@@ -42,14 +45,20 @@ PYTEST_CHECKS = ("median:3%", "mean:5%")
 _VALUES, _VALUE_S = 3, 0.1  # pyperf's defaults, of a process
 
 Verdicts = dict[str, str]  # by the name of the rule
-Measured = tuple[Run, list[Visit]]
+Measured = tuple[Run, dict[str, list[Visit]]]
 Row = dict[str, Any]
 
 
-def of_runs(old: Measured, new: Measured) -> Verdicts:
-    """What every rule says of two runs."""
-    samples = [[np.asarray(visit.samples_ns) / 1e9 for visit in visits] for _, visits in (old, new)]
-    found = {"bench compare": comparison.compare(old[0], new[0], margin=MARGIN).verdicts[0].verdict}
+def of_runs(old: Measured, new: Measured) -> Iterator[tuple[str, Verdicts]]:
+    """What every rule says of two runs, for each file."""
+    for verdict in comparison.compare(old[0], new[0], margin=MARGIN).verdicts:
+        sides = [[np.asarray(visit.samples_ns) / 1e9 for visit in visits[verdict.case]] for _, visits in (old, new)]
+        yield verdict.case, {"bench compare": verdict.verdict} | by_peers(sides)
+
+
+def by_peers(samples: Sequence[Sequence[Any]]) -> Verdicts:
+    """What the usual rules say of the samples of two runs' visits, in seconds."""
+    found = {}
     found["pyperf compare"] = by_pyperf(samples)
     for which, sides in (("", [np.concatenate(side) for side in samples]), (", one process", [s[0] for s in samples])):
         a, b = sides
@@ -92,38 +101,46 @@ def way(different: bool, ratio: float) -> str:
 
 def compared(files: dict[str, Path], given: argparse.Namespace) -> Iterator[Row]:
     """Every comparison; what is stopped early has as many of each kind."""
-    before: dict[str, Measured] = {}
+    before: Measured | None = None
     for pair in range(given.pairs + 1):
-        for model, path in files.items():
-            about = {"model": model, "pair": pair, "threads": given.threads}
-            setup = ab.Setup(threads=given.threads, seed=1000 * pair)
+        setup = ab.Setup(threads=given.threads, seed=1000 * pair)
+        tried = list(AB_BUDGETS_S) if pair <= given.tries else []
+        if given.only != "ab":
+            run = runs(files, setup, 0.0, given.budget)
+            if before:
+                yield from rows_of(before, run, pair, 0.0)
+            for injected in tried if pair else ():
+                yield from rows_of(run, runs(files, setup, injected, given.budget), pair, injected)
+            before = run
+        for injected in [0.0, *tried] if pair and given.only != "runs" else ():
+            budget_s = AB_BUDGETS_S.get(injected, given.budget)
+            for model, path in files.items():
+                sides = ab.Side(path), ab.Side(path, inject=injected)
+                trial = ab.measure(*sides, setup, budget_s=budget_s, margin=MARGIN)
+                said = trial.judgement
+                row = {"model": model, "pair": pair, "injected": injected, "seconds": trial.seconds}
+                row |= {"verdicts": {"bench ab": said.verdict}}
+                yield row | {"ratio": [said.ratio, said.ratio_low, said.ratio_high], "pairs": said.pairs}
 
-            def measured(injected: float) -> Measured:
-                return selftest.run(path, setup, {"m": injected}, setup.seed, given.budget / 2)  # noqa: B023
 
-            begun = time.monotonic()
-            run = measured(0.0)
-            if pair:
-                seconds = round(2 * (time.monotonic() - begun), 1)
-                row = {"injected": 0.0, "seconds": seconds, "verdicts": of_runs(before[model], run)}
-                yield about | row | {"paces": [m[0].records[0].measurement.pace_ms for m in (before[model], run)]}
-            before[model] = run
-            if not pair:
-                continue
-            tried = pair <= given.tries
-            for injected in AB_BUDGETS_S if tried and not given.ab_only else ():
-                verdicts = of_runs(run, measured(injected))
-                yield about | {"injected": injected, "seconds": seconds, "verdicts": verdicts}
-            for injected, budget_s in {0.0: given.budget, **(AB_BUDGETS_S if tried else {})}.items():
-                trial = ab.measure(
-                    ab.Side(path), ab.Side(path, inject=injected), setup, budget_s=budget_s, margin=MARGIN
-                )  # fmt: skip
-                said = {"bench ab": trial.judgement.verdict}
-                yield (
-                    about
-                    | {"injected": injected, "seconds": trial.seconds, "verdicts": said}
-                    | {"ratio": [trial.judgement.ratio, trial.judgement.ratio_low, trial.judgement.ratio_high]}
-                )
+def runs(files: dict[str, Path], setup: ab.Setup, injected: float, budget_s: float) -> Measured:
+    """A run of all files in half the budget."""
+    targets = [selftest.target(model, path, setup, injected) for model, path in files.items()]
+    return selftest.run(targets, setup, setup.seed, budget_s / 2)
+
+
+def rows_of(old: Measured, new: Measured, pair: int, injected: float) -> Iterator[Row]:
+    seconds = round(sum(map(spanned, (old, new))), 1)
+    for number, (model, verdicts) in enumerate(of_runs(old, new)):
+        measured = [msgspec.to_builtins(run.records[number].measurement) for run, _ in (old, new)]
+        row = {"model": model, "pair": pair, "injected": injected, "seconds": seconds}
+        yield row | {"verdicts": verdicts, "measured": measured}
+
+
+def spanned(measured: Measured) -> float:
+    """The time from the first visit's beginning to the last one's, in seconds."""
+    starts = [datetime.fromisoformat(visit.started_at) for visits in measured[1].values() for visit in visits]
+    return (max(starts) - min(starts)).total_seconds()
 
 
 def main() -> None:
@@ -134,7 +151,7 @@ def main() -> None:
     parser.add_argument("--tries", type=int, default=10, help="comparisons with each slow-down")
     parser.add_argument("--budget", type=float, default=30.0, help="seconds of each comparison")
     parser.add_argument("--minutes", type=float, default=1e9, help="stop after so long, and show what there is")
-    parser.add_argument("--ab-only", action="store_true", help="try the slow-downs by ab alone")
+    parser.add_argument("--only", choices=("runs", "ab"), help="rules that judge runs alone, or ab alone")
     parser.add_argument("--threads", type=int, default=machine.cores_given())
     parser.add_argument("--rows", type=Path)
     given = parser.parse_args()
