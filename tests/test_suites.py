@@ -40,12 +40,12 @@ def test_lists_are_swept_as_a_product(tmp_path: Path) -> None:
 
 
 def test_a_head_is_named_where_it_is_swept(tmp_path: Path) -> None:
-    one, two = '[[case]]\nmodel = "MobileNet"\nhead = "notes"\n', 'head = ["keras", "notes"]'
+    one, two = '[[case]]\nmodel = "MobileNet"\nhead = "notes"\n', 'head = ["native", "notes"]'
     assert suites.load_suite(write(tmp_path, one)).cases[0].name == "MobileNet"
     swept = suites.load_suite(write(tmp_path, one.replace('head = "notes"', two))).cases
-    assert [case.name for case in swept] == ["MobileNet head=keras", "MobileNet head=notes"]
+    assert [case.name for case in swept] == ["MobileNet head=native", "MobileNet head=notes"]
     with pytest.raises(WrongUsage, match="two cases are called"):
-        suites.load_suite(write(tmp_path, one + one.replace("notes", "keras")))
+        suites.load_suite(write(tmp_path, one + one.replace("notes", "native")))
 
 
 def test_onnx_files_are_cases(tmp_path: Path) -> None:
