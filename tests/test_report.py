@@ -261,13 +261,6 @@ def detection(name: str, points: float) -> Record:
     return replace(made, accuracy=Accuracy(origin="measured", n=500, detection=found))
 
 
-def test_names_marked_first_get_the_room_there_is() -> None:
-    points = [labels.Point("one name", 60, 10, 4), labels.Point("two name", 62, 10, 4)]
-    for first in ([True, False], [False, True]):
-        found = labels.place(points, 140, 20, 12, first=first)
-        assert [label is not None for label in found] == first
-
-
 def test_detectors_are_drawn_on_an_axis_of_map() -> None:
     records = [detection("small", 31.0), detection("large", 44.5)]
     for drawn in (bubbles.operations_figure(records, WIDE), tradeoff.tradeoff_figure(records, WIDE)):

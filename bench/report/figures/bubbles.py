@@ -56,9 +56,9 @@ def cloud(
     """A bubble for each shown record at its x, with names, centres and intervals; a legend of sizes where asked for.
 
     `intervals` are those of x; `better` lists for each record what dominates it: such bubbles are pale.
-    Names keep off the line that goes right and then up through `steps`; what nothing dominates is named first. A
-    measured accuracy has a ring for a centre and an interval of its own, so that it is never taken for a published
-    one; a record without an accuracy is hollow, at the foot.
+    Names keep off the line that goes right and then up through `steps`. A measured
+    accuracy has a ring for a centre and an interval of its own, so that it is never taken for a published one; a
+    record without an accuracy is hollow, at the foot.
     """
     judged = quality.of(everything)
     floor, ceiling = accuracy_range(everything)
@@ -73,8 +73,7 @@ def cloud(
     spans = [span or (a, a) for span, a in zip(intervals or [None] * len(x), x, strict=True)]
     bars = _interval_boxes(spans, [span or (b, b) for span, b in zip(accuracies, y, strict=True)], x, y, to_px)
     bars += _step_boxes([to_px(*step) for step in steps])
-    best = [not dominating for dominating in better]
-    named = place(points, frame.plot[0], height, frame.font, bars, first=best)
+    named = place(points, frame.plot[0], height, frame.font, bars)
     families = [family(r.case) for r in shown]
     data = []
     for name in in_order(set(families)):

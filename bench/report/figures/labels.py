@@ -51,15 +51,12 @@ def place(
     height: float,
     font: float,
     obstacles: Sequence[Box] = (),
-    *,
-    first: Sequence[bool] = (),
     farthest: float = 120.0,
 ) -> list[Label | None]:
     """A place for every name, or None where there is none within `farthest` px.
 
     Names stay inside the plot area and never overlap each other, a centre or an obstacle; they keep off other points'
-    bubbles and other names' leaders where they can. Greedy: those marked in `first`, if it is given, then crowded
-    points; then every name may move once more.
+    bubbles and other names' leaders where they can. Greedy, crowded points first; then every name may move once more.
     """
     count = len(points)
     if not count:
@@ -71,11 +68,10 @@ def place(
     bubbles = np.hstack([at - 0.8 * radii, at + 0.8 * radii])
     forbidden = np.vstack([centres, np.array(obstacles, dtype=float).reshape(-1, 4)])
     crowding = (np.hypot(*(at[:, None] - at[None]).transpose(2, 0, 1)) < 60).sum(axis=1)
-    rank = [(not marked, -near) for marked, near in zip(first or [False] * count, crowding, strict=True)]
     boxes = np.full((count, 4), np.nan)  # nan: not written, and every comparison with it is false
     labels: list[Label | None] = [None] * count
     for turn in range(_PASSES):
-        for i in sorted(range(count), key=rank.__getitem__):
+        for i in sorted(range(count), key=lambda i: -crowding[i]):
             boxes[i] = np.nan
             distance, tried = _candidates(at[i], radii[i, 0], *sizes[i], farthest)
             inside = (tried[:, 0] >= 0) & (tried[:, 1] >= 0) & (tried[:, 2] <= width) & (tried[:, 3] <= height)
