@@ -58,8 +58,7 @@ def of_runs(old: Measured, new: Measured) -> Iterator[tuple[str, Verdicts]]:
 
 def by_peers(samples: Sequence[Sequence[Any]]) -> Verdicts:
     """What the usual rules say of the samples of two runs' visits, in seconds."""
-    found = {}
-    found["pyperf compare"] = by_pyperf(samples)
+    found = {"pyperf compare": by_pyperf(samples)}
     for which, sides in (("", [np.concatenate(side) for side in samples]), (", one process", [s[0] for s in samples])):
         a, b = sides
         found[f"Mann-Whitney{which}"] = way(mannwhitneyu(a, b).pvalue < 0.05, median(b) / median(a))
