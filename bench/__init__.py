@@ -6,8 +6,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bench.choice import pick as pick
-    from bench.comparison import compare as compare
+    from bench.analysis.choice import pick as pick
+    from bench.analysis.comparison import compare as compare
     from bench.pipeline import run as run
     from bench.report import write_report as write_report
     from bench.suites import load_suite as load_suite
@@ -16,9 +16,9 @@ __version__ = "0.1.0"
 __all__ = ["compare", "load_suite", "pick", "run", "write_report"]
 
 _HOMES = {
-    "compare": "bench.comparison",
+    "compare": "bench.analysis.comparison",
     "load_suite": "bench.suites",
-    "pick": "bench.choice",
+    "pick": "bench.analysis.choice",
     "run": "bench.pipeline",
     "write_report": "bench.report",
 }

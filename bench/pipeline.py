@@ -88,17 +88,17 @@ def run(
     """
     options = options or Options()
     suite = load_suite(suite) if isinstance(suite, str) else suite
-    from bench.timing import device as devices
-    from bench.timing import machine
+    from bench.machine import facts
+    from bench.runtimes import device as devices
 
     device, provider = devices.resolve(options.device)
-    cases = _planned(suite.cases, device, provider, options.threads or machine.cores_given())
+    cases = _planned(suite.cases, device, provider, options.threads or facts.cores_given())
     begun = Run(
         schema_version=SCHEMA_VERSION,
         suite=suite.name,
         title=suite.title,
         started_at=store.now(),
-        machine=machine.facts(device, options.threads or machine.cores_given()),
+        machine=facts.collect(device, options.threads or facts.cores_given()),
         settings=Settings(
             rounds=options.rounds,
             min_time_s=options.min_time_s,
@@ -120,12 +120,12 @@ def resume(folder: Path, *, watch: Watch | None = None) -> Outcome:
 
     Raises NotComparable when this is not the machine that began it.
     """
-    from bench.comparison import must_match_differences
+    from bench.analysis.comparison import must_match_differences
     from bench.errors import NotComparable
-    from bench.timing import machine
+    from bench.machine import facts
 
     begun = store.load(folder)
-    here = machine.facts(begun.settings.device, begun.machine.must_match.get("threads") or machine.cores_given())
+    here = facts.collect(begun.settings.device, begun.machine.must_match.get("threads") or facts.cores_given())
     differing = must_match_differences(begun.machine, here)
     if differing:
         raise NotComparable(f"{folder} was begun on another machine ({'; '.join(differing)}); start a new run here")
@@ -227,7 +227,7 @@ class _Running:
     def _export(self, taught: Sequence[Case]) -> dict[str, Path]:
         """The ONNX file of every case that has one, by the case's name. `taught`: those with weights trained here."""
         from bench import export
-        from bench.accuracy import published
+        from bench.models import published
 
         weights = {case.name: case.weights for case in taught}
         everything = [r.case for r in self.records.values() if r.case.train is None or r.case.name in weights]
@@ -324,13 +324,13 @@ class _Running:
 
     def _summarise(self, visits: Sequence[Visit], only: str | None = None) -> None:
         """Describe the cases that have visits, or one of them; a visit can show that others met a slow pace."""
-        from bench import stats
+        from bench.analysis import statistics
 
-        for name, found in stats.by_case(visits).items():
+        for name, found in statistics.by_case(visits).items():
             if only not in (None, name):
                 continue
             case = self.records[name].case
-            measured = stats.summarise(found, batch_size=case.batch_size, seed=self.begun.settings.seed)
+            measured = statistics.summarise(found, batch_size=case.batch_size, seed=self.begun.settings.seed)
             self._set(case, measurement=measured, error=None)
 
     def _set(self, case: Case, **changes: Accuracy | Artifact | Cost | object) -> None:

@@ -19,10 +19,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench import accuracy, stats, suites
+from bench import accuracy, suites
 from bench.accuracy import predictions
 from bench.accuracy.predictions import Batch
 from bench.accuracy.results import Evaluation
+from bench.analysis import statistics
 from bench.cli import main
 from bench.errors import Failed, WrongUsage
 from tests.accuracy_sets import FLOAT16, UINT8, classifier, photo, photos
@@ -86,7 +87,7 @@ def test_an_independent_loop_gives_the_same_predictions_on_every_image(tmp_path:
     right = sum(int(file.partition("/")[0]) == answer for file, answer in loop.items())
     found = measured(path, ten)
     assert (found.n, found.top1) == (60, pytest.approx(100 * right / 60, abs=1e-4))
-    low, high = stats.wilson(right, 60)
+    low, high = statistics.wilson(right, 60)
     assert (found.top1_low, found.top1_high) == (round(100 * low, 4), round(100 * high, 4))
 
 

@@ -14,11 +14,11 @@ from PIL import Image
 from bench import accuracy
 from bench.accuracy.decoding import decode
 from bench.accuracy.images import image_set
-from bench.accuracy.preprocessing import Pixels, Preprocessing, preprocessing
 from bench.accuracy.results import Evaluation
 from bench.cli import main
 from bench.errors import WrongUsage
-from bench.timing import lock
+from bench.machine import lock
+from bench.models.preprocessing import Pixels, Preprocessing, preprocessing
 from tests.accuracy_sets import FLOAT16, UINT8, class_index, classifier, photo, photos, synsets
 
 RNG = np.random.default_rng(11)

@@ -18,12 +18,12 @@ from bench import accuracy
 from bench.accuracy import results, staging
 from bench.accuracy.decoding import decode, read, shaped
 from bench.accuracy.predictions import Prediction
-from bench.accuracy.preprocessing import preprocessing
+from bench.accuracy.predictor import _predictions
 from bench.accuracy.results import Stages
-from bench.accuracy.worker import _predictions
 from bench.cli import main
 from bench.errors import Failed
-from bench.timing import lock
+from bench.machine import lock
+from bench.models.preprocessing import preprocessing
 from tests.accuracy_sets import classifier, photo, photos
 
 NAMES = ("decode", "resize", "scale", "inference", "postprocess")

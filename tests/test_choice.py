@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from bench import choice
+from bench.analysis import choice
 from bench.errors import WrongUsage
 from bench.records import Accuracy, Artifact, Case, Cost, DetectionAccuracy, Measurement, Record, Run
 from tests import runs

@@ -93,7 +93,8 @@ def test_an_unexpected_error_is_one_line_and_debug_shows_it(
 @pytest.mark.parametrize(
     "statement",
     [
-        "import bench, bench.cli, bench.suites, bench.store, bench.comparison, bench.choice, bench.stats, bench.report",
+        "import bench, bench.cli, bench.suites, bench.store, bench.report; "
+        "from bench.analysis import choice, comparison, history, precision, quality, roofline, statistics",
         "import bench; bench.compare, bench.pick, bench.write_report, bench.load_suite, bench.run",
         "from bench.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass",
         "from bench.cli import main\ntry: main(['list'])\nexcept SystemExit: pass",

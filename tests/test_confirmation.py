@@ -9,18 +9,20 @@ from typing import Any
 
 import pytest
 
-from bench import comparison, store
+from bench import store
+from bench.analysis import comparison
 from bench.cli import root
 from bench.errors import Failed
 from bench.export import cache, file_sha256
+from bench.machine import facts
 from bench.records import Case, Comparison, Machine, Run, Verdict
-from bench.timing import ab, confirmation, machine
-from bench.trial import Judgement, Trial
+from bench.trust import ab, confirmation
+from bench.trust.trial import Judgement, Trial
 from tests import runs
 from tests.test_pipeline import call, own_place  # noqa: F401 - its lock, folder and short visits
 from tests.test_timing import write_model
 
-HERE = machine.facts("cpu", 2)
+HERE = facts.collect("cpu", 2)
 
 
 def run_of(path: Path, *, sha: str | None = None, key: str | None = None, on: Machine = HERE) -> Run:
@@ -121,7 +123,7 @@ def test_what_cannot_be_confirmed_here_fails_the_gate_and_says_why(
         assert comparison.exit_code(replace(slower(), verdicts=(verdict,))) == 1
     forced = replace(slower(), forced=True)
     assert confirmation.confirm(a, a, forced).verdicts[0].confirmed is None
-    monkeypatch.setattr(machine, "runtime_version", lambda: "not installed")
+    monkeypatch.setattr(facts, "runtime_version", lambda: "not installed")
     assert "not installed here" in (confirmation.confirm(a, b, slower()).verdicts[0].reason or "")
     assert trials.asked == []
 

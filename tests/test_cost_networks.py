@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from bench import export, suites
-from bench.accuracy import published
 from bench.cost import formulas, onnx_graph
 from bench.cost.cases import Answer, counted
 from bench.cost.layers import skeleton, total
 from bench.errors import WrongUsage
+from bench.models import published
 from bench.records import Case, Cost
 
 pytestmark = pytest.mark.slow

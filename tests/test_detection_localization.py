@@ -10,7 +10,8 @@ import sys
 import numpy as np
 import pytest
 
-from bench.detection import boxes, judging, scenes, targets
+from bench.data import scenes
+from bench.detection import boxes, judging, targets
 from bench.errors import WrongUsage
 
 needs_keras = pytest.mark.skipif(importlib.util.find_spec("tensorflow") is None, reason="needs TensorFlow")

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench import comparison, stats
-from bench.timing import doctor, lock
-from bench.timing.doctor import Finding
+from bench.analysis import comparison, statistics
+from bench.machine import lock
+from bench.trust import doctor
+from bench.trust.doctor import Finding
 from tests.test_comparison import record, run_of
 from tests.test_trial import call
 
@@ -86,7 +87,7 @@ def test_what_two_runs_cannot_see_is_what_compare_says() -> None:
         (verdict,) = comparison.compare(old, new, margin=0.001).verdicts
         said.append(verdict.detectable or 0.0)
     assert doctor.detectable(0.01, 5) == pytest.approx(float(np.median(said)), rel=0.3)
-    assert stats.student_t(0.4, 8) == pytest.approx(0.889, abs=0.002)
+    assert statistics.student_t(0.4, 8) == pytest.approx(0.889, abs=0.002)
 
 
 def test_this_machine_is_examined(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -49,8 +49,9 @@ class Made:
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Made]]:
     """Makes a network as the worker does, once for this module, and keeps what Keras said."""
-    from bench import backbones
-    from bench.export import clean, skeleton, weights, worker
+    from bench import models
+    from bench.export import clean, skeleton, weights
+    from bench.export import exporter as worker
 
     known: dict[str, Made] = {}
 
@@ -58,7 +59,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], M
         if name not in known:
             folder = tmp_path_factory.mktemp("made")
             head = {"head": "notes", "classes": 10} if name in LARGE else {}
-            model = backbones.build(name, input_shape=NETWORKS[name], **head)
+            model = models.build(name, input_shape=NETWORKS[name], **head)
             softmax = skeleton.split_softmax(model)
             preprocess = suites.facts().get(name, {}).get("preprocess", "torch")
             images = weights.images(worker.CHECK_INPUTS, model.input_shape[1:], preprocess, 0)
@@ -170,11 +171,12 @@ def test_swapped_channels_are_caught(name: str, made: Callable[[str], Made], tmp
 
 
 def test_the_first_differing_layer_is_named(made: Callable[[str], Made], tmp_path: Path) -> None:
-    from bench import backbones
-    from bench.export import fidelity, skeleton, weights, worker
+    from bench import models
+    from bench.export import exporter as worker
+    from bench.export import fidelity, skeleton, weights
 
     one = made("tests.export_nets:varied")
-    network = backbones.build("tests.export_nets:varied")
+    network = models.build("tests.export_nets:varied")
     skeleton.split_softmax(network)
     weights.randomise(network, one.images)
     layers = worker._layer_outputs(network, one.images[:1])

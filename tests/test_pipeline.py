@@ -14,8 +14,9 @@ import pytest
 from bench import accuracy, pipeline, records, store, suites
 from bench.cli import main
 from bench.errors import Failed, NotComparable
+from bench.machine import lock
 from bench.records import Record, Roofline
-from bench.timing import calibration, lock
+from bench.timing import calibration
 from tests import accuracy_sets
 from tests.test_timing import write_model
 

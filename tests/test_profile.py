@@ -8,7 +8,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from bench.timing import lock, profile
+from bench.machine import lock
+from bench.timing import profile
 from bench.timing.schedule import Target
 from tests.test_timing import np, settings, target
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from bench import progress
+from bench.cli import progress
 from bench.records import Artifact, Case, Cost, Measurement, Record
 
 FAILED = Record(case=Case(name="VGG16", model="VGG16"), error="export failed: out of memory")

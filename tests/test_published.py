@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from bench import suites
-from bench.accuracy import published
+from bench.models import published
 from bench.records import Case
 
 

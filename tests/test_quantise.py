@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench import export, pipeline, precision, progress, stats, suites, training
-from bench.accuracy import published
+from bench import export, pipeline, suites, training
+from bench.analysis import precision, statistics
+from bench.cli import progress
 from bench.export.request import integers
+from bench.models import published
 from bench.records import Accuracy, Artifact, Case, Fidelity, Record, Training
 from bench.report import page, table
 from bench.report.figures import tradeoff
@@ -172,7 +174,7 @@ def test_digits_are_calibrated_timed_and_judged(tmp_path: Path) -> None:
 def test_newcombes_interval_is_that_of_his_paper() -> None:
     """Table II of Newcombe 1998 (Statistics in Medicine 17, 873), method 10: 56/70 - 48/80 and 9/10 - 3/10."""
     for a, n, b, m, wanted in ((48, 80, 56, 70, (0.2, 0.0524, 0.3339)), (3, 10, 9, 10, (0.6, 0.1705, 0.8090))):
-        found = stats.newcombe(a / n, stats.wilson(a, n), b / m, stats.wilson(b, m))
+        found = statistics.newcombe(a / n, statistics.wilson(a, n), b / m, statistics.wilson(b, m))
         assert found == pytest.approx(wanted, abs=6e-5)
 
 

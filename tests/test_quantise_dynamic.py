@@ -12,15 +12,17 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from bench import export, precision, suites
+from bench import export, suites
+from bench.analysis import precision
 from bench.cli import main
 from bench.errors import Failed
 from bench.export import quantise
 from bench.export.clean import node_counts
+from bench.machine import facts
 from bench.records import Accuracy, Case
 from bench.report.figures import frame
 from bench.report.figures.tradeoff import tradeoff_figure
-from bench.timing import machine, profile
+from bench.timing import profile
 from tests import runs
 from tests.test_quantise import made, needs_keras, own_cache, reduced_artifact
 
@@ -91,7 +93,7 @@ def test_the_request_is_its_own_and_suits_the_processor(monkeypatch: pytest.Monk
         ("x86_64", ["avx2"], "u8s7"), ("x86_64", ["avx_vnni"], "u8s8"), ("aarch64", [], "u8s8"),
     ):  # fmt: skip
         monkeypatch.setattr(platform, "machine", lambda architecture=architecture: architecture)
-        monkeypatch.setattr(machine, "instructions", lambda instructions=instructions: instructions)
+        monkeypatch.setattr(facts, "instructions", lambda instructions=instructions: instructions)
         assert export.request(case).integers == kind
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from plotly.offline import get_plotlyjs
 
-from bench import choice, comparison
+from bench.analysis import choice, comparison
 from bench.errors import WrongUsage
 from bench.records import Accuracy, Case, DetectionAccuracy, Record, Roofline, Run
 from bench.report import drawings, families, page, write_report

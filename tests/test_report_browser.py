@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from bench import choice, comparison
+from bench.analysis import choice, comparison
 from bench.records import Run
 from bench.report import write_report
 from bench.report.page import LIBRARY_FILE

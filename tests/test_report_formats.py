@@ -13,7 +13,8 @@ import pandas as pd
 import pytest
 from pytest_benchmark.stats import Stats
 
-from bench import comparison, store
+from bench import store
+from bench.analysis import comparison
 from bench.report import write_report
 from bench.report.pytest_benchmark import export
 from tests import runs

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from bench.analysis.history import histories, level_step
 from bench.records import Run
 from bench.report import write_report
-from bench.report.history import histories, level_step
 from bench.report.page import LIBRARY_FILE
 from tests import runs
 

@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from bench import comparison, pipeline, roofline, store, suites
+from bench import pipeline, store, suites
+from bench.analysis import comparison, roofline
 from bench.errors import Failed
+from bench.machine import lock
+from bench.processes import process
 from bench.records import Case, Cost, Machine, Record, Roofline, Run
-from bench.timing import calibration, lock, process
+from bench.timing import calibration
 from tests import runs
 from tests.test_pipeline import QUICK
 from tests.test_timing import settings, target, write_model

@@ -11,8 +11,11 @@ import numpy as np
 import pytest
 
 from bench.errors import Failed
-from bench.timing import ab, lock, process, schedule, selftest
-from bench.timing.selftest import Attempt
+from bench.machine import lock
+from bench.processes import process
+from bench.timing import schedule
+from bench.trust import ab, selftest
+from bench.trust.selftest import Attempt
 from tests.test_timing import write_model
 from tests.test_trial import call
 

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from bench import pipeline, suites, training
-from bench.accuracy import digits
-from bench.detection import scenes
+from bench.data import digits, scenes
 from bench.errors import Failed, WrongUsage
 from bench.records import Case, Training
 from bench.training import process, results
@@ -138,7 +137,7 @@ def test_trained_exported_timed_and_judged(tmp_path: Path, monkeypatch: pytest.M
     """A few steps only: that every part fits the next, that weights are kept, and that damaged ones are made again."""
     monkeypatch.setenv("BACKBENCH_CACHE", str(tmp_path / "cache"))
     localiser = case(
-        name="y", model="bench.detection.localization:build", arguments={"backbone": "MobileNet", "alpha": 0.25},
+        name="y", model="bench.models.localization:build", arguments={"backbone": "MobileNet", "alpha": 0.25},
         input_shape=(64, 64, 3), head="native", train=Training(data="scenes", examples=64, epochs=1),
     )  # fmt: skip
     wrong = case(name="z", train=Training(data="scenes", examples=64, epochs=1))

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import trial
 from bench.cli import main
 from bench.errors import Failed
-from bench.timing import ab, lock
-from bench.trial import Pair
+from bench.machine import lock
+from bench.trust import ab, trial
+from bench.trust.trial import Pair
 from tests.test_timing import write_model
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import msgspec
 
-from bench import worker
 from bench.accuracy.images import ImageSet
-from bench.accuracy.preprocessing import Array, Preprocessing, batch_array, write
 from bench.errors import Failed
 from bench.export import ExportRequest, request
+from bench.models.preprocessing import Array, Preprocessing, batch_array, write
+from bench.processes import protocol
 from bench.records import Case, Fidelity
 
 IMAGES = 256
@@ -36,18 +36,18 @@ def with_keras(case: Case, onnx: Path, images: ImageSet, p: Preprocessing) -> Fi
     every = -(-len(images.images) // IMAGES)
     files = tuple(str(images.folder / image.file) for image in images.images[::every])
     question = _Question(request=request(case), onnx=str(onnx), preprocessing=p, files=files)
-    answer = worker.ask("bench.accuracy.agreement", question, what="the process that runs Keras")
+    answer = protocol.ask("bench.accuracy.agreement", question, what="the process that runs Keras")
     return msgspec.convert(answer, Fidelity)
 
 
 def main() -> None:
     """Answer one question."""
-    worker.answer(lambda asked: _compared(msgspec.json.decode(asked, type=_Question)))
+    protocol.answer(lambda asked: _compared(msgspec.json.decode(asked, type=_Question)))
 
 
 def _compared(question: _Question) -> Fidelity:
     from bench.export import fidelity, weights
-    from bench.export.worker import prepared
+    from bench.export.exporter import prepared
 
     model, softmax, *_ = prepared(question.request)
     found: list[Fidelity] = []

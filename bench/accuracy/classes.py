@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.backbones import keras_models_folder
 from bench.errors import Failed, WrongUsage, suggestion
+from bench.models import keras_models_folder
 
 IMAGENET_FILE = "imagenet_class_index.json"
 _IMAGENET_URL = f"https://storage.googleapis.com/download.tensorflow.org/data/{IMAGENET_FILE}"

@@ -11,7 +11,7 @@ import numpy as np
 import PIL
 from PIL import Image, ImageOps
 
-from bench.accuracy.preprocessing import Pixels, Preprocessing
+from bench.models.preprocessing import Pixels, Preprocessing
 
 DECODER = f"Pillow {PIL.__version__}"
 MAX_PIXELS = 20_000 * 20_000  # 1.2 GB decoded; a file that claims more is a mistake or an attack

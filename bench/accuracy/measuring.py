@@ -17,14 +17,14 @@ from bench.accuracy import predictions, staging
 from bench.accuracy.agreement import with_keras
 from bench.accuracy.images import image_set
 from bench.accuracy.predictions import Batch, Key
-from bench.accuracy.preprocessing import CROP, INTERPOLATION, Preprocessing, preprocessing
+from bench.accuracy.predictor import Job, Problem, Signature, Spec
 from bench.accuracy.results import Evaluation, evaluation
-from bench.accuracy.worker import Job, Problem, Signature, Spec
 from bench.errors import Failed, WrongUsage
 from bench.export import file_sha256
+from bench.models.preprocessing import CROP, INTERPOLATION, Preprocessing, preprocessing
+from bench.processes.protocol import death
 from bench.records import Accuracy, Case
 from bench.suites import facts
-from bench.worker import death
 
 BATCH_SIZE = 32
 _BATCH_BYTES = 20_000_000  # of one batch of inputs, at most, unless a size is asked for
@@ -194,7 +194,7 @@ def _worker() -> Iterator[Callable[[Spec | Job, type[_T]], Iterator[_T]]]:
     """A worker process, and the function that puts a question to it and yields its answers as they come."""
     with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(
-            [sys.executable, "-m", "bench.accuracy.worker"],
+            [sys.executable, "-m", "bench.accuracy.predictor"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,

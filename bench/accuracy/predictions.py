@@ -8,8 +8,8 @@ from pathlib import Path
 
 import msgspec
 
-from bench.accuracy.preprocessing import Preprocessing
 from bench.errors import Failed
+from bench.models.preprocessing import Preprocessing
 
 TOP = 5
 

@@ -11,10 +11,10 @@ import numpy as np
 
 from bench.accuracy.images import ImageSet
 from bench.accuracy.predictions import TOP, Batch, Prediction
-from bench.accuracy.preprocessing import Preprocessing
+from bench.analysis.statistics import percentile, supports, wilson
 from bench.errors import Failed
+from bench.models.preprocessing import Preprocessing
 from bench.records import Accuracy, Fidelity
-from bench.stats import percentile, supports, wilson
 
 SCHEMA_VERSION = 1
 _PAIRS = 20

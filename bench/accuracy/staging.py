@@ -18,12 +18,12 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from bench import worker
 from bench.accuracy import results
 from bench.accuracy.predictions import TOP
-from bench.accuracy.preprocessing import Array, Pixels, Preprocessing, batch_array, write
 from bench.errors import Failed
-from bench.timing import lock
+from bench.machine import lock
+from bench.models.preprocessing import Array, Pixels, Preprocessing, batch_array, write
+from bench.processes import protocol
 
 PASSES = 100  # at most; with batch 1, as many images, spread evenly over the set
 WARM_UP, WARM_UP_S = 3, 0.3  # passes and seconds before the first that counts, both at least
@@ -54,7 +54,7 @@ def measure(question: Question) -> results.Stages:
     Raises Failed when the worker process dies, or another program holds the measuring lock for too long.
     """
     with lock.measuring():
-        taken: dict[str, list[int]] = worker.ask(
+        taken: dict[str, list[int]] = protocol.ask(
             "bench.accuracy.staging", question, what="the process that times the stages"
         )
     return results.stages(taken, batch_size=question.batch_size, threads=question.threads)
@@ -144,7 +144,7 @@ def answers(scores: Array, probabilities: bool) -> list[tuple[list[int], list[fl
 
 def main() -> None:
     """Answer one question."""
-    worker.answer(lambda asked: _taken(msgspec.json.decode(asked, type=Question)), gpu=True)
+    protocol.answer(lambda asked: _taken(msgspec.json.decode(asked, type=Question)), gpu=True)
 
 
 def _taken(question: Question) -> dict[str, list[int]]:

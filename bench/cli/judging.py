@@ -73,8 +73,8 @@ def accuracy(
     """
     from bench import store, suites
     from bench.accuracy import Settings, evaluate
-    from bench.timing import device as devices
-    from bench.timing import machine
+    from bench.machine import facts
+    from bench.runtimes import device as devices
 
     if not images.is_dir():
         raise WrongUsage(f"there is no folder {images}; give the folder of the images")
@@ -102,7 +102,7 @@ def accuracy(
         interpolation=interpolation,
         input_size=input_size,
         batch_size=batch_size,
-        threads=threads or machine.cores_given(),
+        threads=threads or facts.cores_given(),
         provider=provider,
         model=case.name,
     )

@@ -66,7 +66,9 @@ def run(
 
     SUITE is a name in suites/, a .toml file, or one or more .onnx files. [default: default]
     """
-    from bench import pipeline, precision, progress, roofline, store, suites
+    from bench import pipeline, store, suites
+    from bench.analysis import precision, roofline
+    from bench.cli import progress
 
     with progress.watch() as watch:
         if resume is not None:

@@ -42,7 +42,8 @@ def compare(
 
     Both are folders or files of runs. [default: this machine's stored baseline, and the latest run]
     """
-    from bench import comparison, store
+    from bench import store
+    from bench.analysis import comparison
     from bench.units import parse_share
 
     run_folder = Path(run) if run else store.latest(results)
@@ -113,7 +114,8 @@ def baseline_list(results: Path, as_json: bool) -> None:
 @as_json_option
 def pick(run: str | None, device: str | None, results: Path, as_json: bool, **limits: str | None) -> None:
     """Say which model of RUN to ship within limits. [default: the latest run, on the device if one is named]"""
-    from bench import choice, store
+    from bench import store
+    from bench.analysis import choice
     from bench.units import parse_quantity
 
     given = {name: parse_quantity(text, choice.LIMITS[name].unit) for name, text in limits.items() if text is not None}

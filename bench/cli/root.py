@@ -55,7 +55,8 @@ def cli(debug: bool) -> None:
 
 def against_baseline(run: Run, results: Path, *, confirm: bool = False) -> Comparison | None:
     """The comparison with this machine's stored baseline, or None when it has none, is it, or does not compare."""
-    from bench import comparison, store
+    from bench import store
+    from bench.analysis import comparison
 
     path = store.baseline_file(results, run)
     if not path.is_file():
@@ -75,7 +76,7 @@ def confirmed(baseline: Run, run: Run, comparison: Comparison) -> Comparison:
     """The comparison with its regressions confirmed or withdrawn by fresh visits. Without one, nothing is imported."""
     if all(verdict.verdict != "slower" for verdict in comparison.verdicts):
         return comparison
-    from bench.timing import confirmation
+    from bench.trust import confirmation
 
     def say(name: str) -> None:
         click.echo(f"confirming {name}: timing its two files anew, up to a minute", err=True)

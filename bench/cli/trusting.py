@@ -12,7 +12,7 @@ from bench.cli.root import as_json_option, cli, margin_option, results_option, t
 from bench.errors import Inconclusive, Regression, WrongUsage
 
 if TYPE_CHECKING:
-    from bench.trial import Judgement, Trial
+    from bench.trust.trial import Judgement, Trial
 
 _EXIT = {"slower": Regression.exit_code, "inconclusive": Inconclusive.exit_code}
 _STOPPED = {
@@ -64,15 +64,16 @@ def ab(
     two ONNX Runtimes: name it twice and give --python-a and --python-b.
     """
     from bench import store
-    from bench.timing import ab, machine
-    from bench.timing import device as devices
+    from bench.machine import facts
+    from bench.runtimes import device as devices
+    from bench.trust import ab
     from bench.units import parse_share
 
     share, target = parse_share(margin), parse_share(width) if width else None
     sizes = dict(map(_dimension, dimensions))
     found_device, provider = devices.resolve(device)
     setup = ab.Setup(
-        device=found_device, provider=provider, threads=threads or machine.cores_given(), dimensions=sizes,
+        device=found_device, provider=provider, threads=threads or facts.cores_given(), dimensions=sizes,
         batch_size=batch_size,
     )  # fmt: skip
     trial = ab.measure(
@@ -111,7 +112,7 @@ def _say_look(found: Judgement, seconds: float) -> None:
 
 
 def _show_trial(trial: Trial) -> None:
-    from bench import trial as trials
+    from bench.trust import trial as trials
     from bench.units import latency
 
     found = trial.judgement
@@ -148,7 +149,7 @@ def doctor(seconds: float, results: Path, as_json: bool) -> None:
     """Examine the machine: what will disturb a measurement, and the remedy."""
     from bench import store
     from bench.export import cache
-    from bench.timing import doctor
+    from bench.trust import doctor
 
     findings, noise = [], None
     for found in doctor.examine(results, cache.folder(), seconds=seconds):
@@ -183,7 +184,9 @@ def selftest(minutes: float, model: str, budget_s: float, margin: str, threads: 
     import tempfile
 
     from bench import store
-    from bench.timing import ab, calibration, machine, selftest
+    from bench.machine import facts
+    from bench.timing import calibration
+    from bench.trust import ab, selftest
     from bench.units import parse_share
 
     share = parse_share(margin)
@@ -195,7 +198,7 @@ def selftest(minutes: float, model: str, budget_s: float, margin: str, threads: 
         elif not path.is_file():
             raise WrongUsage(f'no file {model}; name an .onnx file, or "tiny"')
         found = []
-        setup = ab.Setup(threads=threads or machine.cores_given())
+        setup = ab.Setup(threads=threads or facts.cores_given())
         for attempt in selftest.attempts(path, setup, minutes=minutes, margin=share, budget_s=budget_s):
             found.append(attempt)
             click.echo(

@@ -20,7 +20,7 @@ from bench.cost.layers import LayerCost, total
 from bench.errors import BenchError, Failed, WrongUsage
 from bench.records import Case, Cost
 
-_SOURCES = (Path(__file__).parent, Path(__file__).parent.parent / "backbones")
+_SOURCES = (Path(__file__).parent, Path(__file__).parent.parent / "models")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,7 +68,7 @@ def counted(cases: Sequence[Case]) -> list[Answer]:
     """The answer to each case, from one worker process and not from the cache. Raises Failed when it dies."""
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
     process = subprocess.run(
-        [sys.executable, "-m", "bench.cost.worker"],
+        [sys.executable, "-m", "bench.cost.counter"],
         input=msgspec.json.encode(cases),
         capture_output=True,
         env=os.environ | quiet,
@@ -90,12 +90,12 @@ def answer(case: Case) -> Answer:
             return Answer(layers=tuple(onnx_graph.layers(case.model, case.dimensions)))
         import keras
 
-        from bench import backbones
+        from bench import models
         from bench.cost import keras_graph
 
         # Within this scope Keras knows the weights' shapes and allocates none of them.
         with keras.StatelessScope(initialize_variables=case.model.endswith(".keras")):
-            model = backbones.build(
+            model = models.build(
                 case.model,
                 arguments=case.arguments,
                 input_shape=case.input_shape,

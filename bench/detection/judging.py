@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.detection import boxes, coco_files, scenes
+from bench.data import scenes
+from bench.detection import boxes, coco_files
 from bench.detection.evaluation import evaluate_dataset
 from bench.detection.results import Evaluation
 

@@ -157,7 +157,7 @@ class _Pool:
     def _start(self) -> subprocess.Popen[str]:
         threads = max(1, len(os.sched_getaffinity(0)) // self.jobs)
         worker = subprocess.Popen(
-            [sys.executable, "-m", "bench.export.worker"],
+            [sys.executable, "-m", "bench.export.exporter"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -224,8 +224,7 @@ def _input_shape(path: Path) -> tuple[int, ...]:
 
 
 def _digits(request: ExportRequest, shape: tuple[int, ...]) -> tuple[Array, Array]:
-    from bench.accuracy import digits
-    from bench.detection import scenes
+    from bench.data import digits, scenes
 
     parts = (
         digits.part(part, shape[0])[0][:count]
@@ -236,7 +235,7 @@ def _digits(request: ExportRequest, shape: tuple[int, ...]) -> tuple[Array, Arra
 
 
 def _scenes(request: ExportRequest, shape: tuple[int, ...]) -> tuple[Array, Array]:
-    from bench.detection import scenes
+    from bench.data import scenes
 
     count = CALIBRATING["scenes"]
     drawn = scenes.scenes("train", count + COMPARED["scenes"], shape[0], seed=_SEED).image

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import Failed, WrongUsage
+from bench.machine import facts
 from bench.records import Case
-from bench.timing import machine
 
 EXPORTER_VERSION = 11  # raise it whenever the exporter makes another file from the same request
 OPSET = 18
@@ -80,7 +80,7 @@ def request(case: Case) -> ExportRequest:
 def _integers(precision: str) -> str | None:
     if precision not in ("int8", "int8-dynamic"):
         return None
-    suited = integers(set(machine.instructions()), platform.machine())
+    suited = integers(set(facts.instructions()), platform.machine())
     # At run time, ONNX Runtime quantises activations to unsigned integers on every processor.
     return "u8s8" if (precision, suited) == ("int8-dynamic", "s8s8") else suited
 

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import stats, store
+from bench import store
+from bench.analysis import statistics
 from bench.errors import Failed, WrongUsage, suggestion
 from bench.records import Comparison, Run, Visit
 
@@ -23,7 +24,7 @@ class Material:
     def visits(self, index: int = -1) -> list[Visit]:
         """The raw samples of a run; none where it is not known where it is stored, or they are not beside it."""
         folder = self.folders[index] if self.folders else None
-        return stats.paced(store.visits(folder)) if folder else []
+        return statistics.paced(store.visits(folder)) if folder else []
 
 
 Writer = Callable[[Material, Path], Path]

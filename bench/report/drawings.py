@@ -8,7 +8,7 @@ from functools import partial
 from statistics import median
 from typing import Any
 
-from bench import quality, roofline
+from bench.analysis import quality, roofline
 from bench.records import Comparison, Record, Run, Visit
 from bench.report import mobilenet
 from bench.report.figures import bars, bubbles, fit, kinds, promise, roof, sweep, tradeoff

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from bench import choice, precision, quality
+from bench.analysis import choice, precision, quality
 from bench.records import Comparison, Run, Verdict
 from bench.report import Material
 from bench.store import write_atomically

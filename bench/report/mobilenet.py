@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from bench.accuracy import published
-from bench.accuracy.published import Publication
 from bench.cost import formulas
 from bench.cost.formulas import Count
+from bench.models import published
+from bench.models.published import Publication
 from bench.records import Arguments, Cost, Record, Run
 from bench.report.table import Cell
 from bench.suites import facts

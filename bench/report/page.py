@@ -14,7 +14,8 @@ import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
-from bench import __version__, choice, precision, quality, units
+from bench import __version__, units
+from bench.analysis import choice, precision, quality
 from bench.records import Comparison, Record, Run, Visit
 from bench.report import Material, mobilenet, table
 from bench.report.drawings import Figure, figures

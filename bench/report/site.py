@@ -10,14 +10,14 @@ from pathlib import Path
 
 from plotly.offline import get_plotlyjs
 
-from bench.comparison import compare
+from bench.analysis.comparison import compare
+from bench.analysis.history import MARGIN, Series, histories
 from bench.errors import NotComparable
 from bench.records import Comparison, Run
 from bench.report import Material
 from bench.report.drawings import Figure, comparison_figures
 from bench.report.families import family
 from bench.report.figures.trend import trend_figure
-from bench.report.history import MARGIN, Series, histories
 from bench.report.page import LIBRARY_FILE, Link, document, render
 from bench.store import machine_name, slug, write_atomically
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench import precision
+from bench.analysis import precision
 from bench.records import Record, Run
 from bench.report import Material
 from bench.report.families import family

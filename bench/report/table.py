@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bench import precision, quality
-from bench.quality import TOP1, Quality
+from bench.analysis import precision, quality
+from bench.analysis.quality import TOP1, Quality
 from bench.records import Record
 from bench.report.families import family
 from bench.units import giga, latency, megabytes, millions, percent

@@ -13,8 +13,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bench.errors import Failed
+from bench.machine import facts, lock
+from bench.processes import process
 from bench.records import Case, Roofline, Settings
-from bench.timing import lock, machine, process
 from bench.timing.schedule import specification, timeout_s
 
 MIN_TIME_S, MIN_COUNT, WARMUP_S = 0.4, 5, 0.4
@@ -39,7 +40,7 @@ def calibrate(settings: Settings, threads: int) -> Roofline:
         gbytes_per_s=float(f"{3 * _FLOAT_BYTES * _ADDED / added_s / 1e9:.4g}"),
         threads=threads,
         provider=settings.provider,
-        cache_bytes=machine.cache_bytes() if settings.device == "cpu" else None,
+        cache_bytes=facts.cache_bytes() if settings.device == "cpu" else None,
     )
 
 

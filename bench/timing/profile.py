@@ -8,8 +8,9 @@ from math import prod
 
 from bench.cost.layers import kind_of
 from bench.errors import Failed
+from bench.machine import lock
+from bench.processes import process
 from bench.records import Settings
-from bench.timing import lock, process
 from bench.timing.schedule import Target, specification, timeout_s
 
 _CONVOLUTIONS = ("Conv", "FusedConv", "ConvInteger")

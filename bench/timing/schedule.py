@@ -16,10 +16,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import stats
+from bench.analysis import statistics
 from bench.errors import Failed
+from bench.machine import lock, neighbours
+from bench.processes import process
 from bench.records import Case, Health, Settings, Visit
-from bench.timing import lock, neighbours, pace, process
+from bench.timing import pace
 
 STOLEN_SHARE = 0.01  # of the visit's time; also of the time that the container's limit holds back
 OTHERS_SHARE = 0.10  # of the cores given
@@ -141,7 +143,7 @@ def as_visit(result: dict[str, Any], case: str, number: int, started_at: str, ot
 def disturbances(health: Health, sampling_ms: float, others: Sequence[str] = ()) -> list[str]:
     """Why a visit is marked as disturbed, in words; empty when it is not. `sampling_ms` is the time of its samples.
 
-    A slow pace shows only beside other visits: `stats.paced`.
+    A slow pace shows only beside other visits: `statistics.paced`.
     """
     found = []
     # Both counters tick every 10 ms: a single tick is no evidence.
@@ -193,7 +195,7 @@ class _Plan:
                     return target, number
         if spent:
             return None
-        disturbed = Counter(v.case for v in stats.paced(self._everything()) if v.disturbances)
+        disturbed = Counter(v.case for v in statistics.paced(self._everything()) if v.disturbances)
         for extra in range(REPEATS):
             number = self.settings.rounds + extra
             for target in self._shuffled(number):
@@ -205,7 +207,7 @@ class _Plan:
         """The case with the widest interval, while one is wider than the target."""
 
         def width(target: Target) -> float:
-            return stats.visits_width(self.taken[target.case.name])
+            return statistics.visits_width(self.taken[target.case.name])
 
         alive = [target for target in self.targets if target.case.name not in self.failed]
         widest = max(alive, key=width, default=None)

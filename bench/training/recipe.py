@@ -28,8 +28,8 @@ class _Data:
 
 
 DATA: dict[str, _Data] = {
-    "scenes": _Data(4000, 12, 0.003, ("detection/scenes.py", "detection/targets.py", "detection/localization.py")),
-    "digits": _Data(3000, 8, 0.003, ("accuracy/digits.py",)),
+    "scenes": _Data(4000, 12, 0.003, ("data/scenes.py", "detection/targets.py", "models/localization.py")),
+    "digits": _Data(3000, 8, 0.003, ("data/digits.py",)),
 }
 
 
@@ -60,7 +60,7 @@ class Recipe:
                 raise Failed(
                     f'training needs {name}; install it with `pip install "backbench[export,data]"`'
                 ) from error
-        files = ("training/worker.py", *DATA[self.data].code)
+        files = ("training/trainer.py", *DATA[self.data].code)
         code = {name: hashlib.sha256((_PACKAGE / name).read_bytes()).hexdigest() for name in files}
         content = msgspec.json.encode([asdict(self), versions, code])
         return hashlib.sha256(content).hexdigest()[:32]

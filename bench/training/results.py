@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from bench import stats
-from bench.detection import judging, scenes
+from bench.analysis import statistics
+from bench.data import scenes
+from bench.detection import judging
 from bench.errors import Failed
 from bench.records import Accuracy, DetectionAccuracy
 from bench.training import process
@@ -56,14 +57,14 @@ def _on_scenes(rows: Any, size: int) -> Accuracy:
 
 
 def _on_digits(rows: Any, size: int) -> Accuracy:
-    from bench.accuracy import digits
+    from bench.data import digits
 
     labels = digits.part("test", size)[1]
     if rows.shape != (len(labels), digits.CLASSES):
         raise Failed(f"outputs have the shape {rows.shape}; a classifier of digits gives {len(labels)} rows of 10")
     order = np.argsort(-rows, axis=1, kind="stable")
     right = int((order[:, 0] == labels).sum())
-    low, high = stats.wilson(right, len(labels))
+    low, high = statistics.wilson(right, len(labels))
     return Accuracy(
         origin="measured",
         source="scikit-learn's digits, held-out part",

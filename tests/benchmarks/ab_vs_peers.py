@@ -34,9 +34,11 @@ from pyperf._compare import is_significant_benchs
 from pytest_benchmark.utils import parse_compare_fail
 from scipy.stats import mannwhitneyu
 
-from bench import comparison, export, stats, suites
+from bench import export, suites
+from bench.analysis import comparison, statistics
+from bench.machine import facts
 from bench.records import Run, Visit
-from bench.timing import ab, machine, selftest
+from bench.trust import ab, selftest
 
 AB_BUDGETS_S = {0.05: 60.0, 0.03: 120.0}
 MARGIN = 0.03
@@ -151,7 +153,7 @@ def main() -> None:
     parser.add_argument("--budget", type=float, default=30.0, help="seconds of each comparison")
     parser.add_argument("--minutes", type=float, default=1e9, help="stop after so long, and show what there is")
     parser.add_argument("--only", choices=("runs", "ab"), help="rules that judge runs alone, or ab alone")
-    parser.add_argument("--threads", type=int, default=machine.cores_given())
+    parser.add_argument("--threads", type=int, default=facts.cores_given())
     parser.add_argument("--rows", type=Path)
     given = parser.parse_args()
     files = {path.stem: path for path in given.files} or exported()
@@ -203,7 +205,7 @@ def shown(hits: int, n: int) -> str:
     >>> shown(1, 40)
     '1/40 [0, 13] %'
     """
-    low, high = stats.wilson(hits, n)
+    low, high = statistics.wilson(hits, n)
     return f"{hits}/{n} [{100 * low:.0f}, {100 * high:.0f}] %"
 
 

@@ -22,8 +22,8 @@ import numpy as np
 from PIL import Image
 
 from bench import accuracy, export, suites
+from bench.machine.facts import cores_given
 from bench.records import Case
-from bench.timing.machine import cores_given
 
 GATE = 0.80
 _ALONE = """

@@ -15,9 +15,10 @@ import sys
 from pathlib import Path
 from statistics import median
 
-from bench import stats
+from bench.analysis import statistics
+from bench.machine import lock
+from bench.processes import process
 from bench.records import Case, Settings
-from bench.timing import lock, process
 from bench.timing.schedule import specification
 from tests.benchmarks.ab_vs_peers import exported
 
@@ -72,7 +73,7 @@ def main() -> int:
                 order = (ours, bare) if number % 2 else (bare, ours)
                 taken = {each: each(path, given.threads) for each in order}
                 pairs.append((taken[ours], taken[bare]))
-        shift, low, high = stats.signed_rank_interval([math.log(a / b) for a, b in pairs])
+        shift, low, high = statistics.signed_rank_interval([math.log(a / b) for a, b in pairs])
         worst = max(worst, abs(math.expm1(shift)))
         print(f"{name}, {given.threads} threads: ours {median(a for a, _ in pairs):.3f} ms, bare loop "
               f"{median(b for _, b in pairs):.3f} ms, ratio {math.exp(shift):.4f} "

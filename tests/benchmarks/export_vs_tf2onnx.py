@@ -25,8 +25,9 @@ from typing import Any
 
 from bench import export, suites
 from bench.errors import Failed
+from bench.machine import facts, lock
+from bench.processes import process
 from bench.records import Settings
-from bench.timing import lock, machine, process
 from bench.timing.schedule import specification
 
 PROVIDER = "CPUExecutionProvider"
@@ -37,11 +38,11 @@ begun = time.perf_counter()
 import json, os, resource, sys
 open("/proc/self/oom_score_adj", "w").write("1000")
 import numpy as np, tensorflow as tf, tf2onnx
-from bench import backbones
+from bench import models
 from bench.export import skeleton, weights
 name, target, preprocess, *shape = sys.argv[1:]
 np.__dict__.pop("product", None), np.__dict__.pop("object", None)  # plain tf2onnx, without what skeleton mends
-model = backbones.build(name, input_shape=tuple(map(int, shape)))
+model = models.build(name, input_shape=tuple(map(int, shape)))
 softmax = skeleton.split_softmax(model)
 built = time.perf_counter()
 weights.randomise(model, weights.images(3, model.input_shape[1:], preprocess, 0))
@@ -159,7 +160,7 @@ def _times(case: Any, ours: Path, peer: Path, pairs: int) -> tuple[float, float,
     """Median p50 of ours and the peer's, ms, and the median of the pairs' ratios."""
     settings = Settings(rounds=pairs, min_time_s=0.4, min_count=5, warmup_s=1.0, budget_s=None, seed=0, device="cpu",
                         provider=PROVIDER)  # fmt: skip
-    planned = replace(case, device="cpu", provider=PROVIDER, threads=machine.cores_given())
+    planned = replace(case, device="cpu", provider=PROVIDER, threads=facts.cores_given())
     a, b = [], []
     with lock.measuring():
         for number in range(pairs):
@@ -184,7 +185,7 @@ def _shown(row: dict[str, Any]) -> str:
 def _totals(rows: list[dict[str, Any]]) -> None:
     managed = [row for row in rows if "ratio" in row]
     walls = {row["wall_s"] for row in rows}
-    print(f"ours: {len(rows)} models, {sum(walls):.0f} s of wall time for all on {machine.cores_given()} cores")
+    print(f"ours: {len(rows)} models, {sum(walls):.0f} s of wall time for all on {facts.cores_given()} cores")
     conversion_s, wall_s = (sum(r["peer"][key] for r in managed) for key in ("seconds", "wall_s"))
     print(f"tf2onnx alone: {len(managed)} valid files, {conversion_s:.0f} s of conversion, {wall_s:.0f} s with "
           f"importing and building: {conversion_s / sum(walls):.1f} and {wall_s / sum(walls):.1f} of ours")  # fmt: skip

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from bench import cost, suites
-from bench.accuracy import published
-from bench.accuracy.published import Publication
+from bench.models import published
+from bench.models.published import Publication
 from bench.records import Case, Cost
 
 

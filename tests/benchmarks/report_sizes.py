@@ -18,7 +18,8 @@ from typing import Any
 
 from plotly.offline import get_plotlyjs
 
-from bench import comparison, suites
+from bench import suites
+from bench.analysis import comparison
 from bench.records import Run
 from bench.report import write_report
 from bench.report.page import LIBRARY_FILE

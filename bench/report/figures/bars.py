@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench import quality
+from bench.analysis import quality
 from bench.records import Record
 from bench.report.families import family, hue, in_order
 from bench.report.figures.frame import Frame, accuracy_range, layout, plain

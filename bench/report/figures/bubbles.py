@@ -8,8 +8,8 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
-from bench import quality
-from bench.quality import Quality
+from bench.analysis import quality
+from bench.analysis.quality import Quality
 from bench.records import Record
 from bench.report.families import family, hue, in_order, shape
 from bench.report.figures.frame import Frame, accuracy_range, layout, plain, with_legend

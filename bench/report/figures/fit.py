@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bench import quality
+from bench.analysis import quality
 from bench.records import Record
 from bench.report.families import family, hue, in_order, shape
 from bench.report.figures.frame import Frame, layout, log_axis, plain, with_legend

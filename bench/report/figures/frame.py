@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from bench import quality
+from bench.analysis import quality
 from bench.records import Record
 from bench.report.figures.labels import text_width
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.quality import Quality
+from bench.analysis.quality import Quality
 from bench.records import Record
 from bench.report.figures.frame import plain
 from bench.units import giga, latency, megabytes, millions, percent

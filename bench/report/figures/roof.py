@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from bench.analysis.roofline import Share
 from bench.records import Record, Roofline
 from bench.report.families import family, hue, in_order, shape
 from bench.report.figures.frame import Frame, layout, log_axis, plain, with_legend
 from bench.report.figures.named import Scales, names
-from bench.roofline import Share
 
 Placed = list[tuple[Record, Share]]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from bench import quality
+from bench.analysis import quality
 from bench.records import Record
 from bench.report.families import family, hue, shape
 from bench.report.figures.frame import Frame, layout, plain, with_legend

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from bench import precision, quality
-from bench.choice import LIMITS, dominators, pareto
+from bench.analysis import precision, quality
+from bench.analysis.choice import LIMITS, dominators, pareto
 from bench.records import Record
 from bench.report.figures.bubbles import cloud
 from bench.report.figures.frame import Frame, layout, log_axis

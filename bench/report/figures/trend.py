@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from bench.analysis.history import Point, Series
 from bench.report.figures.frame import Frame, layout, plain, with_legend
-from bench.report.history import Point, Series
 from bench.units import latency, relative
 
 _LOOKS = (  # colour, marker: one a machine, in turn

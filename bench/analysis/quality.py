@@ -14,7 +14,7 @@ Interval = tuple[float, float]
 class Quality:
     """One accuracy: how it is called, and how it is read from a record. All values are percentages."""
 
-    name: str  # of the limit in `bench.choice`, and of the field
+    name: str  # of the limit in `bench.analysis.choice`, and of the field
     label: str
     title: str  # of an axis
     _value: Callable[[Accuracy], float | None]

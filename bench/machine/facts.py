@@ -22,7 +22,7 @@ def cores_given() -> int:
     return max(1, min(allowed, int(quota)) if quota else allowed)
 
 
-def facts(device: str, threads: int) -> Machine:
+def collect(device: str, threads: int) -> Machine:
     """What is known of this machine. Importing no runtime: their versions are read from their metadata."""
     return Machine(
         must_match={"cpu": cpu_model(), "cores": cores_given(), "device": _device_name(device), "threads": threads},
@@ -64,7 +64,7 @@ def runtime_version() -> str:
 def _device_name(device: str) -> str:
     if device == "cpu":
         return "cpu"
-    from bench.timing.device import gpu_name
+    from bench.runtimes.device import gpu_name
 
     return f"{device} {gpu_name()}"
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from bench.comparison import identity
+from bench.analysis.comparison import identity
 from bench.records import Measurement, Run
 from bench.store import machine_name
 

@@ -10,10 +10,10 @@ from typing import Any
 import keras
 from keras import ops
 
-from bench import backbones
-from bench.detection.scenes import CLASSES
+from bench import models
+from bench.data.scenes import CLASSES
 
-BUILDER = "bench.detection.localization:build"
+BUILDER = "bench.models.localization:build"
 """How a suite names `build` as its model."""
 BOX_WEIGHT = 1.0
 _TINY = 1e-7
@@ -29,10 +29,10 @@ def build(
     """A localiser that ends in decoded detections: (batch, 7), float32.
 
     A row holds xmin, ymin, xmax, ymax (relative, within [0, 1]), the score l_c x P(class), the class, and l_c.
-    Usable in a suite as the builder "bench.detection.localization:build"; weights come from `bench.training`.
+    Usable in a suite as the builder "bench.models.localization:build"; weights come from `bench.training`.
 
     Args:
-        backbone: a name that `bench.backbones.build` knows.
+        backbone: a name that `bench.models.build` knows.
         input_shape: (height, width, channels).
         classes: how many classes there are.
         alpha: the backbone's width, where it has one.
@@ -46,7 +46,7 @@ def build(
 
 def predictor(backbone: str, input_shape: tuple[int, ...], classes: int, arguments: dict[str, Any]) -> keras.Model:
     """A localiser that ends in y, (batch, 5 + classes): sigmoids for l_c and the box, a softmax over the classes."""
-    body = backbones.build(backbone, arguments=arguments, input_shape=input_shape, head="none")
+    body = models.build(backbone, arguments=arguments, input_shape=input_shape, head="none")
     # The place of an object is lost in an average over the map: keep the map, with few channels.
     x = keras.layers.Conv2D(96, 1, use_bias=False, name="head_squeeze")(body.output)
     x = keras.layers.BatchNormalization(name="head_norm")(x)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from bench import comparison, quality, stats
+from bench.analysis import comparison, quality, statistics
 from bench.records import Artifact, Machine, Measurement, Record, Run
 from bench.units import percent, relative, significant
 
@@ -126,7 +126,7 @@ def _with_accuracy(change: Change, full: Record, reduced: Record) -> Change:
     old, new = judged.interval(full), judged.interval(reduced)
     if old is None or new is None:
         return replace(change, accuracy=after - before)
-    moved, low, high = stats.newcombe(before, old, after, new)
+    moved, low, high = statistics.newcombe(before, old, after, new)
     return replace(change, accuracy=moved, accuracy_low=low, accuracy_high=high)
 
 

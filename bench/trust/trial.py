@@ -23,8 +23,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
-from bench import stats
-from bench.comparison import ALARM_RATE, POWER, judge
+from bench.analysis import statistics
+from bench.analysis.comparison import ALARM_RATE, POWER, judge
 
 LOOKS = (0.125, 0.25, 0.5, 1.0)
 """When the pairs are judged, as shares of the budget."""
@@ -48,7 +48,7 @@ class Pair:
         if not self.a_pace_ms or not self.b_pace_ms:
             return False
         low, high = sorted((self.a_pace_ms, self.b_pace_ms))
-        return high >= stats.SLOW_PACE * low
+        return high >= statistics.SLOW_PACE * low
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,8 +101,8 @@ def judged(pairs: Sequence[Pair], *, margin: float, look: int) -> Judgement:
     share = spent(look)
     told = [pair for pair in pairs if not pair.torn] or pairs
     logs = [math.log(pair.b_p50_ms / pair.a_p50_ms) for pair in told]
-    shift, low, high = stats.signed_rank_interval(logs, _COVERAGE * share)
-    p = stats.signed_rank_p(logs)
+    shift, low, high = statistics.signed_rank_interval(logs, _COVERAGE * share)
+    p = statistics.signed_rank_p(logs)
     seen = math.isfinite(low)
     return Judgement(
         verdict=judge(shift, low, high, p, margin, alarm=ALARM_RATE * share) if seen else "inconclusive",

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from bench import precision, quality
+from bench.analysis import precision, quality
 from bench.records import INTERRUPTED, Record
 from bench.units import duration, giga, latency, megabytes, millions, percent
 

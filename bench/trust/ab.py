@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
-from bench import trial
 from bench.errors import Failed
 from bench.export.request import file_sha256
+from bench.machine import lock
+from bench.processes import process
 from bench.records import Case, Settings
-from bench.timing import lock, process
 from bench.timing.schedule import as_visit, now, specification, timeout_s
-from bench.trial import Judgement, Pair, Trial
+from bench.trust import trial
+from bench.trust.trial import Judgement, Pair, Trial
 
 BUDGET_S = 60.0
 # Visits differ more than the samples within one, so that many short visits tell more than few long ones: the medians

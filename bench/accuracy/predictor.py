@@ -20,9 +20,9 @@ import msgspec
 import numpy as np
 
 from bench.accuracy.predictions import TOP, Batch, Prediction
-from bench.accuracy.preprocessing import Array, Preprocessing, batch_array, write
 from bench.errors import BenchError, Failed, WrongUsage
-from bench.timing.machine import cores_given
+from bench.machine.facts import cores_given
+from bench.models.preprocessing import Array, Preprocessing, batch_array, write
 
 AHEAD = 2  # batches that are decoded while one is inferred, where cores are free for it: what bounds the memory
 _DTYPES = {

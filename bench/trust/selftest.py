@@ -13,11 +13,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
-from bench import comparison, stats
+from bench.analysis import comparison, statistics
 from bench.errors import Failed
+from bench.machine import facts
 from bench.records import SCHEMA_VERSION, Case, Record, Run, Settings, Visit
-from bench.timing import ab, machine
 from bench.timing.schedule import Target, VisitFailed, now, visits
+from bench.trust import ab
 
 SLOWDOWNS = (0.01, 0.02, 0.03, 0.05, 0.10)
 MINUTES = 30.0
@@ -73,7 +74,7 @@ def summary(found: Sequence[Attempt]) -> list[Row]:
         of_kind = [a for a in found if (a.method, a.injected) == (method, injected)]
         verdicts = {v: sum(a.verdict == v for a in of_kind) for v in ("slower", "faster", "equivalent", "inconclusive")}
         hits = verdicts["slower"] + (0 if injected else verdicts["faster"])
-        low, high = stats.wilson(hits, len(of_kind))
+        low, high = statistics.wilson(hits, len(of_kind))
         rows.append(
             Row(
                 method=method, injected=injected, tries=len(of_kind), verdicts=verdicts, rate=hits / len(of_kind),
@@ -133,13 +134,13 @@ def run(
             raise Failed(f"{event.case}: {event.message}")
         if isinstance(event, Visit):
             taken.append(event)
-    of_case = stats.by_case(taken)
+    of_case = statistics.by_case(taken)
     found = Run(
         schema_version=SCHEMA_VERSION, suite="selftest", started_at=started_at,
-        machine=machine.facts(setup.device, setup.threads), settings=settings,
+        machine=facts.collect(setup.device, setup.threads), settings=settings,
         records=tuple(
-            Record(case=target.case, measurement=stats.summarise(of_case[target.case.name], batch_size=1, seed=seed))
-            for target in targets
+            Record(case=t.case, measurement=statistics.summarise(of_case[t.case.name], batch_size=1, seed=seed))
+            for t in targets
         ),
     )  # fmt: skip
     return found, of_case

@@ -39,6 +39,6 @@ def build(
         WrongUsage: no such model, or arguments that it does not take.
         Failed: the weights cannot be had.
     """
-    from bench.backbones import building
+    from bench.models import building
 
     return building.build(model, arguments or {}, input_shape, head, classes, weights)

@@ -14,7 +14,7 @@ _SMALL = 48  # pixels; the paper's images have 32
 def features(input_shape: tuple[int, ...]) -> keras.Model:
     """The network up to its last maps, (height / 4, width / 4, 64); above 48 pixels the first convolution halves, too.
 
-    Usable in a suite as the builder "bench.backbones.resnet20:features", with `head = "notes"` as a classifier.
+    Usable in a suite as the builder "bench.models.resnet20:features", with `head = "notes"` as a classifier.
 
     Args:
         input_shape: (height, width, channels).

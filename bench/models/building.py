@@ -9,8 +9,8 @@ from typing import Any
 
 import keras
 
-from bench.backbones import convmobilenet, keras_models_folder, resnext
 from bench.errors import Failed, WrongUsage, suggestion
+from bench.models import convmobilenet, keras_models_folder, resnext
 
 SEED = 0
 _OURS: dict[str, Callable[..., keras.Model]] = {
@@ -29,7 +29,7 @@ def constructors() -> dict[str, Callable[..., keras.Model]]:
 def build(
     model: str, arguments: dict[str, Any], input_shape: tuple[int, ...] | None, head: str, classes: int, weights: str
 ) -> keras.Model:
-    """See `bench.backbones.build`."""
+    """See `bench.models.build`."""
     keras.utils.set_random_seed(SEED)
     if model.endswith(".keras"):
         built = _load_file(model)

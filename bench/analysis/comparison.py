@@ -14,7 +14,7 @@ from dataclasses import replace
 from statistics import median
 from typing import Any
 
-from bench import stats
+from bench.analysis import statistics
 from bench.errors import Failed, Inconclusive, NotComparable, Regression
 from bench.records import Case, Comparison, Machine, Measurement, Record, Roofline, Run, Settings, Verdict
 
@@ -176,12 +176,12 @@ def _measured(
     """Compare two p50s with their intervals; degrees of freedom are Welch's."""
     shift, down, up = log_ratio(old, new)
     degrees = _degrees(old, new)
-    t975 = stats.student_t975(degrees)
+    t975 = statistics.student_t975(degrees)
     error = (down + up) / 2 / t975
     towards_zero = max(down if shift > 0 else up, 1e-12)
-    p = stats.student_t_p(t975 * shift / towards_zero, degrees)
-    needed = max(stats.student_t(ALARM_RATE, degrees) * error, math.log1p(margin))
-    needed += stats.student_t(2 * (1 - POWER), degrees) * error
+    p = statistics.student_t_p(t975 * shift / towards_zero, degrees)
+    needed = max(statistics.student_t(ALARM_RATE, degrees) * error, math.log1p(margin))
+    needed += statistics.student_t(2 * (1 - POWER), degrees) * error
     single = min(len(old.visit_p50_ms), len(new.visit_p50_ms)) < 2
     kind = judge(shift, shift - down, shift + up, p, margin)
     reason = "one visit tells nothing of how visits differ; measure 3 rounds or more" if single else None
@@ -210,7 +210,7 @@ def _doubt(shift: float, old: Measurement, new: Measurement, margin: float) -> s
         return "the change is real or the machine's, but within the margin; `bench ab` of the two files would tell"
     pace = math.log(new.pace_ms / old.pace_ms) if old.pace_ms and new.pace_ms else 0.0
     explained = pace * shift > 0 and abs(shift) < _PACE_EXPLAINS * abs(pace)
-    if not explained or abs(pace) < math.log(stats.SLOW_PACE):
+    if not explained or abs(pace) < math.log(statistics.SLOW_PACE):
         return None
     slower = f"the machine ran {math.exp(abs(pace)):.1f} times slower in"
     return f"{slower} this run; measure again" if pace > 0 else f"{slower} the baseline; save a new baseline"
@@ -233,7 +233,7 @@ def _degrees(old: Measurement, new: Measurement) -> float:
     for measured in (old, new):
         free.append(max(1, len(measured.visit_p50_ms) - 1))
         width = math.log(measured.p50_ms_high / measured.p50_ms_low)
-        variances.append(max(width / stats.student_t975(free[-1]), 1e-9) ** 2)
+        variances.append(max(width / statistics.student_t975(free[-1]), 1e-9) ** 2)
     return sum(variances) ** 2 / sum(v * v / f for v, f in zip(variances, free, strict=True))
 
 
@@ -243,7 +243,7 @@ def _controlled(judged: list[tuple[Verdict, float]], margin: float) -> list[Verd
     Where most models moved the same way by more than the margin and nothing known has changed, the machine has.
     """
     measured = [(verdict, p) for verdict, p in judged if verdict.ratio is not None]
-    found = stats.discoveries([p for _, p in measured], rate=ALARM_RATE)
+    found = statistics.discoveries([p for _, p in measured], rate=ALARM_RATE)
     kept = {verdict.case for (verdict, _), real in zip(measured, found, strict=True) if real}
     shifts = [math.log(verdict.ratio) for verdict, _ in measured if verdict.ratio]
     common = len(shifts) >= _COMMON_CASES and abs(median(shifts)) > math.log1p(margin)

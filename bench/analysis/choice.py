@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from bench import quality
+from bench.analysis import quality
+from bench.analysis.quality import MAP, TOP1, Quality
+from bench.analysis.statistics import wilson
 from bench.errors import WrongUsage, suggestion
-from bench.quality import MAP, TOP1, Quality
 from bench.records import Record, Run
-from bench.stats import wilson
 from bench.units import latency, percent, quantity
 
 IMAGENET_VALIDATION = 50_000  # images behind a published ImageNet accuracy

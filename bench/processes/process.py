@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import Failed
-from bench.worker import death
+from bench.processes.protocol import death
 
-WORKER = Path(__file__).with_name("worker.py")
+WORKER = Path(__file__).parent.parent / "timing" / "worker.py"
 
 
 def visit(

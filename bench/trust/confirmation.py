@@ -6,11 +6,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from bench.comparison import must_match_differences
+from bench.analysis.comparison import must_match_differences
 from bench.errors import Failed
 from bench.export import cache, file_sha256
+from bench.machine import facts
 from bench.records import Comparison, Record, Run, Verdict
-from bench.timing import ab, machine
+from bench.trust import ab
 from bench.units import relative
 
 SAME_FILE = "withdrawn: the same file cannot be slower than itself; the machine drifted"
@@ -46,14 +47,14 @@ def confirm(
 
 def _not_here(run: Run) -> str | None:
     """Why fresh visits here would say nothing about the run, or None."""
-    runtime = machine.runtime_version()
+    runtime = facts.runtime_version()
     if runtime == "not installed":
         return "ONNX Runtime is not installed here; pip install backbench[cpu]"
     measured = run.machine.may_drift.get("onnxruntime")
     if measured != runtime:
         return f"the run was measured with {measured}, here is {runtime}; install that one"
-    facts = machine.facts(run.settings.device, run.machine.must_match.get("threads") or machine.cores_given())
-    differing = must_match_differences(run.machine, facts)
+    here = facts.collect(run.settings.device, run.machine.must_match.get("threads") or facts.cores_given())
+    differing = must_match_differences(run.machine, here)
     return f"this is not the machine of the run ({'; '.join(differing)}); compare there" if differing else None
 
 

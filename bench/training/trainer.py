@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import worker
 from bench.errors import Failed
+from bench.processes import protocol
 
 THREADS = len(os.sched_getaffinity(0))
 
@@ -22,7 +22,7 @@ Pixels = NDArray[np.uint8]
 
 def main() -> None:
     """Answer one question."""
-    worker.answer(_reply)
+    protocol.answer(_reply)
 
 
 def _reply(asked: bytes) -> dict[str, Any]:
@@ -93,7 +93,9 @@ class _Lesson:
 
 
 def _scenes(recipe: dict[str, Any]) -> _Lesson:
-    from bench.detection import localization, scenes, targets
+    from bench.data import scenes
+    from bench.detection import targets
+    from bench.models import localization
 
     size = recipe["input_size"]
     if recipe["model"] != localization.BUILDER:
@@ -106,11 +108,11 @@ def _scenes(recipe: dict[str, Any]) -> _Lesson:
 
 
 def _digits(recipe: dict[str, Any]) -> _Lesson:
-    from bench import backbones
-    from bench.accuracy import digits
+    from bench import models
+    from bench.data import digits
 
     size = recipe["input_size"]
-    model = backbones.build(
+    model = models.build(
         recipe["model"], arguments=dict(recipe["arguments"]), input_shape=(size, size, 3), head=recipe["head"],
         classes=recipe["classes"],
     )  # fmt: skip
@@ -145,13 +147,13 @@ def outputs(onnx: str, data: str, n: int, seed: int) -> dict[str, Any]:
 
 
 def _test_scenes(n: int, size: int, seed: int) -> Pixels:
-    from bench.detection import scenes
+    from bench.data import scenes
 
     return scenes.scenes("test", n, size, seed=seed).image
 
 
 def _test_digits(n: int, size: int, seed: int) -> Pixels:
-    from bench.accuracy import digits
+    from bench.data import digits
 
     return digits.part("test", size)[0][:n]
 

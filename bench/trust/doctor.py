@@ -14,17 +14,20 @@ from pathlib import Path
 
 import psutil
 
-from bench import stats
-from bench.comparison import ALARM_RATE, POWER
+from bench.analysis.comparison import ALARM_RATE, POWER
+from bench.analysis.statistics import SLOW_PACE, student_t
 from bench.errors import Failed
+from bench.machine import facts, lock, neighbours
+from bench.processes import process
 from bench.records import Case, Settings, Visit
-from bench.timing import calibration, device, lock, machine, neighbours, process
+from bench.runtimes import device
+from bench.timing import calibration
 from bench.timing.schedule import Target, one
 
 SECONDS = 15.0
 _ROUNDS = 5  # of a run, unless asked otherwise
 _MARGIN = 0.03
-_SURVEY = Path(__file__).with_name("survey.py")
+_SURVEY = Path(__file__).parent.parent / "runtimes" / "survey.py"
 _CPU = "/sys/devices/system/cpu"
 _BUSY_SHARE = 0.05
 _LOW_MEMORY, _LOW_DISK = 2e9, 5e9
@@ -57,16 +60,16 @@ class Noise:
 
 def examine(results: Path, cache: Path, *, seconds: float = SECONDS) -> Iterator[Finding | Noise]:
     """Every finding as soon as it is known, then the noise floor and its finding; about `seconds` and 5 s."""
-    quota = machine.cgroup_quota()
-    yield Finding("processor", machine.cpu_model())
-    yield cores(machine.cores_given(), os.cpu_count() or 1, quota)
-    yield siblings([machine.read(p) for p in sorted(Path(_CPU).glob("cpu[0-9]*/topology/thread_siblings_list"))])
-    yield instructions(machine.instructions())
-    yield governor(machine.read(f"{_CPU}/cpu0/cpufreq/scaling_governor"))
-    yield turbo(machine.read(f"{_CPU}/intel_pstate/no_turbo"), machine.read(f"{_CPU}/cpufreq/boost"))
-    yield virtual("hypervisor" in machine.flags())
-    yield limits(quota, machine.memory_limit())
-    yield from runtime(machine.cores_given())
+    quota = facts.cgroup_quota()
+    yield Finding("processor", facts.cpu_model())
+    yield cores(facts.cores_given(), os.cpu_count() or 1, quota)
+    yield siblings([facts.read(p) for p in sorted(Path(_CPU).glob("cpu[0-9]*/topology/thread_siblings_list"))])
+    yield instructions(facts.instructions())
+    yield governor(facts.read(f"{_CPU}/cpu0/cpufreq/scaling_governor"))
+    yield turbo(facts.read(f"{_CPU}/intel_pstate/no_turbo"), facts.read(f"{_CPU}/cpufreq/boost"))
+    yield virtual("hypervisor" in facts.flags())
+    yield limits(quota, facts.memory_limit())
+    yield from runtime(facts.cores_given())
     yield load(*_measured_load())
     yield free("memory", psutil.virtual_memory().available, _LOW_MEMORY, "close other programs")
     for name, place in (("disk of results", results), ("disk of exports", cache)):
@@ -207,7 +210,7 @@ def measure_noise(seconds: float) -> Noise:
     with tempfile.TemporaryDirectory() as folder, lock.measuring(wait_s=0):
         path = Path(folder) / "small.onnx"
         calibration.write_product(path, 512)
-        target = Target(Case(name="small", model=str(path), threads=machine.cores_given()), path)
+        target = Target(Case(name="small", model=str(path), threads=facts.cores_given()), path)
         end = time.monotonic() + seconds
         taken: list[Visit] = []
         while len(taken) < 3 or time.monotonic() < end:
@@ -236,7 +239,7 @@ def pace_finding(swing: float | None) -> Finding:
     if swing is None:
         return Finding("pace", "not known")
     found = f"the slowest visit met the machine {swing:.2f} times as slow as the fastest"
-    if swing < stats.SLOW_PACE:
+    if swing < SLOW_PACE:
         return Finding("pace", found)
     return Finding(
         "pace",
@@ -249,7 +252,7 @@ def pace_finding(swing: float | None) -> Finding:
 def detectable(between: float, rounds: int) -> float:
     """The relative change that two runs of so many rounds show four times in five (Student's t on their visits)."""
     degrees = 2 * (rounds - 1)
-    needed = stats.student_t(ALARM_RATE, degrees) + stats.student_t(2 * (1 - POWER), degrees)
+    needed = student_t(ALARM_RATE, degrees) + student_t(2 * (1 - POWER), degrees)
     return math.expm1(needed * between * math.sqrt(2 / rounds))
 
 

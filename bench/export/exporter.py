@@ -123,14 +123,14 @@ def prepared(request: ExportRequest) -> tuple[Any, bool, Any, Any, Any]:
     The same request makes the same weights. Only a named backbone gets random ones: what a file or a function brings
     is the user's own.
     """
-    from bench import backbones
+    from bench import models
     from bench.cost import keras_graph
     from bench.export import skeleton, weights
     from bench.suites import facts
 
     random = request.weights == "none" and request.model in facts()
     with weights.unfilled() if random else nullcontext():
-        model = backbones.build(
+        model = models.build(
             request.model, arguments=dict(request.arguments), input_shape=request.input_shape, head=request.head,
             classes=request.classes, weights=request.weights,
         )  # fmt: skip

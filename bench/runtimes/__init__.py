@@ -1,0 +1,1 @@
+"""Inference runtimes: what is installed, which device really runs."""
