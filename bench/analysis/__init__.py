@@ -1,1 +1,1 @@
-"""What stored runs say: statistics, comparison, choice, precision, quality, roofline, history. Pure functions of Runs."""
+"""What stored runs say, by pure functions of Runs: comparison, choice, statistics, precision, roofline, history."""

@@ -72,7 +72,7 @@ def ours() -> Contender:
     import hotcoco  # noqa: F401
 
     from bench.detection import coco, coco_files
-    from tests.detection_sets import twelve
+    from tests.detection.sets import twelve
 
     return lambda gt, dt: twelve(coco.figures(coco_files.read(gt, dt))[0])
 
@@ -81,7 +81,7 @@ def ours_whole() -> Contender:
     import hotcoco  # noqa: F401
 
     from bench.detection import evaluate
-    from tests.detection_sets import twelve
+    from tests.detection.sets import twelve
 
     return lambda gt, dt: twelve(evaluate(gt, dt).coco)
 

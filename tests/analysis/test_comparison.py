@@ -1,0 +1,235 @@
+"""Verdicts between two runs, on runs made up from simulated visits."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bench.analysis import comparison, statistics
+from bench.errors import NotComparable
+from bench.records import Artifact, Case, Machine, Record, Run, Settings
+from tests.analysis.test_statistics import simulated_visits
+
+SETTINGS = Settings(
+    rounds=5,
+    min_time_s=0.8,
+    min_count=12,
+    warmup_s=2.0,
+    budget_s=None,
+    seed=0,
+    device="cpu",
+    provider="CPUExecutionProvider",
+)
+MACHINE = Machine(
+    must_match={"cpu": "A", "cores": 2}, may_drift={"onnxruntime": "onnxruntime 1.20", "peak_gflops": 100.0}, informs={}
+)
+
+
+def record(rng, name="m", *, p50_ms=10.0, visits=5, sha="a", **kwargs):
+    measured = statistics.summarise(simulated_visits(rng, visits, p50_ms=p50_ms, **kwargs), batch_size=1, seed=0)
+    case = Case(name=name, model="ResNet50", device="cpu", provider="CPUExecutionProvider", threads=2)
+    return Record(case=case, artifact=Artifact(sha256=sha, size_bytes=1, opset=17), measurement=measured)
+
+
+def run_of(*records, machine=MACHINE, settings=SETTINGS):
+    return Run(
+        schema_version=1,
+        suite="s",
+        started_at="2026-01-01T00:00:00Z",
+        machine=machine,
+        settings=settings,
+        records=records,
+    )
+
+
+def verdict(old, new, **kwargs):
+    return comparison.compare(run_of(old), run_of(new), **kwargs).verdicts[0]
+
+
+@pytest.mark.parametrize(("ratio", "expected"), [(1.0, "equivalent"), (1.08, "slower"), (0.93, "faster")])
+def test_a_true_change_gets_its_verdict(ratio, expected):
+    rng = np.random.default_rng(0)
+    found = verdict(record(rng, between=0.004), record(rng, between=0.004, p50_ms=10 * ratio))
+    assert found.verdict == expected
+    assert found.ratio_low < ratio < found.ratio_high
+    assert 0 < found.detectable < 0.05
+
+
+@pytest.mark.parametrize(("between", "phase"), [(0.004, 0.0), (0.01, 0.0), (0.02, 0.0), (0.005, 0.13)])
+def test_identical_models_are_hardly_ever_called_slower_or_faster(between, phase):
+    rng = np.random.default_rng(int(1000 * between))
+    false = 0
+    for _ in range(120):
+        pair = [record(rng, between=between, phase=phase) for _ in range(2)]
+        false += verdict(*pair).verdict in ("slower", "faster")
+    assert false <= 4  # 1 % of 120, and no more than chance allows on top
+
+
+def test_a_change_of_the_detectable_size_is_seen_four_times_in_five():
+    rng = np.random.default_rng(1)
+    tries = 80
+    detectable = np.median([verdict(record(rng), record(rng)).detectable for _ in range(20)])
+    seen = sum(
+        verdict(record(rng), record(rng, p50_ms=10 * (1 + detectable))).verdict == "slower" for _ in range(tries)
+    )
+    assert 0.65 <= seen / tries <= 1.0
+
+
+def test_a_change_within_the_margin_is_no_verdict_however_well_it_is_known():
+    rng = np.random.default_rng(1)
+    pair = record(rng, between=0.001), record(rng, between=0.001, p50_ms=10.25)
+    found = verdict(*pair)
+    assert found.ratio_low > 1
+    assert found.verdict in ("inconclusive", "equivalent")
+    assert verdict(*pair, margin=0.01).verdict == "slower"
+
+
+@pytest.mark.parametrize(("pace", "expected"), [(0.25, "slower"), (0.38, "inconclusive"), (None, "slower")])
+def test_a_machine_at_another_pace_withdraws_the_verdict(pace, expected):
+    rng = np.random.default_rng(2)
+    old, new = record(rng), record(rng, p50_ms=15)
+    old = replace(old, measurement=replace(old.measurement, pace_ms=0.24))
+    found = verdict(old, replace(new, measurement=replace(new.measurement, pace_ms=pace)))
+    assert found.verdict == expected
+    assert ("1.6 times slower in this run" in (found.reason or "")) == (expected == "inconclusive")
+
+
+@pytest.mark.parametrize(("p50_ms", "expected"), [(30, "slower"), (7, "faster")])
+def test_a_pace_that_does_not_explain_the_change_withdraws_nothing(p50_ms, expected):
+    rng = np.random.default_rng(2)
+    old, new = record(rng), record(rng, p50_ms=p50_ms)
+    old, new = (
+        replace(side, measurement=replace(side.measurement, pace_ms=pace)) for side, pace in ((old, 0.24), (new, 0.38))
+    )
+    assert verdict(old, new).verdict == expected
+
+
+def test_what_the_data_cannot_see_is_inconclusive():
+    rng = np.random.default_rng(2)
+    found = verdict(record(rng, between=0.08, visits=3), record(rng, between=0.08, visits=3, p50_ms=10.4))
+    assert found.verdict == "inconclusive"
+    assert found.detectable > 0.1
+
+
+def test_one_visit_concludes_nothing():
+    rng = np.random.default_rng(3)
+    found = verdict(record(rng, visits=1), record(rng, visits=1, p50_ms=20))
+    assert found.verdict == "inconclusive"
+    assert "3 rounds" in found.reason
+    assert found.detectable is None
+
+
+def test_models_on_one_side_and_failures_are_named():
+    rng = np.random.default_rng(4)
+    a, b, c = (record(rng, name) for name in "abc")
+    broken = replace(c, measurement=None, error="timing failed: killed")
+    result = comparison.compare(run_of(a, c), run_of(b, broken))
+    kinds = {v.case: v.verdict for v in result.verdicts}
+    assert kinds == {"a": "missing", "b": "added", "c": "failed"}
+    assert comparison.exit_code(result) == 5
+    assert next(v.reason for v in result.verdicts if v.case == "c") == "timing failed: killed"
+
+
+def test_a_redefined_case_is_not_compared():
+    rng = np.random.default_rng(5)
+    old = record(rng)
+    assert verdict(old, replace(old, case=replace(old.case, batch_size=8))).verdict == "missing"
+    assert verdict(old, replace(old, case=replace(old.case, weights="imagenet"))).verdict == "equivalent"
+
+
+@pytest.mark.parametrize(
+    ("machine", "settings", "key"),
+    [
+        (replace(MACHINE, must_match={"cpu": "B", "cores": 2}), SETTINGS, "cpu: A -> B"),
+        (
+            MACHINE,
+            replace(SETTINGS, provider="CUDAExecutionProvider"),
+            "provider: CPUExecutionProvider -> CUDAExecutionProvider",
+        ),
+    ],
+)
+def test_runs_that_do_not_compare_are_refused_unless_forced(machine, settings, key):
+    rng = np.random.default_rng(6)
+    old, new = run_of(record(rng)), run_of(record(rng), machine=machine, settings=settings)
+    with pytest.raises(NotComparable, match="--force") as refused:
+        comparison.compare(old, new)
+    assert key in str(refused.value)
+    assert refused.value.exit_code == 4
+    forced = comparison.compare(old, new, force=True)
+    assert forced.forced
+    assert forced.differing == (key,)
+
+
+def drifted(**facts):
+    return replace(MACHINE, may_drift=MACHINE.may_drift | facts)
+
+
+@pytest.mark.parametrize(
+    ("sha", "machine", "settings", "expected"),
+    [
+        ("b", MACHINE, SETTINGS, ("artifact",)),
+        ("a", drifted(onnxruntime="onnxruntime 1.21"), SETTINGS, ("runtime",)),
+        ("a", MACHINE, replace(SETTINGS, min_time_s=0.1), ("settings",)),
+        ("a", drifted(peak_gflops=80.0), SETTINGS, ("machine",)),
+        ("a", drifted(peak_gflops=95.0), replace(SETTINGS, rounds=9, seed=1), ()),
+    ],
+)
+def test_attribution_names_what_changed(sha, machine, settings, expected):
+    rng = np.random.default_rng(7)
+    old = run_of(record(rng, between=0.003))
+    new = run_of(record(rng, between=0.003, p50_ms=11.0, sha=sha), machine=machine, settings=settings)
+    found = comparison.compare(old, new).verdicts[0]
+    assert (found.verdict, found.attribution) == ("slower", expected)
+
+
+def test_when_all_models_move_together_the_machine_is_named():
+    rng = np.random.default_rng(8)
+    old = run_of(*(record(rng, name, between=0.003) for name in "abcde"))
+    new = run_of(*(record(rng, name, between=0.003, p50_ms=11.0) for name in "abcde"))
+    assert {v.attribution for v in comparison.compare(old, new).verdicts} == {("machine",)}
+
+
+def test_chance_among_many_models_is_withdrawn_with_its_reason():
+    verdicts = [
+        (comparison.Verdict(case=str(i), verdict="slower" if i == 0 else "inconclusive", ratio=1.05), p)
+        for i, p in enumerate([0.008] + [0.6] * 11)
+    ]
+    first = comparison._controlled(verdicts, 0.03)[0]
+    assert first.verdict == "inconclusive"
+    assert "12 models" in first.reason
+    assert comparison._controlled(verdicts[:1], 0.03)[0].verdict == "slower"
+
+
+def test_the_margin_in_force_is_never_below_the_noise():
+    rng = np.random.default_rng(9)
+    result = comparison.compare(run_of(record(rng, between=0.1)), run_of(record(rng, between=0.1)))
+    assert result.margin == result.noise > 0.03
+
+
+@pytest.mark.parametrize(
+    ("kinds", "fail_on", "code"),
+    [
+        (["equivalent", "faster", "added"], "inconclusive", 0),
+        (["equivalent", "slower"], "regression", 1),
+        (["inconclusive"], "regression", 0),
+        (["inconclusive"], "inconclusive", 3),
+        (["missing", "slower"], "regression", 1),
+        (["missing"], "regression", 5),
+    ],
+)
+def test_exit_codes(kinds, fail_on, code):
+    verdicts = tuple(comparison.Verdict(case=str(i), verdict=kind) for i, kind in enumerate(kinds))
+    made = comparison.Comparison(
+        suite="s",
+        baseline_started_at="",
+        run_started_at="",
+        margin=0.03,
+        noise=None,
+        forced=False,
+        differing=(),
+        verdicts=verdicts,
+    )
+    assert comparison.exit_code(made, fail_on) == code
+    withdrawn = replace(made, verdicts=(comparison.Verdict(case="m", verdict="slower", confirmed=False),))
+    assert comparison.exit_code(withdrawn) == 0
+    assert comparison.exit_code(withdrawn, "inconclusive") == 3
