@@ -54,11 +54,12 @@ def publish(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Ruff and strict mypy."""
-    session.install("-q", "-c", LOCK, "-e", ".", "ruff", "mypy", "nox", "types-psutil")
+    """Ruff, strict mypy, and the contracts of who may import whom."""
+    session.install("-q", "-c", LOCK, "-e", ".", "ruff", "mypy", "nox", "types-psutil", "import-linter")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("mypy")
+    session.run("lint-imports", "--no-logo")
 
 
 @nox.session

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.detection.coco_files import Booleans, Floats, Integers
 from bench.errors import Failed
 
 CLASSES = 10
@@ -20,7 +19,12 @@ EMPTY_SHARE = 0.15
 SMALLEST, LARGEST = 0.4, 0.85  # of a digit's frame, as a share of the image's side
 VERSION = 1  # raise it whenever the same seed gives other scenes
 _TEST_SHARE = 0.2  # of the 1,797 digits
+COLUMNS = ("xmin", "ymin", "xmax", "ymax", "score", "class", "objectness")
+"""What a localiser of scenes puts out for each image."""
 _INK = 0.25  # opacity from which a pixel belongs to the digit
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +32,7 @@ class Scenes:
     """Images with at most one object each."""
 
     image: NDArray[np.uint8]  # (n, size, size, 3)
-    present: Booleans  # (n,)
+    present: NDArray[np.bool_]  # (n,)
     box: Floats  # (n, 4), relative corners of the digit's ink; zeros where there is none
     label: Integers  # (n,), 0 to 9; 0 where there is none
 

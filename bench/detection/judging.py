@@ -11,7 +11,6 @@ from bench.detection import boxes, coco_files
 from bench.detection.evaluation import evaluate_dataset
 from bench.detection.results import Evaluation
 
-COLUMNS = ("xmin", "ymin", "xmax", "ymax", "score", "class", "objectness")
 PRESENT = 0.5  # an object is said to be present from this l_c on
 
 
@@ -31,7 +30,7 @@ class LocalizationAccuracy:
 
 
 def judge(rows: coco_files.Floats, truth: scenes.Scenes) -> LocalizationAccuracy:
-    """Judge decoded outputs, (n, 7) in the order of `COLUMNS`, against the scenes. One detection an image."""
+    """Judge decoded outputs, (n, 7) in the order of `scenes.COLUMNS`, against the scenes. One detection an image."""
     size = truth.image.shape[1]
     data = _dataset(rows, truth, size)
     found = evaluate_dataset(data)

@@ -18,7 +18,7 @@ from onnxruntime import quantization
 from onnxruntime.quantization import QuantType
 
 from bench.cost import onnx_graph
-from bench.detection import judging
+from bench.data import scenes
 from bench.errors import Failed
 from bench.export import cache, clean, fidelity
 from bench.export.request import SYNTHETIC, ExportRequest, file_sha256
@@ -224,7 +224,7 @@ def _input_shape(path: Path) -> tuple[int, ...]:
 
 
 def _digits(request: ExportRequest, shape: tuple[int, ...]) -> tuple[Array, Array]:
-    from bench.data import digits, scenes
+    from bench.data import digits
 
     parts = (
         digits.part(part, shape[0])[0][:count]
@@ -235,8 +235,6 @@ def _digits(request: ExportRequest, shape: tuple[int, ...]) -> tuple[Array, Arra
 
 
 def _scenes(request: ExportRequest, shape: tuple[int, ...]) -> tuple[Array, Array]:
-    from bench.data import scenes
-
     count = CALIBRATING["scenes"]
     drawn = scenes.scenes("train", count + COMPARED["scenes"], shape[0], seed=_SEED).image
     return scenes.model_input(drawn[:count]), scenes.model_input(drawn[count:])
@@ -268,5 +266,5 @@ def _quiet() -> Iterator[None]:
         logging.disable(before)
 
 
-CLASSES_OF: dict[str, Classes] = {"scenes": lambda rows: rows[:, judging.COLUMNS.index("class")]}
+CLASSES_OF: dict[str, Classes] = {"scenes": lambda rows: rows[:, scenes.COLUMNS.index("class")]}
 """How classes are read off the outputs, for the data where it is not the largest output."""

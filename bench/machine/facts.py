@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 
+from bench.machine import gpu
 from bench.records import Machine
 
 
@@ -64,9 +65,7 @@ def runtime_version() -> str:
 def _device_name(device: str) -> str:
     if device == "cpu":
         return "cpu"
-    from bench.runtimes.device import gpu_name
-
-    return f"{device} {gpu_name()}"
+    return f"{device} {gpu.name()}"
 
 
 def flags() -> set[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,15 +37,6 @@ def resolve(device: str) -> tuple[str, str]:
             "backbench[cpu], or use --device cpu"
         )
     return "cpu", PROVIDERS["cpu"]
-
-
-def gpu_name() -> str:
-    """The first GPU's name as its driver gives it, or "unknown"."""
-    tool = shutil.which("nvidia-smi")
-    if tool is None:
-        return "unknown"
-    found = subprocess.run([tool, "--query-gpu=name", "--format=csv,noheader"], capture_output=True, text=True)
-    return found.stdout.partition("\n")[0].strip() or "unknown"
 
 
 @contextmanager

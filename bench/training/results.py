@@ -36,8 +36,8 @@ def accuracy(onnx: Path, data: str) -> Accuracy:
 
 
 def _on_scenes(rows: Any, size: int) -> Accuracy:
-    if rows.shape != (SCENES, len(judging.COLUMNS)):
-        columns = ", ".join(judging.COLUMNS)
+    if rows.shape != (SCENES, len(scenes.COLUMNS)):
+        columns = ", ".join(scenes.COLUMNS)
         raise Failed(f"outputs have the shape {rows.shape}; a decoded localiser gives {SCENES} rows of {columns}")
     found = judging.judge(rows, scenes.scenes("test", SCENES, size, seed=_SEED))
     return Accuracy(
