@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import os
 import re
 import tempfile
@@ -18,6 +19,7 @@ from bench.records import SCHEMA_VERSION, Machine, Run, Visit
 
 RUN_FILE = "run.json"
 SAMPLES_FILE = "samples.jsonl.gz"
+_LONGEST = 100  # characters of a file name, so that there is room for what others add to it
 
 
 def now() -> str:
@@ -181,8 +183,18 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def slug(text: str) -> str:
-    """A text as a file name: letters, digits, dots, dashes and underscores."""
-    return re.sub(r"[^A-Za-z0-9._]+", "-", text).strip("-.") or "unnamed"
+    """A text as a file name: letters, digits, dots, dashes and underscores.
+
+    Different texts have different names: one that lost something, or is too long for a file system, ends in a hash of
+    the whole.
+
+    >>> slug("MobileNet-v2"), slug("v1+fast") == slug("v1 fast")
+    ('MobileNet-v2', False)
+    """
+    safe = re.sub(r"[^A-Za-z0-9._]+", "-", text).strip("-.")[:_LONGEST].rstrip("-.")
+    if safe == text:
+        return safe
+    return "-".join(filter(None, (safe, hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:8])))
 
 
 def json_text(value: Any) -> str:

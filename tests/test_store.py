@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bench import store
 from bench.errors import Failed, NotComparable, WrongUsage
@@ -111,3 +113,21 @@ def test_a_place_that_cannot_be_written_is_named_and_keeps_the_old_file(tmp_path
         with pytest.raises(Failed, match="No space left"):
             store.append(folder, a_visit(0))
     assert (folder / "run.json").read_bytes() == before
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.text(), min_size=2, max_size=2, unique=True))
+def test_different_names_are_different_files(names: list[str]) -> None:
+    one, other = map(store.slug, names)
+    assert one != other
+    assert one == one.encode("ascii").decode()
+    assert 0 < len(one) <= 120
+    assert "/" not in one
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("v1+fast", "v1 fast"), ("门禁", "仓库"), ("α=1", "β=1"), ("a" * 300, "a" * 301), ("x", "x."), ("best", "-best")],
+)
+def test_names_that_differ_in_signs_alone_are_different_files(one: str, other: str) -> None:
+    assert store.slug(one) != store.slug(other)

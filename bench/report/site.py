@@ -71,7 +71,7 @@ def _entries(material: Material) -> list[tuple[int, Entry]]:
     taken: set[str] = set()
     for index in sorted(range(len(material.runs)), key=lambda i: material.runs[i].started_at):
         run = material.runs[index]
-        name = f"{slug(run.started_at)}-{slug(run.suite)}"
+        name = f"{slug(run.started_at.replace(':', '-'))}-{slug(run.suite)}"
         page, comparison_page = _unique(f"run-{name}", taken), _unique(f"change-{name}", taken)
         earlier = [other for _, entry in reversed(entries) if (other := entry.run).suite == run.suite]
         comparison, before = _compared(run, [*earlier, *material.baselines])
