@@ -21,7 +21,8 @@ ROUNDS = 8
 RUN = f"""
 import sys
 from pathlib import Path
-from bench import pipeline, progress, store, suites
+from bench import pipeline, store, suites
+from bench.cli import progress
 from bench.errors import Failed
 from bench.timing import calibration
 def none(*_): raise Failed("not in this test")

@@ -1,0 +1,33 @@
+"""Calibration: the roofline, with the threads that most cases have. The run stands without it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+from bench.errors import BenchError
+from bench.pipeline.work import Phase, Work
+from bench.records import Case
+
+
+def _wanted(work: Work) -> list[Case]:
+    return [] if work.begun.roofline else [record.case for record in work.with_file()]
+
+
+def _calibrate(work: Work, cases: Sequence[Case]) -> None:
+    from bench.timing import calibration
+
+    work.watch.phase(PHASE.name)
+    work.watch.begin("calibrating: the machine's peak and bandwidth")
+    (threads, _), *_ = Counter(case.threads or 1 for case in cases).most_common(1)
+    try:
+        roofline = calibration.calibrate(work.begun.settings, threads)
+    except BenchError as error:
+        work.watch.begin(f"no calibration: {error}")
+        work.begun = replace(work.begun, roofline_error=str(error))
+    else:
+        work.begun = replace(work.begun, roofline=roofline, roofline_error=None)
+
+
+PHASE = Phase("calibration", _wanted, _calibrate)

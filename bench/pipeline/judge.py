@@ -1,0 +1,40 @@
+"""Accuracy, measured on the very files that were timed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench import store
+from bench.errors import BenchError
+from bench.pipeline.work import Phase, Work
+from bench.records import Case
+
+
+def _wanted(work: Work) -> list[Case]:
+    records = [record for record in work.with_file() if record.case.train or record.case.accuracy]
+    return [record.case for record in records if record.accuracy.origin != "measured"]
+
+
+def _judge(work: Work, cases: Sequence[Case]) -> None:
+    from bench import accuracy, training
+
+    work.watch.plan({PHASE.name: len(cases)})
+    work.watch.phase(PHASE.name)
+    for case in cases:
+        work.watch.begin(f"accuracy of {case.name}")
+        path = work.paths[case.name]
+        try:
+            if case.train:
+                measured = training.accuracy(path, case.train.data)
+            else:
+                kept = work.folder / "accuracy" / f"{store.slug(case.name)}.jsonl"
+                measured = accuracy.measure(path, accuracy.settings_of(case), kept=kept)
+        except BenchError as error:
+            work.set(case, error=f"accuracy not measured: {error}")
+        else:
+            work.set(case, accuracy=measured)
+        work.stored()
+        work.watch.end(work.records[case.name])
+
+
+PHASE = Phase("accuracy", _wanted, _judge)

@@ -1,0 +1,118 @@
+"""A run from its first phase to its last, begun or taken up again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bench import store
+from bench.errors import WrongUsage
+from bench.pipeline import calibrate, export, judge, profile, time, train
+from bench.pipeline.watch import Silent, Watch
+from bench.pipeline.work import Phase, Work
+from bench.records import INTERRUPTED, SCHEMA_VERSION, Case, Record, Run, Settings
+from bench.suites import Suite, load_suite
+
+PHASES: tuple[Phase, ...] = (
+    train.PHASE, export.PHASE, calibrate.PHASE, time.PHASE, profile.PHASE, judge.PHASE,
+)  # fmt: skip
+"""What a run does, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to measure, as asked for; the Run's Settings say what is in force."""
+
+    device: str = "auto"
+    threads: int | None = None  # None: every core given to this process
+    rounds: int = 5
+    budget_s: float | None = None  # for the timing phase; None: no limit
+    min_time_s: float = 0.4
+    min_count: int = 12
+    warmup_s: float = 2.0
+    spacing_s: float = 3.0  # visits in one burst would see one moment of the machine, and take it for all of them
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A run and the folder that holds it."""
+
+    run: Run
+    folder: Path
+
+
+def run(
+    suite: Suite | str,
+    *,
+    options: Options | None = None,
+    results: Path = Path("results"),
+    watch: Watch | None = None,
+) -> Outcome:
+    """Measure a suite and store the run under `results/runs/`, rewritten after every step.
+
+    A case that fails gets its reason in `Record.error` and the others go on. Raises Failed when the device asked for
+    cannot run or the results cannot be written, WrongUsage for a suite that is wrong.
+    """
+    options = options or Options()
+    suite = load_suite(suite) if isinstance(suite, str) else suite
+    from bench.machine import facts
+    from bench.runtimes import device as devices
+
+    device, provider = devices.resolve(options.device)
+    cases = _planned(suite.cases, device, provider, options.threads or facts.cores_given())
+    begun = Run(
+        schema_version=SCHEMA_VERSION,
+        suite=suite.name,
+        title=suite.title,
+        started_at=store.now(),
+        machine=facts.collect(device, options.threads or facts.cores_given()),
+        settings=Settings(
+            rounds=options.rounds,
+            min_time_s=options.min_time_s,
+            min_count=options.min_count,
+            warmup_s=options.warmup_s,
+            spacing_s=options.spacing_s,
+            budget_s=options.budget_s,
+            seed=options.seed,
+            device=device,
+            provider=provider,
+        ),
+        records=tuple(Record(case=case, error=INTERRUPTED) for case in cases),
+    )
+    return _finish(Work(begun, store.create(results, begun), watch or Silent()))
+
+
+def resume(folder: Path, *, watch: Watch | None = None) -> Outcome:
+    """Finish a run that was interrupted, with the settings it began with. Visits already stored are not repeated.
+
+    Raises NotComparable when this is not the machine that began it.
+    """
+    from bench.analysis.comparison import must_match_differences
+    from bench.errors import NotComparable
+    from bench.machine import facts
+
+    begun = store.load(folder)
+    here = facts.collect(begun.settings.device, begun.machine.must_match.get("threads") or facts.cores_given())
+    differing = must_match_differences(begun.machine, here)
+    if differing:
+        raise NotComparable(f"{folder} was begun on another machine ({'; '.join(differing)}); start a new run here")
+    return _finish(Work(begun, folder, watch or Silent()))
+
+
+def _planned(cases: Iterable[Case], device: str, provider: str, threads: int) -> tuple[Case, ...]:
+    planned = tuple(replace(c, device=device, provider=provider, threads=c.threads or threads) for c in cases)
+    if not planned:
+        raise WrongUsage("nothing to measure: the suite has no cases")
+    return planned
+
+
+def _finish(work: Work) -> Outcome:
+    """Do what is not done yet, phase by phase."""
+    for phase in PHASES:
+        cases = phase.wanted(work)
+        if cases:
+            with work.timed(phase.name):
+                phase.do(work, cases)
+    return Outcome(work.stored(), work.folder)

@@ -1,0 +1,60 @@
+"""A run under way, and what a phase of it is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from bench import store
+from bench.pipeline.watch import Watch
+from bench.records import Case, Record, Run
+
+
+class Work:
+    """What is known of each case so far; on disk after every change that matters."""
+
+    def __init__(self, begun: Run, folder: Path, watch: Watch) -> None:
+        self.begun = begun
+        self.folder = folder
+        self.watch = watch
+        self.records = {record.case.name: record for record in begun.records}
+        self.phases_s = dict(begun.phases_s)
+        self.weights: dict[str, str] = {}  # path of the weights trained here, by the case's name
+        self.paths: dict[str, Path] = {}  # the file to time, by the case's name
+
+    def stored(self) -> Run:
+        """The run as it is now, written to its folder."""
+        current = replace(self.begun, records=tuple(self.records.values()), phases_s=self.phases_s)
+        store.write(self.folder, current)
+        return current
+
+    def set(self, case: Case, **changes: Any) -> None:
+        """Change fields of a case's record."""
+        self.records[case.name] = replace(self.records[case.name], **changes)
+
+    @contextmanager
+    def timed(self, phase: str) -> Iterator[None]:
+        """Add the time that this takes to the phase's, and store the run at its end, whatever that is."""
+        start, before = time.monotonic(), self.phases_s.get(phase, 0.0)
+        try:
+            yield
+        finally:
+            self.phases_s[phase] = round(before + time.monotonic() - start, 1)
+            self.stored()
+
+    def with_file(self) -> list[Record]:
+        """The records of the cases that have a file to time."""
+        return [self.records[name] for name in self.paths]
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """One phase of a run."""
+
+    name: str  # as people and `Run.phases_s` call it
+    wanted: Callable[[Work], Sequence[Case]]  # the cases that it has something to do for; without one it is left out
+    do: Callable[[Work, Sequence[Case]], None]
