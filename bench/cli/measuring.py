@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from bench.cli.root import (
     against_baseline,
+    alpha_option,
     as_json_option,
     cli,
     confirm_option,
+    one_case,
     report_of,
     results_option,
     show,
     show_comparison,
+    size_option,
     table,
 )
 from bench.errors import Failed, Regression
 from bench.suites import PRECISIONS
 
 if TYPE_CHECKING:
-    from bench.records import Case
+    pass
 
 
 @cli.command()
@@ -151,21 +154,11 @@ def list_(suite: str | None, families: bool, as_json: bool) -> None:
         table(("case", "input", "params", "mult-adds", "G-Ops"), rows)
 
 
-def _one_case(model: str, alpha: float | None, input_size: int | None, **more: Any) -> Case:
-    from bench import suites
-
-    return suites.case_of_model(model, alpha=alpha, input_size=input_size, **more)
-
-
-_alpha = click.option("--alpha", type=float, help="Width multiplier.")
-_size = click.option("--input-size", type=click.IntRange(min=1), metavar="N", help="Height and width in pixels.")
-
-
 @cli.command()
 @click.argument("model")
 @click.option("-o", "out", type=click.Path(path_type=Path), required=True, metavar="FILE.onnx")
-@_alpha
-@_size
+@alpha_option
+@size_option
 @click.option("--precision", type=click.Choice(PRECISIONS), default="fp32", show_default=True)
 @click.option("--weights", default="none", show_default=True, help="none, imagenet or a weights file.")
 @click.option("--head", type=click.Choice(["native", "none", "notes"]), default="native", show_default=True)
@@ -186,7 +179,7 @@ def export(
     from bench import export, store
     from bench.units import megabytes, millions
 
-    case = _one_case(model, alpha, input_size, precision=precision, weights=weights, head=head)
+    case = one_case(model, alpha, input_size, precision=precision, weights=weights, head=head)
     (result,) = export.export([export.request(case)])
     if isinstance(result, export.ExportFailure):
         raise Failed(f"{case.name}: {result.message}")
@@ -209,54 +202,6 @@ def export(
         click.echo(f"ranges from {result.artifact.calibration} images")
     for warning in result.artifact.warnings:
         click.echo(f"warning: {warning}", err=True)
-
-
-@cli.command()
-@click.argument("model")
-@_alpha
-@_size
-@click.option("--per-layer", is_flag=True, help="A row a layer.")
-@as_json_option
-def cost(model: str, alpha: float | None, input_size: int | None, per_layer: bool, as_json: bool) -> None:
-    """Count mult-adds, parameters and memory of MODEL or FILE.onnx."""
-    from bench import cost, store
-    from bench.units import giga, megabytes, millions
-
-    case = _one_case(model, alpha, input_size)
-    total, layers = cost.of_case(case)
-    if as_json:
-        click.echo(store.json_text({"case": case, "cost": total} | ({"layers": layers} if per_layer else {})))
-        return
-    if per_layer:
-        table(
-            ("layer", "kind", "output", "mult-adds", "params", "activation"),
-            [
-                (
-                    r.name,
-                    r.kind,
-                    "x".join(map(str, r.output_shape or ())),
-                    f"{r.mult_adds:,}",
-                    f"{r.params:,}",
-                    megabytes(r.activation_bytes),
-                )
-                for r in layers
-            ],
-        )
-    share = {kind: part.mult_adds / max(total.mult_adds, 1) for kind, part in (total.by_kind or {}).items()}
-    table(
-        ("kind", "layers", "mult-adds", "share", "params"),
-        [
-            (kind, str(part.layers), millions(part.mult_adds), f"{100 * share[kind]:.1f} %", millions(part.params))
-            for kind, part in (total.by_kind or {}).items()
-        ],
-    )
-    click.echo(
-        f"{case.name}: {total.mult_adds:,} mult-adds ({giga(2 * total.mult_adds)} G-Ops), {total.params:,} parameters"
-    )
-    if total.peak_activation_bytes:
-        click.echo(f"peak activation memory of a straight-line execution: {megabytes(total.peak_activation_bytes)}")
-    for operator in total.uncounted:
-        click.echo(f"not counted: {operator}", err=True)
 
 
 @cli.group()

@@ -12,7 +12,7 @@ import click
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
-    from bench.records import Comparison, Run
+    from bench.records import Case, Comparison, Run
 
 RESULTS = Path("results")
 
@@ -26,6 +26,9 @@ results_option = click.option(
 margin_option = click.option(
     "--margin", type=str, default="3%", show_default=True, help="Changes within this margin are equivalent."
 )
+
+alpha_option = click.option("--alpha", type=float, help="Width multiplier.")
+size_option = click.option("--input-size", type=click.IntRange(min=1), metavar="N", help="Height and width in pixels.")
 
 confirm_option = click.option(
     "--confirm/--no-confirm", default=True, show_default=True,
@@ -51,6 +54,13 @@ def cli(debug: bool) -> None:
     Exit codes: 0 fine; 1 a regression is confirmed; 2 wrong usage; 3 inconclusive;
     4 not comparable, or no baseline; 5 a measurement or an export failed.
     """
+
+
+def one_case(model: str, alpha: float | None, input_size: int | None, **more: Any) -> Case:
+    """The case of a model or file named at the prompt."""
+    from bench import suites
+
+    return suites.case_of_model(model, alpha=alpha, input_size=input_size, **more)
 
 
 def against_baseline(run: Run, results: Path, *, confirm: bool = False) -> Comparison | None:
