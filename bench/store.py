@@ -192,7 +192,7 @@ def slug(text: str) -> str:
     ('MobileNet-v2', False)
     """
     safe = re.sub(r"[^A-Za-z0-9._]+", "-", text).strip("-.")[:_LONGEST].rstrip("-.")
-    if safe == text:
+    if safe and safe == text:
         return safe
     return "-".join(filter(None, (safe, hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:8])))
 
