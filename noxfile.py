@@ -1,4 +1,4 @@
-"""The project's commands: `nox -s bench`, `compare`, `report`, `publish`, `lint`, `tests`, `lock`."""
+"""The project's commands: `nox -s bench`, `compare`, `report`, `publish`, `lint`, `tests`, `mutants`, `lock`."""
 
 from __future__ import annotations
 
@@ -64,10 +64,18 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """The test suite. Arguments go to pytest."""
+    """The test suite, or a layer of it (`-- -m fast`). Arguments go to pytest."""
     install(session, "export", "cpu", "png", "data", "detection", "images")
     session.install("-q", "-c", LOCK, "--group", "dev")
     session.run("pytest", *session.posargs)
+
+
+@nox.session
+def mutants(session: nox.Session) -> None:
+    """Put slips into modules, one at a time, and see which their tests let pass. Arguments: modules (cost/formulas)."""
+    install(session, "export", "cpu", "data", "detection", "images")
+    session.install("-q", "-c", LOCK, "--group", "dev")
+    session.run("python", "tests/mutants.py", *session.posargs)
 
 
 @nox.session

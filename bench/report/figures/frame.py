@@ -117,12 +117,12 @@ def log_axis(low: float, high: float, frame: Frame, title: str) -> dict[str, Any
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Round values between two positive numbers for a logarithmic axis, at least three where there is room.
+    """Round values between two positive numbers for a logarithmic axis, at least four where there is room.
 
     >>> log_ticks(1.5, 120)
     [2.0, 5.0, 10.0, 20.0, 50.0, 100.0]
     >>> log_ticks(13, 25)
-    [15.0, 20.0, 25.0]
+    [15.0, 17.0, 20.0, 25.0]
     """
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     found: list[float] = []

@@ -1,0 +1,23 @@
+"""The layers of tests: `fast` is whatever is not marked as another layer, and builds no network."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import settings
+
+OTHER_LAYERS = {"slow", "browser", "measured"}
+
+# The same examples every time, however slow the machine is: a failure is the code's.
+settings.register_profile("steady", derandomize=True, deadline=None)
+settings.register_profile("searching", deadline=None, max_examples=1000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what belongs to no other layer as fast, before `-m` chooses."""
+    for item in items:
+        if not any(mark.name in OTHER_LAYERS for mark in item.iter_markers()):
+            item.add_marker(pytest.mark.fast)

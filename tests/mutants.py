@@ -1,0 +1,102 @@
+"""Mutation testing of one module by its own tests: `nox -s mutants -- cost/formulas`.
+
+Each mutant is one slip put into a copy of the module; a mutant that the tests let pass survives. A survivor is a
+missing assertion, dead code, or equivalent to the original: the last are listed in mutants.toml, each with its reason.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent
+COPIED = ("bench", "tests", "suites", "results", "pyproject.toml", "README.md")
+KILLED = {"killed", "timeout", "segfault", "caught by type check"}
+
+
+def main(modules: list[str]) -> int:
+    """Mutate modules one after another; 1 when one of them scores below its floor."""
+    listed = tomllib.loads((HERE / "mutants.toml").read_text(encoding="utf-8"))
+    if not modules:
+        print("say which modules, for example: nox -s mutants -- cost/formulas", file=sys.stderr)
+        return 2
+    below = False
+    for module in modules:
+        name = re.sub(r"^bench/|\.py$", "", module)
+        table = listed.get(name, {})
+        below |= run(name, table) < table.get("floor", 0.85)
+    return int(below)
+
+
+def tests_of(name: str, table: dict[str, Any]) -> list[str]:
+    """The test files of a module: those listed, else the one of its name, else all of its room."""
+    own = Path("tests", f"{Path(name).parent}/test_{Path(name).name}.py")
+    return table.get("tests") or [str(own if (ROOT / own).exists() else own.parent)]
+
+
+def run(name: str, table: dict[str, Any]) -> float:
+    """Mutate one module in a copy of the checkout, print the survivors, and return the share killed."""
+    with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
+        for entry in COPIED:
+            source, copy = ROOT / entry, Path(folder, entry)
+            if source.is_dir():
+                shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__", "runs", "report.*"))
+            else:
+                shutil.copy(source, copy)
+        project = Path(folder, "pyproject.toml")
+        chosen = f'only_mutate = ["bench/{name}.py"]\npytest_add_cli_args_test_selection = {tests_of(name, table)}\n'
+        project.write_text(project.read_text(encoding="utf-8").replace("[tool.mutmut]\n", f"[tool.mutmut]\n{chosen}"))
+        environment = os.environ | {"PYTHONPATH": "", "PYTHONDONTWRITEBYTECODE": ""}
+        done = subprocess.run(
+            [sys.executable, "-m", "mutmut", "run", "--max-children", str(min(4, os.cpu_count() or 1))],
+            cwd=folder, env=environment, capture_output=True, text=True,
+        )  # fmt: skip
+        if done.returncode != 0:
+            print(re.sub(r"[^\n]*\r", "", done.stdout)[-4000:], done.stderr[-2000:], file=sys.stderr)
+            raise SystemExit(f"{name}: mutmut ended with {done.returncode}")
+        return told(name, Path(folder), table)
+
+
+def told(name: str, folder: Path, table: dict[str, Any]) -> float:
+    """Print the survivors of a run, and return the share killed of those that are not equivalent."""
+    results = subprocess.run(
+        [sys.executable, "-m", "mutmut", "results", "--all", "true"], cwd=folder, capture_output=True, text=True,
+        check=True,
+    ).stdout  # fmt: skip
+    statuses = dict(re.findall(r"^\s*(\S+__mutmut_\d+): (.+)$", results, re.MULTILINE))
+    os.chdir(folder)
+    from mutmut.mutation.diff_apply import get_diff_for_mutant  # reads the configuration of the working directory
+
+    equivalent = {(entry["line"], entry["mutant"]): entry["why"] for entry in table.get("equivalent", [])}
+    survivors = reasoned = 0
+    for mutant, status in statuses.items():
+        if status in KILLED:
+            continue
+        lines = get_diff_for_mutant(mutant).splitlines()
+        change = ["\n".join(x[1:].strip() for x in lines[2:] if x.startswith(sign)) for sign in "-+"]
+        if reason := equivalent.get((change[0], change[1])):
+            reasoned += 1
+            print(f"  equivalent: {change[1]}\n      {reason}")
+            continue
+        survivors += 1
+        function = mutant.rpartition(".")[2].partition("__mutmut")[0].removeprefix("x_")
+        print(f"  {status}: {function}\n    - {change[0]}\n    + {change[1]}")
+    killed, count = len(statuses) - survivors - reasoned, len(statuses)
+    share = killed / max(1, count - reasoned)
+    print(
+        f"{name}: {killed} of {count} mutants killed, {reasoned} equivalent, {survivors} survive: {100 * share:.1f} %"
+    )
+    os.chdir(ROOT)
+    return share
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
