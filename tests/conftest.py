@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 OTHER_LAYERS = {"slow", "browser", "measured"}
 
 # The same examples every time, however slow the machine is: a failure is the code's.
 settings.register_profile("steady", derandomize=True, deadline=None)
+settings.register_profile("mutants", derandomize=True, deadline=None, phases=[Phase.explicit, Phase.generate])
 settings.register_profile("searching", deadline=None, max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
 

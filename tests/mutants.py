@@ -54,13 +54,13 @@ def run(name: str, table: dict[str, Any]) -> float:
         project = Path(folder, "pyproject.toml")
         chosen = f'only_mutate = ["bench/{name}.py"]\npytest_add_cli_args_test_selection = {tests_of(name, table)}\n'
         project.write_text(project.read_text(encoding="utf-8").replace("[tool.mutmut]\n", f"[tool.mutmut]\n{chosen}"))
-        environment = os.environ | {"PYTHONPATH": "", "PYTHONDONTWRITEBYTECODE": ""}
+        environment = os.environ | {"PYTHONPATH": "", "PYTHONDONTWRITEBYTECODE": "", "HYPOTHESIS_PROFILE": "mutants"}
         done = subprocess.run(
             [sys.executable, "-m", "mutmut", "run", "--max-children", str(min(4, os.cpu_count() or 1))],
             cwd=folder, env=environment, capture_output=True, text=True,
         )  # fmt: skip
         if done.returncode != 0:
-            print(re.sub(r"[^\n]*\r", "", done.stdout)[-4000:], done.stderr[-2000:], file=sys.stderr)
+            print(re.sub(r"(?m)^[⠀-⣿] .*\n", "", done.stdout)[-4000:], done.stderr[-1000:], file=sys.stderr)
             raise SystemExit(f"{name}: mutmut ended with {done.returncode}")
         return told(name, Path(folder), table)
 

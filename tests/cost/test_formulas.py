@@ -57,14 +57,27 @@ def test_halving_width_or_resolution_quarters_a_pointwise_convolution(d_f: int, 
 def test_sides_that_differ_and_biases() -> None:
     assert formulas.standard((1, 7), (17, 5), 192, 192).mult_adds == 7 * 17 * 5 * 192 * 192
     assert formulas.dense(1024, 1000, bias=True) == formulas.Count(1_024_000, 1_025_000)
+    assert formulas.dense(1024, 1000) == formulas.Count(1_024_000, 1_024_000)
+    assert formulas.pointwise(7, 16, 8) == formulas.Count(7 * 7 * 16 * 8, 16 * 8)
+    assert formulas.pointwise(7, 16, 8, bias=True) == formulas.Count(7 * 7 * 16 * 8, 16 * 8 + 8)
+
+
+def test_a_depthwise_convolution_with_several_filters_a_channel() -> None:
+    count = formulas.depthwise(3, 10, 4, multiplier=2, bias=True)
+    assert count == formulas.Count(9 * 8 * 100, 9 * 8 + 8)
+    assert type(count.mult_adds) is int
+    assert formulas.depthwise(3, 10, 4, multiplier=2) == formulas.Count(9 * 8 * 100, 9 * 8)
 
 
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        (lambda: formulas.standard(3, 14, 4, 8, alpha=0.1), "alpha 0.1 leaves no channel of 4"),
+        (lambda: formulas.standard(3, 14, 4, 8, alpha=0.1), "alpha 0.1 leaves no channel of 4; choose one above 0.25$"),
         (lambda: formulas.standard(3, 14, 4, 8, alpha=-1), "leaves no channel"),
-        (lambda: formulas.standard(3, 14, 4, 8, rho=0.01), "rho 0.01 leaves no pixel of 14"),
+        (
+            lambda: formulas.standard(3, 14, 4, 8, rho=0.01),
+            "rho 0.01 leaves no pixel of 14; choose one above 0.0357143$",
+        ),
         (lambda: formulas.grouped(3, 14, 6, 8, 4), "4 groups do not divide 6"),
         (lambda: formulas.standard(0, 14, 4, 8), "0 is no size"),
         (lambda: formulas.reduction(3, 0), "0 is no size"),

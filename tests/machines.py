@@ -1,0 +1,72 @@
+"""A made-up machine: visits answer at once, and only they and sleeping move its clock."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench.errors import Failed
+from bench.processes import process
+
+Spec = dict[str, Any]
+
+
+class Machine:
+    """Stands in for the worker processes and the clock.
+
+    `p50_ms` gives a visit's median by its specification, and may raise Failed; visits differ by `spread` (log standard
+    deviation) around it. Keeps the specifications in `specs`, when their visits began in `begun` (s), and what was
+    slept in `slept` (s).
+    """
+
+    def __init__(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        p50_ms: Callable[[Spec], float] = lambda _: 1.0,
+        *,
+        visit_s: float = 1.0,
+        spread: float = 0.001,
+    ) -> None:
+        self.now, self.visit_s, self.p50_ms, self.spread = 0.0, visit_s, p50_ms, spread
+        self.specs, self.begun, self.slept = list[Spec](), list[float](), list[float]()
+        self.rng = np.random.default_rng(6)
+        monkeypatch.setattr(process, "visit", self.visit)
+
+    @property
+    def clock(self) -> SimpleNamespace:
+        """In place of the module `time`."""
+        return SimpleNamespace(monotonic=lambda: self.now, sleep=self.sleep)
+
+    @property
+    def order(self) -> str:
+        """The names of the files in the order of their visits."""
+        return "".join(Path(spec["path"]).stem for spec in self.specs)
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+    def visit(self, spec: Spec, **_: object) -> dict[str, Any]:
+        """A worker's answer."""
+        if spec.get("profile"):
+            return {"nodes": [["Add", [], 1.0]]}
+        self.specs.append(spec)
+        self.begun.append(self.now)
+        self.now += self.visit_s
+        try:
+            centre_ns = 1e6 * self.p50_ms(spec) * math.exp(self.rng.normal(0, self.spread))
+        except Failed:
+            self.now -= self.visit_s
+            raise
+        return {
+            "samples_ns": [int(centre_ns)] * 7, "sampling_ns": 7 * centre_ns, "copy_samples_ns": [], "warmup_ns": [],
+            "warmed_up": True, "load_ms": 1.0, "first_inference_ms": 1.0, "peak_rss_bytes": 1,
+            "provider": spec["provider"], "threads": spec["threads"], "provider_nodes": {spec["provider"]: 1},
+            "health": {}, "runtime": "1.0",
+        }  # fmt: skip
