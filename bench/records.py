@@ -6,11 +6,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
+
+from msgspec import Meta
 
 SCHEMA_VERSION = 1
 INTERRUPTED = "not measured: the run was interrupted; `bench run --resume` goes on from there"
 """`Record.error` of what a run has not come to yet."""
+
+Positive = Annotated[float, Meta(gt=0, le=1e12)]
+Count = Annotated[int, Meta(ge=1, le=1 << 40)]
+Amount = Annotated[int, Meta(ge=0, le=1 << 60)]
+Percent = Annotated[float, Meta(ge=0, le=100)]
+"""Numbers that a stored file may hold; one that holds others is damaged."""
 
 Arguments = dict[str, Any]
 """Arguments of a model's constructor beyond its input shape: JSON scalars by name, e.g. {"alpha": 0.5}."""
@@ -50,10 +58,10 @@ class Case:
     classes: int = 1000
     weights: str = "none"  # "none" (random), "imagenet", or the path of a weights file
     precision: str = "fp32"  # one of suites.PRECISIONS
-    batch_size: int = 1
+    batch_size: Count = 1
     device: str = "auto"  # "auto" when asked for; "cpu" or "cuda" once planned
     provider: str | None = None  # ONNX Runtime's execution provider, once planned
-    threads: int | None = None  # intra-op threads; None until planned
+    threads: Count | None = None  # intra-op threads; None until planned
     accuracy: LabelledImages | None = None  # None: not measured on images
     train: Training | None = None  # None: not trained here
 
@@ -85,7 +93,7 @@ class Artifact:
     """An ONNX file as it will be timed."""
 
     sha256: str
-    size_bytes: int
+    size_bytes: Amount
     opset: int
     key: str | None = None  # content key in the export cache; None for a user's own file
     nodes: int | None = None
@@ -114,8 +122,8 @@ class KindCost:
 class Cost:
     """What one inference at batch size 1 costs, counted from the graph, never taken from a table."""
 
-    mult_adds: int
-    params: int  # as Keras counts them, batch-norm statistics included
+    mult_adds: Amount
+    params: Amount  # as Keras counts them, batch-norm statistics included
     activation_bytes: int | None = None  # all layer outputs together, 4 bytes an element
     peak_activation_bytes: int | None = None  # largest sum alive at once in a straight-line execution
     by_kind: dict[str, KindCost] | None = None  # keys: standard, grouped, depthwise, pointwise, dense, other
@@ -143,8 +151,8 @@ class Visit:
     case: str  # Case.name
     round: int
     started_at: str  # UTC, ISO 8601
-    samples_ns: tuple[int, ...]
-    copy_samples_ns: tuple[int, ...] = ()  # the same with host-device copies; empty on the CPU
+    samples_ns: Annotated[tuple[Count, ...], Meta(min_length=1)]
+    copy_samples_ns: tuple[Count, ...] = ()  # the same with host-device copies; empty on the CPU
     warmup_ns: tuple[int, ...] = ()
     warmed_up: bool = True  # whether the samples were steady before the warm-up's bound
     load_ms: float
@@ -161,22 +169,22 @@ class Visit:
 class Measurement:
     """A case's latency: percentiles over its visits, each visit weighing the same, with 95 % intervals."""
 
-    p50_ms: float
-    p50_ms_low: float
-    p50_ms_high: float
+    p50_ms: Positive
+    p50_ms_low: Positive
+    p50_ms_high: Positive
     p90_ms: float | None  # None where the count does not support the percentile
     p95_ms: float | None
     p99_ms: float | None
-    min_ms: float
-    throughput_per_s: float  # batch size over p50
+    min_ms: Positive
+    throughput_per_s: Positive  # batch size over p50
     load_ms: float
     first_inference_ms: float
     peak_rss_bytes: int
     visits: int
     samples: int
-    visit_p50_ms: tuple[float, ...]  # one for each visit, in order of time
+    visit_p50_ms: tuple[Positive, ...]  # one for each visit, in order of time
     disturbed_visits: int = 0
-    pace_ms: float | None = None  # of the machine: median over the visits that count, see Health
+    pace_ms: Positive | None = None  # of the machine: median over the visits that count, see Health
     with_copies_p50_ms: float | None = None  # host-device copies included; None on the CPU
 
 
@@ -208,8 +216,8 @@ class Accuracy:
     """Accuracy in percent, and where it came from."""
 
     origin: str  # "published", "measured" or "none"
-    top1: float | None = None
-    top5: float | None = None
+    top1: Percent | None = None
+    top5: Percent | None = None
     source: str | None = None
     reference: str | None = None
     n: int | None = None  # images, when measured
@@ -261,8 +269,8 @@ class Settings:
 class Roofline:
     """What the machine did at most, through ONNX Runtime, in fp32, when the run was measured."""
 
-    gflops: float  # of a large product of matrices, 2 operations a mult-add
-    gbytes_per_s: float  # of a large elementwise Add: bytes read and written
+    gflops: Positive  # of a large product of matrices, 2 operations a mult-add
+    gbytes_per_s: Positive  # of a large elementwise Add: bytes read and written
     threads: int
     provider: str
     cache_bytes: int | None = None  # of the last level; what fits into it need not come from memory; None: not known

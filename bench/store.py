@@ -4,22 +4,40 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import logging
 import os
 import re
 import tempfile
 import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from filelock import FileLock, Timeout
 
-from bench.errors import Failed, NotComparable, WrongUsage
+from bench.errors import BenchError, Failed, NotComparable, WrongUsage
 from bench.records import SCHEMA_VERSION, Machine, Run, Visit
 
 RUN_FILE = "run.json"
 SAMPLES_FILE = "samples.jsonl.gz"
 _LONGEST = 100  # characters of a file name, so that there is room for what others add to it
+LOCK_FILE = ".lock"
+_MEMBER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00"
+"""How every member of a sample file begins: gzip, deflated, without a name or a time."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A run as it lies on the disk."""
+
+    path: Path  # the folder of a run, or the file of a baseline
+    run: Run
 
 
 def now() -> str:
@@ -29,8 +47,7 @@ def now() -> str:
 
 def create(results: Path, run: Run) -> Path:
     """Make the folder `runs/<UTC time>-<suite>/` for a run and write its first `run.json`."""
-    stamp = re.sub(r"[-:]", "", run.started_at)
-    base = results / "runs" / f"{stamp}-{slug(run.suite)}"
+    base = results / "runs" / _folder_name(run)
     folder, count = base, 1
     while folder.exists():
         count += 1
@@ -41,6 +58,10 @@ def create(results: Path, run: Run) -> Path:
         raise _cannot_write(folder, error) from error
     write(folder, run)
     return folder
+
+
+def _folder_name(run: Run) -> str:
+    return f"{re.sub('[-:]', '', run.started_at)}-{slug(run.suite)}"
 
 
 def write(folder: Path, run: Run) -> None:
@@ -60,31 +81,69 @@ def append(folder: Path, visit: Visit) -> None:
         raise _cannot_write(folder, error) from error
 
 
-def visits(folder: Path, *, repair: bool = False) -> list[Visit]:
-    """The raw samples of a run, in the order they were taken. A member cut short by a kill is left out.
+def visits(folder: Path) -> list[Visit]:
+    """The raw samples of a run, in the order they were taken; the file is only read.
 
-    With `repair`, the cut-off member is removed from the file, so that more can be appended.
+    What is no visit is named in the log and left out: a member cut short by a kill, or damaged since. Those after it
+    count, and one that is there twice counts once.
     """
     path = folder / SAMPLES_FILE
-    if not path.is_file():
+    try:
+        data = path.read_bytes() if path.is_file() else b""
+    except OSError as error:
+        _log.warning("skipped %s: %s", path, error.strerror)
         return []
-    data = path.read_bytes()
-    found: list[Visit] = []
-    rest = data
-    while rest:
-        inflate = zlib.decompressobj(wbits=31)
-        try:
-            line = inflate.decompress(rest)
-        except zlib.error:
-            break
-        if not inflate.eof:
-            break
-        found.append(msgspec.json.decode(line, type=Visit))
-        rest = inflate.unused_data
-    if rest and repair:
-        with path.open("r+b") as file:
-            file.truncate(len(data) - len(rest))
-    return found
+    known: dict[tuple[str, int, str], Visit] = {}
+    damaged, start = 0, 0
+    while start < len(data):
+        visit, length = _member(data[start:])
+        if visit is None:
+            damaged += 1
+        else:
+            known.setdefault((visit.case, visit.round, visit.started_at), visit)
+        start = start + length if length else _next_member(data, start)
+    if damaged:
+        _log.warning(
+            "%s: %d of its visits cannot be read and %s left out", path, damaged, "is" if damaged == 1 else "are"
+        )
+    return list(known.values())
+
+
+def _next_member(data: bytes, start: int) -> int:
+    place = data.find(_MEMBER, start + 1)
+    return place if place >= 0 else len(data)
+
+
+def _member(data: bytes) -> tuple[Visit | None, int]:
+    """The visit in the gzip member at the start, or None; and the length of the member, 0 where it is broken."""
+    inflate = zlib.decompressobj(wbits=31)
+    try:
+        line = inflate.decompress(data)
+    except zlib.error:
+        return None, 0
+    if not inflate.eof:
+        return None, 0
+    length = len(data) - len(inflate.unused_data)
+    try:
+        return msgspec.json.decode(line, type=Visit), length
+    except (msgspec.DecodeError, RecursionError):
+        return None, length
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Hold a run's folder while it is measured. Raises Failed while another process does: both would store each visit."""
+    lock = FileLock(folder / LOCK_FILE, mode=0o666)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise Failed(f"{folder} is being measured by another process; wait for it or stop it") from error
+    except OSError as error:
+        raise _cannot_write(folder, error) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def load(path: Path | str) -> Run:
@@ -99,33 +158,75 @@ def load(path: Path | str) -> Run:
     except OSError as error:
         raise WrongUsage(f"no run at {path}: {error.strerror}; `ls results/runs` shows the runs there are") from error
     try:
-        version = msgspec.json.decode(data).get("schema_version")
-    except (msgspec.DecodeError, AttributeError) as error:
-        raise WrongUsage(f"{file} is not a run: {error}") from error
-    if version != SCHEMA_VERSION:
-        raise NotComparable(f"{file} has schema_version {version}, this bench reads {SCHEMA_VERSION}; measure it again")
-    try:
-        return msgspec.json.decode(data, type=Run)
-    except msgspec.ValidationError as error:
-        raise WrongUsage(f"{file} is not a run: {error}") from error
+        version = msgspec.json.decode(data, type=_Versioned).schema_version
+        if version != SCHEMA_VERSION:
+            remedy = "measure it again" if version < SCHEMA_VERSION else "install the newer backbench"
+            raise NotComparable(f"{file} has schema_version {version}, this bench reads {SCHEMA_VERSION}; {remedy}")
+        run = msgspec.json.decode(data, type=Run)
+        _began(run)
+    except (ValueError, RecursionError) as error:
+        raise WrongUsage(f"{file} is not a run: {error}; restore it, or delete it and measure again") from error
+    return run
 
 
-def folders(results: Path) -> list[Path]:
-    """The folders of all runs, oldest first."""
-    return sorted(path.parent for path in (results / "runs").glob(f"*/{RUN_FILE}"))
+@dataclass(frozen=True, slots=True)
+class _Versioned:
+    schema_version: int
 
 
-def latest(results: Path, suite: str | None = None, *, device: str | None = None) -> Path:
-    """The folder of the newest run, of one suite or device if named. Raises WrongUsage when there is none."""
-    for folder in reversed(folders(results)):
-        if suite is None and device is None:
-            return folder
-        run = load(folder)
-        if suite in (None, run.suite) and device in (None, run.settings.device):
-            return folder
+def runs(results: Path) -> list[Stored]:
+    """All runs, by their start, oldest first, whatever their folders are called; what cannot be read is logged."""
+    return _readable(path.parent for path in (results / "runs").glob(f"*/{RUN_FILE}"))
+
+
+def baselines(results: Path) -> list[Stored]:
+    """All stored baselines, of every machine, by their start; what cannot be read is logged."""
+    return _readable((results / "baselines").glob("*/*.json"))
+
+
+def _readable(paths: Iterable[Path]) -> list[Stored]:
+    stored = []
+    for path in sorted(paths):
+        try:
+            stored.append(Stored(path, load(path)))
+        except BenchError as error:
+            _log.warning("skipped: %s", error)
+    return sorted(stored, key=_order)
+
+
+def _order(stored: Stored) -> tuple[datetime, bool, int, str]:
+    """By the start; of one start, copies under another name first, then as `create` numbers them."""
+    name, base = stored.path.name, _folder_name(stored.run)
+    number = re.fullmatch(re.escape(base) + r"(?:-(\d+))?", name)
+    return _began(stored.run), number is not None, int(number[1] or 1) if number else 0, name
+
+
+def _began(run: Run) -> datetime:
+    """When the run began. Raises ValueError when it does not say."""
+    began = datetime.fromisoformat(run.started_at)
+    if began.tzinfo is None:
+        raise ValueError(f"started_at {run.started_at} has no time zone")
+    return began
+
+
+def latest(results: Path, suite: str | None = None, *, device: str | None = None, measured: bool = True) -> Path:
+    """The folder of the run that began last, of one suite or device if named.
+
+    A run in which nothing was measured is passed over unless `measured` is False. Raises WrongUsage when there is none.
+    """
+    empty = 0
+    for stored in reversed(runs(results)):
+        run = stored.run
+        if suite not in (None, run.suite) or device not in (None, run.settings.device):
+            continue
+        if not measured or any(record.measurement for record in run.records):
+            return stored.path
+        empty += 1
+        _log.warning("passed over %s: nothing was measured in it", stored.path)
     which = (f" of suite {suite}" if suite else "") + (f" on {device}" if device else "")
     asked = f"{suite or 'default'}" + (f" --device {device}" if device else "")
-    raise WrongUsage(f"no run{which} under {results / 'runs'}; make one with `bench run {asked}`")
+    kind = "run with a measurement" if empty else "run"
+    raise WrongUsage(f"no {kind}{which} under {results / 'runs'}; make one with `bench run {asked}`")
 
 
 def machine_name(machine: Machine) -> str:
@@ -138,15 +239,18 @@ def baseline_file(results: Path, run: Run) -> Path:
     return results / "baselines" / machine_name(run.machine) / f"{slug(run.suite)}.json"
 
 
-def baseline_of(results: Path, run: Run) -> Path:
-    """The stored baseline of this run's machine and suite. Raises NotComparable when there is none."""
+def stored_baseline(results: Path, run: Run) -> Run:
+    """The stored baseline of this run's machine and suite. Raises NotComparable when there is none that can be read."""
     path = baseline_file(results, run)
     if not path.is_file():
         raise NotComparable(
             f"no baseline for suite {run.suite} on this machine ({machine_name(run.machine)}); "
             "store one with `bench baseline save`"
         )
-    return path
+    try:
+        return load(path)
+    except WrongUsage as error:
+        raise NotComparable(str(error)) from error
 
 
 def save_baseline(results: Path, run: Run) -> Path:
@@ -158,11 +262,6 @@ def save_baseline(results: Path, run: Run) -> Path:
         raise _cannot_write(path, error) from error
     write_atomically(path, _encode(run))
     return path
-
-
-def baselines(results: Path) -> list[Path]:
-    """All stored baselines, of every machine."""
-    return sorted((results / "baselines").glob("*/*.json"))
 
 
 def write_atomically(path: Path, data: bytes) -> None:

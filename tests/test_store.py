@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import re
+import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench import store
+from bench.analysis import statistics
 from bench.errors import Failed, NotComparable, WrongUsage
 from bench.records import Case, Machine, Record, Run, Settings, Visit
 
@@ -26,6 +32,12 @@ def a_run(suite: str = "default", started_at: str = "2026-01-02T03:04:05Z") -> R
         ),
         records=(Record(case=Case(name="VGG16", model="VGG16", input_shape=(224, 224, 3))),),
     )
+
+
+def measured(suite: str = "default", started_at: str = "2026-01-02T03:04:05Z") -> Run:
+    run = a_run(suite, started_at)
+    record = replace(run.records[0], measurement=statistics.summarise([a_visit(0)], batch_size=1, seed=0))
+    return replace(run, records=(record,))
 
 
 def a_visit(number: int) -> Visit:
@@ -60,31 +72,117 @@ def test_visits_come_back_and_a_cut_off_one_is_dropped(tmp_path: Path) -> None:
     for cut in (1, 10, 30):
         file.write_bytes(whole[:-cut])
         assert store.visits(folder) == [a_visit(0), a_visit(1)]
-    assert store.visits(folder, repair=True) == [a_visit(0), a_visit(1)]
+    file.write_bytes(cut_off := whole[:-9])
+    assert store.visits(folder) == [a_visit(0), a_visit(1)]
+    assert file.read_bytes() == cut_off
     store.append(folder, a_visit(9))
     assert store.visits(folder) == [a_visit(0), a_visit(1), a_visit(9)]
 
 
-def test_latest_is_the_newest_of_the_suite(tmp_path: Path) -> None:
-    with pytest.raises(WrongUsage, match="no run"):
+def test_visits_after_damage_count_and_one_that_is_there_twice_counts_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = store.create(tmp_path, a_run())
+    file = folder / store.SAMPLES_FILE
+    members = []
+    for number in range(4):
+        before = file.stat().st_size if file.exists() else 0
+        store.append(folder, a_visit(number))
+        members.append(file.read_bytes()[before:])
+    not_a_visit = gzip.compress(b'{"case": "VGG16"}', mtime=0)
+    for second in (members[1][:-7], members[1][:5], members[1][:20] + b"?" * 9 + members[1][29:], not_a_visit):
+        caplog.clear()
+        file.write_bytes(members[0] + second + members[2] + members[0] + members[3])
+        assert store.visits(folder) == [a_visit(0), a_visit(2), a_visit(3)]
+        assert f"{file}: 1 of its visits cannot be read and is left out" in caplog.text
+
+
+def test_a_folder_is_held_by_one_process(tmp_path: Path) -> None:
+    folder = store.create(tmp_path, a_run())
+    script = f"from bench import store; from pathlib import Path\nwith store.held(Path({str(folder)!r})): pass"
+    with store.held(folder):
+        other = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert f"Failed: {folder} is being measured by another process; wait for it or stop it" in other.stderr
+    with store.held(folder):
+        pass
+
+
+def test_latest_is_the_one_of_the_suite_that_began_last(tmp_path: Path) -> None:
+    with pytest.raises(WrongUsage, match="no run under"):
         store.latest(tmp_path)
-    old = store.create(tmp_path, a_run())
-    new = store.create(tmp_path, a_run("other", "2026-02-02T00:00:00Z"))
+    old = store.create(tmp_path, measured())
+    new = store.create(tmp_path, measured("other", "2026-02-02T00:00:00Z"))
     assert store.latest(tmp_path) == new
     assert store.latest(tmp_path, "default") == old
+    again = store.create(tmp_path, measured("other", "2026-02-02T00:00:00Z"))
+    assert store.latest(tmp_path) == again
+    shutil.copytree(old, old.with_name("zz of today"))
+    shutil.copytree(again, again.with_name(f"{again.name}-backup"))
+    shutil.copytree(again, again.with_name(f"A-{again.name}"))
+    assert store.latest(tmp_path) == again
+    assert store.latest(tmp_path, "default") == old
+    east = store.create(tmp_path, measured("other", "2026-02-02T01:00:00+02:00"))  # 23:00 of the day before
+    assert store.latest(tmp_path) == again
+    assert next(stored.path for stored in store.runs(tmp_path) if stored.run.suite == "other") == east
+
+
+def test_a_run_without_a_measurement_is_never_the_latest(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    store.create(tmp_path, a_run())
+    with pytest.raises(WrongUsage, match="no run with a measurement under"):
+        store.latest(tmp_path)
+    old = store.create(tmp_path, measured(started_at="2026-01-01T00:00:00Z"))
+    empty = store.create(tmp_path, a_run(started_at="2026-03-03T00:00:00Z"))
+    assert store.latest(tmp_path) == old
+    assert f"passed over {empty}: nothing was measured in it" in caplog.text
+    assert store.latest(tmp_path, measured=False) == empty
+
+
+BROKEN = {
+    "cut": b'{"schema_version": %d, "suite' % store.SCHEMA_VERSION,
+    "conflict": b"<<<<<<< HEAD\n{}\n=======\n{}\n>>>>>>> theirs\n",
+    "empty": b"",
+    "list": b"[]",
+    "old": b'{"schema_version": 0}',
+    "newer": b'{"schema_version": 999}',
+    "bytes": b'{"schema_version": 1, "suite": "\xff"}',
+    "deep": b"[" * 200_000,
+}
+
+
+def test_what_cannot_be_read_is_named_once_and_skipped(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    good = store.create(tmp_path, measured())
+    for name, content in BROKEN.items():
+        (tmp_path / "runs" / name).mkdir()
+        (tmp_path / "runs" / name / "run.json").write_bytes(content)
+    (tmp_path / "runs" / "folder" / "run.json").mkdir(parents=True)
+    text = (good / "run.json").read_text()
+    wrong = {"p50_ms": "0", "started_at": '"yesterday"', "threads": "-1", "samples": "1.5"}
+    for key, value in wrong.items():
+        (tmp_path / "runs" / key).mkdir()
+        (tmp_path / "runs" / key / "run.json").write_text(re.sub(rf'"{key}": [^,\n]+', f'"{key}": {value}', text))
+    assert [stored.path for stored in store.runs(tmp_path)] == [good]
+    for name in (*BROKEN, *wrong):
+        assert caplog.text.count(f"skipped: {tmp_path / 'runs' / name / 'run.json'} ") == 1, name
+    assert f"no run at {tmp_path / 'runs' / 'folder'}: Is a directory" in caplog.text
+    baseline = store.save_baseline(tmp_path, measured())
+    (baseline.parent / "other.json").write_bytes(BROKEN["conflict"])
+    assert [stored.path for stored in store.baselines(tmp_path)] == [baseline]
 
 
 def test_baselines_belong_to_a_machine_and_a_suite(tmp_path: Path) -> None:
     run = a_run()
     with pytest.raises(NotComparable, match="bench baseline save"):
-        store.baseline_of(tmp_path, run)
+        store.stored_baseline(tmp_path, run)
     path = store.save_baseline(tmp_path, run)
-    assert store.baseline_of(tmp_path, run) == path
-    assert store.baselines(tmp_path) == [path]
+    assert store.stored_baseline(tmp_path, run) == run
+    assert store.baselines(tmp_path) == [store.Stored(path, run)]
     assert "/" not in path.parent.name.replace(str(tmp_path), "")
     elsewhere = replace(run, machine=replace(run.machine, must_match={"cpu": "A/B c", "cores": 4}))
     with pytest.raises(NotComparable):
-        store.baseline_of(tmp_path, elsewhere)
+        store.stored_baseline(tmp_path, elsewhere)
+    path.write_bytes(BROKEN["conflict"])
+    with pytest.raises(NotComparable, match=r"is not a run.*restore it"):
+        store.stored_baseline(tmp_path, run)
 
 
 def test_a_broken_run_is_named(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Sequence
 
@@ -17,6 +18,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
+    log, handler = logging.getLogger("bench"), _Once()
+    log.addHandler(handler)
     try:
         code = cli.main(arguments, prog_name="bench", standalone_mode=False)
     except (Exception, KeyboardInterrupt) as error:
@@ -24,7 +27,23 @@ def main(argv: Sequence[str] | None = None) -> None:
             raise
         message, code = _explain(error)
         click.echo(f"bench: {message}", err=True)
+    finally:
+        log.removeHandler(handler)
     raise SystemExit(code if isinstance(code, int) else 0)
+
+
+class _Once(logging.Handler):
+    """Says on stderr what the rooms log, each message once a command."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.said: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        message = record.getMessage()
+        if message not in self.said:
+            self.said.add(message)
+            click.echo(message, err=True)
 
 
 def _explain(error: BaseException) -> tuple[str, int]:

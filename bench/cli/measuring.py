@@ -75,7 +75,7 @@ def run(
 
     with progress.watch() as watch:
         if resume is not None:
-            folder = store.latest(results) if resume == "latest" else Path(resume)
+            folder = store.latest(results, measured=False) if resume == "latest" else Path(resume)
             outcome = pipeline.resume(folder, watch=watch)
         else:
             loaded = suites.load_suite(suite or ("default",))

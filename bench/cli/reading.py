@@ -48,7 +48,7 @@ def compare(
 
     run_folder = Path(run) if run else store.latest(results)
     candidate = store.load(run_folder)
-    reference = store.load(baseline or store.baseline_of(results, candidate))
+    reference = store.load(baseline) if baseline else store.stored_baseline(results, candidate)
     verdicts = comparison.compare(reference, candidate, margin=parse_share(margin), force=force)
     if confirm:
         verdicts = confirmed(reference, candidate, verdicts)
@@ -83,19 +83,20 @@ def baseline_list(results: Path, as_json: bool) -> None:
     """Show the stored baselines."""
     from bench import store
 
-    found = [(path, store.load(path)) for path in store.baselines(results)]
+    stored = store.baselines(results)
     if as_json:
         rows = [
-            {"path": str(p), "suite": r.suite, "started_at": r.started_at, "cases": len(r.records)} for p, r in found
+            {"path": str(s.path), "suite": s.run.suite, "started_at": s.run.started_at, "cases": len(s.run.records)}
+            for s in stored
         ]
         click.echo(store.json_text(rows))
         return
-    if not found:
+    if not stored:
         click.echo("no baselines yet; `bench baseline save` stores the latest run as one")
         return
     table(
         ("suite", "machine", "measured", "cases", "file"),
-        [(r.suite, path.parent.name, r.started_at, str(len(r.records)), str(path)) for path, r in found],
+        [(s.run.suite, s.path.parent.name, s.run.started_at, str(len(s.run.records)), str(s.path)) for s in stored],
     )
 
 
@@ -149,15 +150,18 @@ def report(runs: tuple[str, ...], everything: bool, out: Path | None, kind: str 
     from bench import store
     from bench.report import write_report
 
-    paths = store.folders(results) if everything else [Path(run) for run in runs] or [store.latest(results)]
-    loaded = [store.load(path) for path in paths]
-    folders = [path if path.is_dir() else path.parent for path in paths]
+    if everything:
+        stored = store.runs(results)
+    else:
+        stored = [store.Stored(path, store.load(path)) for path in map(Path, runs or [store.latest(results)])]
+    loaded = [each.run for each in stored]
+    folders = [each.path if each.path.is_dir() else each.path.parent for each in stored]
     written = write_report(
         loaded,
         out or folders[-1] / "report.html",
         folders=folders,
         comparison=against_baseline(loaded[-1], results) if len(loaded) == 1 else None,
-        baselines=[store.load(path) for path in store.baselines(results)],
+        baselines=[each.run for each in store.baselines(results)],
         format=kind,
     )
     click.echo(f"report: {written}")

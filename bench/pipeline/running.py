@@ -81,24 +81,31 @@ def run(
         ),
         records=tuple(Record(case=case, error=INTERRUPTED) for case in cases),
     )
-    return _finish(Work(begun, store.create(results, begun), watch or Silent()))
+    folder = store.create(results, begun)
+    with store.held(folder):
+        return _finish(Work(begun, folder, watch or Silent()))
 
 
 def resume(folder: Path, *, watch: Watch | None = None) -> Outcome:
     """Finish a run that was interrupted, with the settings it began with. Visits already stored are not repeated.
 
-    Raises NotComparable when this is not the machine that began it.
+    Raises NotComparable when this is not the machine that began it, Failed while another process measures it.
     """
+    store.load(folder)  # what is no run is named before anything is written there
+    with store.held(folder):
+        return _resumed(store.load(folder), folder, watch or Silent())
+
+
+def _resumed(begun: Run, folder: Path, watch: Watch) -> Outcome:
     from bench.analysis.comparison import must_match_differences
     from bench.errors import NotComparable
     from bench.machine import facts
 
-    begun = store.load(folder)
     here = facts.collect(begun.settings.device, begun.machine.must_match.get("threads") or facts.cores_given())
     differing = must_match_differences(begun.machine, here)
     if differing:
         raise NotComparable(f"{folder} was begun on another machine ({'; '.join(differing)}); start a new run here")
-    return _finish(Work(begun, folder, watch or Silent()))
+    return _finish(Work(begun, folder, watch))
 
 
 def _planned(cases: Iterable[Case], device: str, provider: str, threads: int) -> tuple[Case, ...]:

@@ -16,7 +16,7 @@ def _wanted(work: Work) -> list[Case]:
 def _time(work: Work, cases: Sequence[Case]) -> None:
     from bench import timing
 
-    done = store.visits(work.folder, repair=True)
+    done = store.visits(work.folder)
     targets = [timing.Target(case, work.paths[case.name]) for case in cases]
     work.watch.plan({PHASE.name: max(0, len(targets) * work.begun.settings.rounds - len(done))})
     work.watch.phase(PHASE.name)

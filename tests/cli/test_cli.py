@@ -11,7 +11,7 @@ import pytest
 
 from bench import store
 from bench.cli import main
-from tests.test_store import a_run
+from tests.test_store import measured
 
 HEAVY = ("tensorflow", "keras", "onnxruntime", "onnx", "tf2onnx")
 
@@ -44,8 +44,8 @@ def test_wrong_usage_is_one_line_and_exit_2(
 ) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
     if arguments[:2] == ["compare", "--margin"]:
-        store.create(tmp_path / "results", a_run())
-        store.save_baseline(tmp_path / "results", a_run())
+        store.create(tmp_path / "results", measured())
+        store.save_baseline(tmp_path / "results", measured())
     got, out, err = call(capsys, *arguments)
     assert got == code
     assert says in err
@@ -58,7 +58,7 @@ def test_compare_without_a_baseline_is_exit_4(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    store.create(tmp_path / "results", a_run())
+    store.create(tmp_path / "results", measured())
     code, _, err = call(capsys, "compare")
     assert code == 4
     assert "bench baseline save" in err
@@ -69,7 +69,7 @@ def test_baselines_are_saved_and_listed(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert "no baselines yet" in call(capsys, "baseline", "list")[1]
-    store.create(tmp_path / "results", a_run())
+    store.create(tmp_path / "results", measured())
     assert call(capsys, "baseline", "save")[0] == 0
     rows = json.loads(call(capsys, "baseline", "list", "--json")[1])
     assert [(row["suite"], row["cases"]) for row in rows] == [("default", 1)]

@@ -1,0 +1,79 @@
+"""Commands on what is stored: what cannot be read is named once and stands in nobody's way."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bench import store
+from tests import runs
+from tests.cli.test_cli import call
+from tests.test_store import BROKEN
+
+RESULTS = Path("results")
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def damaged(results: Path) -> list[Path]:
+    """Files that are no runs, among the runs and the baselines."""
+    files = []
+    for name, content in BROKEN.items():
+        for file in (results / "runs" / name / "run.json", results / "baselines" / "other" / f"{name}.json"):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+            files.append(file)
+    return files
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["report", "report --all -o site", "report --all -o all.csv", "pick", "compare", "baseline list", "baseline save"],
+)
+def test_what_cannot_be_read_is_named_once_and_the_rest_works(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    runs.stored(runs.of_suite(), RESULTS)
+    store.save_baseline(RESULTS, runs.of_suite())
+    files = damaged(RESULTS)
+    code, out, err = call(capsys, *command.split())
+    assert code == 0, err
+    assert out
+    assert "Traceback" not in err
+    for file in files:
+        assert err.count(f"{file} ") <= 1
+    if command.startswith("report"):
+        assert all(err.count(f"{file} ") == 1 for file in files)
+    if command == "baseline list":
+        assert out.count("default.json") == 1
+        assert len(json.loads(call(capsys, *command.split(), "--json")[1])) == 1
+
+
+def test_a_baseline_that_cannot_be_read_is_none_and_one_that_is_named_is_wrong_usage(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    runs.stored(runs.of_suite(), RESULTS)
+    path = store.save_baseline(RESULTS, runs.of_suite())
+    path.write_bytes(BROKEN["conflict"])
+    code, _, err = call(capsys, "compare")
+    assert (code, err.count("\n")) == (4, 1)
+    assert f"{path} is not a run" in err
+    code, _, err = call(capsys, "compare", str(path))
+    assert (code, err.count("\n")) == (2, 1)
+
+
+def test_the_latest_run_is_the_one_that_began_last_and_measured_something(capsys: pytest.CaptureFixture[str]) -> None:
+    started = "2026-03-02T10:00:00Z"
+    newest = runs.stored(replace(runs.of_suite("precision"), started_at=started), RESULTS)
+    older = runs.stored(runs.of_suite(), RESULTS)
+    older.rename(older.with_name("zz-of-today"))
+    empty = [replace(record, measurement=None, error="failed") for record in runs.of_suite().records]
+    runs.stored(runs.run(empty, started_at="2026-03-03T10:00:00Z"), RESULTS)
+    code, out, err = call(capsys, "report")
+    assert code == 0
+    assert out.startswith(f"report: {newest}")
+    assert "nothing was measured in it" in err
