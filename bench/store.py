@@ -132,7 +132,7 @@ def _member(data: bytes) -> tuple[Visit | None, int]:
 
 @contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """Hold a run's folder while it is measured. Raises Failed while another process does: both would store each visit."""
+    """Hold a run's folder while it is measured. Raises Failed while another process does, for both would store all."""
     lock = FileLock(folder / LOCK_FILE, mode=0o666)
     try:
         lock.acquire(timeout=0)

@@ -30,8 +30,8 @@ calibration.calibrate = none
 min_time_s = float(sys.argv[1])
 results, *files = map(Path, sys.argv[2:])
 with progress.watch() as watch:
-    if store.folders(results):
-        pipeline.resume(store.latest(results), watch=watch)
+    if store.runs(results):
+        pipeline.resume(store.latest(results, measured=False), watch=watch)
     else:
         options = pipeline.Options(device="cpu", threads=1, rounds={ROUNDS}, warmup_s=0.2,
                                    min_time_s=min_time_s, min_count=5, spacing_s=0)
@@ -80,7 +80,7 @@ def measures(worker: psutil.Process) -> bool:
 
 
 def stored(results: Path) -> list[Visit]:
-    folders = store.folders(results)
+    folders = [each.path for each in store.runs(results)]
     return store.visits(folders[-1]) if folders else []
 
 

@@ -89,7 +89,7 @@ def test_ctrl_c_keeps_what_was_measured_and_resume_goes_on(tmp_path: Path) -> No
     both = suite(*files(tmp_path, "a", "b"))
     with pytest.raises(KeyboardInterrupt):
         pipeline.run(both, options=QUICK, results=tmp_path / "results", watch=StopsAt("round 2"))
-    folder = store.latest(tmp_path / "results")
+    folder = store.latest(tmp_path / "results", measured=False)
     kept = store.visits(folder)
     assert len(kept) == 2
     half = store.load(folder)
@@ -104,9 +104,9 @@ def test_ctrl_c_keeps_what_was_measured_and_resume_goes_on(tmp_path: Path) -> No
 def test_ctrl_c_in_the_export_leaves_a_run_that_says_so(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         pipeline.run(suite(*files(tmp_path, "a")), options=QUICK, results=tmp_path, watch=StopsAt("reading"))
-    (record,) = store.load(store.latest(tmp_path)).records
+    (record,) = store.load(store.latest(tmp_path, measured=False)).records
     assert record.error == records.INTERRUPTED
-    assert pipeline.resume(store.latest(tmp_path)).run.records[0].error is None
+    assert pipeline.resume(store.latest(tmp_path, measured=False)).run.records[0].error is None
 
 
 def test_another_machine_does_not_resume(tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_a_full_disk_is_said_and_what_was_stored_stays(tmp_path: Path, monkeypat
         pipeline.run(suite(*files(tmp_path, "a", "b")), options=QUICK, results=tmp_path / "results")
     monkeypatch.undo()
     monkeypatch.setattr(lock, "PATH", tmp_path / "measuring.lock")
-    folder = store.latest(tmp_path / "results")
+    folder = store.latest(tmp_path / "results", measured=False)
     kept = len(store.visits(folder))
     finished = pipeline.resume(folder)
     assert len(store.visits(folder)) >= max(4, kept)
@@ -233,7 +233,7 @@ def test_every_change_is_on_disk_when_it_is_shown(tmp_path: Path) -> None:
 
     class Looks(pipeline.Silent):
         def end(self, record: Record) -> None:
-            stored = store.load(store.latest(tmp_path))
+            stored = store.load(store.latest(tmp_path, measured=False))
             seen.append(next(r for r in stored.records if r.case.name == record.case.name))
             if record.measurement is not None:
                 assert seen[-1] == record
@@ -256,3 +256,19 @@ def test_accuracy_on_images_is_measured_on_the_file_that_was_timed(tmp_path: Pat
     assert record.measurement is not None
     assert (record.accuracy.origin, record.accuracy.n) == ("measured", 20)
     assert record.accuracy.top1 == accuracy.measure(model, accuracy.settings_of(record.case)).top1
+
+
+def test_two_resumes_at_once_store_no_visit_twice(tmp_path: Path) -> None:
+    refused: list[str] = []
+
+    class ResumesAgain(pipeline.Silent):
+        def begin(self, what: str) -> None:
+            if what.startswith("timing"):
+                with pytest.raises(Failed, match="is being measured by another process") as error:
+                    pipeline.resume(store.latest(tmp_path, measured=False))
+                refused.append(str(error.value))
+
+    outcome = pipeline.run(suite(*files(tmp_path, "a")), options=QUICK, results=tmp_path, watch=ResumesAgain())
+    assert refused
+    kept = [(visit.case, visit.round) for visit in store.visits(outcome.folder)]
+    assert len(kept) == len(set(kept)) >= QUICK.rounds

@@ -173,7 +173,7 @@ def test_a_slower_file_fails_the_gate_after_fresh_visits_and_not_without_them(
     assert call(capsys, "baseline", "save")[0] == 0
     suite.write_text('models = []\n[[case]]\nname = "m"\nmodel = "new.onnx"\n')
     code, out, err = call(capsys, "run", "mine.toml", "--rounds", "3")
-    compared = comparison.compare(*(store.load(p) for p in store.folders(Path("results"))[-2:]))
+    compared = comparison.compare(*(each.run for each in store.runs(Path("results"))[-2:]))
     if compared.verdicts[0].verdict != "slower":
         pytest.skip("this machine is too noisy just now to see three times the time in three rounds")
     assert code == 1
