@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import click
 
-from bench.cli import counting, detecting, judging, measuring, reading, trusting  # noqa: F401 - they add their commands
+from bench.cli import counting, detecting, guiding, judging, measuring, reading, trusting  # noqa: F401 - they add their commands
 from bench.cli.root import cli
 from bench.errors import BenchError, Failed, WrongUsage
 

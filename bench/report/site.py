@@ -14,7 +14,7 @@ from bench.analysis.comparison import compare
 from bench.analysis.history import MARGIN, Series, histories
 from bench.errors import NotComparable
 from bench.records import Comparison, Run
-from bench.report import Material
+from bench.report import Material, guide
 from bench.report.drawings import Figure, comparison_figures
 from bench.report.families import family
 from bench.report.figures.trend import trend_figure
@@ -60,8 +60,11 @@ def write_site(material: Material, out: Path) -> Path:
         page = _unique(f"model-{slug(name)}", taken)
         write_atomically(out / page, _history_page(name, series, pages).encode())
         models.append((name, page, series))
-    text = document("index.html.j2", (), machines=_machines(entry for _, entry in entries), models_shown=models)
+    text = document(
+        "index.html.j2", (), machines=_machines(entry for _, entry in entries), models_shown=models, links=[guide.FIRST]
+    )
     write_atomically(out / "index.html", text.encode())
+    guide.write_guide(out, [_INDEX])
     return out / "index.html"
 
 
