@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from bench.cli.root import cli, show, table
+from bench.cli.root import cli, table
 
 
 @cli.command()
@@ -17,6 +17,8 @@ def guide(topic: str | None) -> None:
         table(("topic", "what it answers"), list(guide.TOPICS.items()))
         click.echo("`bench guide TOPIC` shows a page")
         return
+    from rich.console import Console
     from rich.markdown import Markdown
 
-    show(Markdown(guide.page(topic)))
+    console = Console()
+    console.print(Markdown(guide.page(topic)), width=min(console.width, 100))

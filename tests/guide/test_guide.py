@@ -10,17 +10,28 @@ import json
 import re
 import shlex
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from markdown_it import MarkdownIt
 
 from bench import guide, pipeline, suites
 from bench.cli import main
-from bench.report.site import write_site  # noqa: F401 - the site is written by `bench report -o` below
+from tests import runs
+from tests.accuracy.sets import classifier, photos
 from tests.timing.test_timing import write_model
 
 ROOT = Path(__file__).resolve().parents[2]
+BUILDER = """import keras
+
+
+def small_net(input_shape, classes):
+    image = keras.Input(input_shape)
+    features = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(8, 3, activation="relu")(image))
+    return keras.Model(image, keras.layers.Dense(classes, activation="softmax")(features))
+"""
 MAY_END_WITH = {"compare": {0, 1, 3}, "ab": {0, 1, 3}, "doctor": {0, 5}, "pick": {0, 6}}
 """Exit codes that a quiet machine would not give, by command; every other command ends with 0."""
 
@@ -46,30 +57,33 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     }
     (tmp_path / "gt.json").write_text(json.dumps(truth))
     (tmp_path / "dt.json").write_text(json.dumps([box | {"score": 0.9}]))
-    (tmp_path / "door.toml").write_text('models = ["ours.onnx", "theirs.onnx"]\n')
+    (tmp_path / "door.toml").write_text('[[case]]\nmodel = "ours.onnx"\n[[case]]\nmodel = "theirs.onnx"\n')
+    write_model(tmp_path / "open.onnx", (1, 3, None, None))
+    (tmp_path / "nets.py").write_text(BUILDER)
+    classifier(tmp_path / "classifier.onnx", 2)
+    photos(tmp_path / "photos", ("cat", "dog"))
+    runs.stored(runs.of_suite("mobilenet"), tmp_path / "results")
     short(monkeypatch)
     return tmp_path
 
 
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Visits of a moment, and of a long suite its cheapest network alone."""
-    defaults = pipeline.Options.__init__.__kwdefaults__ or {}
-    assert {"min_time_s", "warmup_s", "spacing_s"} <= set(pipeline.Options.__dataclass_fields__), defaults
-    options = pipeline.Options
+    """Visits of a moment, and of a long suite one cheap network alone."""
+    options, load = pipeline.Options, suites.load_suite
 
-    def quick(**given: object) -> pipeline.Options:
-        return options(**{"min_time_s": 0.01, "min_count": 3, "warmup_s": 0.02, "spacing_s": 0.0} | given)  # type: ignore[arg-type]
+    def quick(**given: Any) -> pipeline.Options:
+        return options(**{"min_time_s": 0.01, "min_count": 3, "warmup_s": 0.02, "spacing_s": 0.0, "rounds": 2} | given)
+
+    def cheap(name: Any) -> suites.Suite:
+        suite = load(name)
+        cost = {
+            case.name: (not case.model.startswith("MobileNet"), case.arguments.get("alpha", 1)) for case in suite.cases
+        }
+        cases = sorted(suite.cases, key=lambda case: cost[case.name])
+        return replace(suite, cases=tuple(cases[:1])) if len(cases) > 3 else suite
 
     monkeypatch.setattr(pipeline, "Options", quick)
-    load = suites.load_suite
-
-    def cheapest(name: object) -> suites.Suite:
-        from dataclasses import replace
-
-        suite = load(name)  # type: ignore[arg-type]
-        return replace(suite, cases=suite.cases[:1]) if len(suite.cases) > 3 else suite
-
-    monkeypatch.setattr(suites, "load_suite", cheapest)
+    monkeypatch.setattr(suites, "load_suite", cheap)
 
 
 def run_command(line: str, capfd: pytest.CaptureFixture[str]) -> None:
@@ -101,3 +115,21 @@ def test_pages_name_only_topics_that_are() -> None:
     named = set(re.findall(r"`bench guide ([\w-]+)`", everything))
     assert named
     assert named <= set(guide.TOPICS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("topic", guide.TOPICS)
+def test_every_command_of_a_page_runs(topic: str, place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    names: dict[str, Any] = {}
+    for number, (language, content) in enumerate(blocks(guide.page(topic))):
+        if language == "toml":
+            file = place / ("door.toml" if topic == "suites" else f"{number}.toml")
+            file.write_text(content)
+            assert suites.load_suite(file).cases
+        elif language == "python":
+            exec(content, names)
+        else:
+            assert language == "console"
+            for line in content.splitlines():
+                if line.startswith("$ "):
+                    run_command(line.removeprefix("$ "), capfd)
