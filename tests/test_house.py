@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import house
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -47,3 +49,8 @@ def test_a_new_room_must_find_its_floor(tmp_path: Path) -> None:
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     (tmp_path / "bench" / "annex.py").write_text('"""A room that no contract names."""\n')
     assert linted(tmp_path).returncode == 1
+
+
+def test_the_drawing_in_the_contributing_guide_is_current() -> None:
+    drawn = (ROOT / "CONTRIBUTING.md").read_text().partition("```mermaid\n")[2].partition("```")[0]
+    assert drawn.strip() == house.drawing(), "python -m tests.house prints the present one"
