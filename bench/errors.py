@@ -42,6 +42,12 @@ class Failed(BenchError):
     exit_code = 5
 
 
+class NoModel(BenchError):
+    """No model meets the limits of `pick`."""
+
+    exit_code = 6
+
+
 def suggestion(name: str, known: Iterable[str]) -> str:
     """`did you mean "X"?`, or the valid names when there are few, or nothing.
 

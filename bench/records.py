@@ -162,7 +162,17 @@ class Visit:
     threads: int = 1
     provider_nodes: dict[str, int] = field(default_factory=dict)  # provider -> nodes that it runs, where known
     health: Health = field(default_factory=Health)
+    meters: dict[str, float] = field(default_factory=dict)  # what else was measured, by name: "energy_j"
     disturbances: tuple[str, ...] = ()  # why this visit is marked; empty when it is not
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Metered:
+    """What a meter read, summed up over a case's visits."""
+
+    value: float
+    low: float | None = None  # 95 % interval; None where visits are too few, or a maximum was taken
+    high: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -174,7 +184,11 @@ class Measurement:
     p50_ms_high: Positive
     p90_ms: float | None  # None where the count does not support the percentile
     p95_ms: float | None
+    p95_ms_low: float | None = None  # None where too few visits or samples support an interval
+    p95_ms_high: float | None = None
     p99_ms: float | None
+    p99_ms_low: float | None = None
+    p99_ms_high: float | None = None
     min_ms: Positive
     throughput_per_s: Positive  # batch size over p50
     load_ms: float
@@ -185,6 +199,7 @@ class Measurement:
     visit_p50_ms: tuple[Positive, ...]  # one for each visit, in order of time
     disturbed_visits: int = 0
     pace_ms: Positive | None = None  # of the machine: median over the visits that count, see Health
+    meters: dict[str, Metered] = field(default_factory=dict)
     with_copies_p50_ms: float | None = None  # host-device copies included; None on the CPU
 
 
@@ -293,6 +308,16 @@ class Run:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class QuantityChange:
+    """One quantity beside p50 that differs between two records of a case."""
+
+    name: str  # of bench.analysis.quantities
+    baseline: float
+    run: float
+    better: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
     """What comparing one case of a run with its baseline concludes."""
 
@@ -307,6 +332,7 @@ class Verdict:
     confirmed: bool | None = None  # a "slower" that fresh visits confirmed (True) or withdrew (False); None: not tried
     attribution: tuple[str, ...] = ()  # what changed: "artifact", "runtime", "settings", "machine", or nothing
     reason: str | None = None  # why, where the figures alone do not say it; what fresh visits said
+    quantities: tuple[QuantityChange, ...] = ()  # what else changed: size, peak memory, accuracy
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,40 +1,22 @@
-"""A choice: which model of a run to ship within limits, how sure that is, and what a limit costs."""
+"""A choice: which model of a run to ship within limits, why not another, and what a limit costs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+import html
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from bench.analysis import quality
-from bench.analysis.quality import MAP, TOP1, Quality
+from bench.analysis import quality, quantities
+from bench.analysis.quality import TOP1, Quality
 from bench.analysis.statistics import wilson
-from bench.errors import WrongUsage, suggestion
+from bench.errors import NoModel, WrongUsage, suggestion
 from bench.records import Record, Run
-from bench.units import latency, percent, quantity
 
 IMAGENET_VALIDATION = 50_000  # images behind a published ImageNet accuracy
+_MISSES = 3  # the nearest ones that are named
 
-
-@dataclass(frozen=True, slots=True)
-class Limit:
-    """One quantity that can be limited: how to read it, and which way is better."""
-
-    label: str
-    unit: str  # as in bench.units.parse_quantity: "ms", "bytes", "count" or "percent"
-    value: Callable[[Record], float | None]
-    at_least: bool = False  # the limit is a minimum
-
-
-LIMITS: dict[str, Limit] = {
-    "p50": Limit("p50", "ms", lambda r: r.measurement.p50_ms if r.measurement else None),
-    "p95": Limit("p95", "ms", lambda r: r.measurement.p95_ms if r.measurement else None),
-    "p99": Limit("p99", "ms", lambda r: r.measurement.p99_ms if r.measurement else None),
-    "size": Limit("size", "bytes", lambda r: r.artifact.size_bytes if r.artifact else None),
-    "params": Limit("parameters", "count", lambda r: r.cost.params if r.cost else None),
-    "memory": Limit("peak memory", "bytes", lambda r: r.measurement.peak_rss_bytes if r.measurement else None),
-    "top1": Limit(TOP1.label, "percent", TOP1.value, at_least=True),
-    "map": Limit(MAP.label, "percent", MAP.value, at_least=True),
-}
+Interval = tuple[float, float]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,82 +24,135 @@ class Candidate:
     """A measured model as a candidate. Its accuracy is the run's: `Choice.quality` says which."""
 
     case: str
+    batch_size: int
     accuracy: float | None  # percent
     accuracy_low: float | None  # 95 % interval
     accuracy_high: float | None
+    accuracy_source: str | None  # where it comes from; None where it is not known
     p50_ms: float
     p50_ms_low: float
     p50_ms_high: float
     limited: dict[str, float | None] = field(default_factory=dict)  # every quantity that can be limited, by its name
+    intervals: dict[str, Interval] = field(default_factory=dict)  # theirs, where they have one
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """A model of the Pareto front, and what the step to it costs and brings over the one before it."""
+
+    model: Candidate
+    cost_ms: float | None = None  # of p50; None of the first
+    gain: float | None = None  # percentage points of accuracy
+    same: bool = False  # the gain cannot be told from the noise
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Alternative:
+    """The next more accurate model within the limits, and why it did not win."""
+
+    case: str
+    gain: float  # percentage points of accuracy over the winner
+    times: float  # its p50 over the winner's
+    same: bool  # their accuracies cannot be told apart
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Relaxation:
-    """What giving up one limit would buy."""
+    """What relaxing one limit would let in, all other limits kept."""
 
     limit: str
     allowed: float
     needed: float  # the limit at which the model below is let in
+    share: float  # how far that is from the limit, over the limit
     case: str
     p50_ms: float
     accuracy: float | None
     gain: float | None  # percentage points of accuracy over the winner
+    times: float  # its p50 over the winner's
+    largest: bool = False  # the largest gain of all; else the nearest step of its limit
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Miss:
-    """A model that breaks limits, and by how much: limit -> share over (or under) it; None where nothing is known."""
+    """A model that breaks limits, and by how much."""
 
     case: str
-    broken: dict[str, float | None]
+    broken: dict[str, float | None]  # limit -> share over (or under) it; None where nothing is known
+    values: dict[str, float | None]  # limit -> the model's own value
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Choice:
-    """The answer. Without a winner, `misses` holds the nearest ones."""
+    """The answer. Without limits it is the `front`; where no model meets them, `misses` holds the nearest ones."""
 
     quality: str  # which accuracy: "top1" or "map"
     limits: dict[str, float]
-    winner: Candidate | None
-    runner_up: Candidate | None
-    ties: tuple[str, ...]  # models that this run cannot tell from the winner, neither in accuracy nor in p50
-    on_the_edge: tuple[str, ...]  # limits that the winner meets, but its interval does not
-    binding: tuple[Relaxation, ...]
-    misses: tuple[Miss, ...]
+    batch_size: int | None = None  # of every model compared; None: nothing was measured
+    left_out: tuple[str, ...] = ()  # models timed with another batch size
+    winner: Candidate | None = None
+    why_not: Alternative | None = None
+    runner_up: Candidate | None = None
+    ties: tuple[str, ...] = ()  # models that this run cannot tell from the winner, neither in accuracy nor in p50
+    on_the_edge: tuple[str, ...] = ()  # limits that the winner meets, but its interval does not
+    binding: tuple[Relaxation, ...] = ()  # the nearest step of each limit, the nearest first, then the largest gain
+    front: tuple[Step, ...] = ()
+    unknown: tuple[str, ...] = ()  # without limits: models of which no accuracy is known
+    misses: tuple[Miss, ...] = ()
+
+    def _repr_html_(self) -> str:
+        from bench.analysis import answer
+
+        return f"<ul>{''.join(f'<li>{html.escape(line.strip())}</li>' for line in answer.in_words(self))}</ul>"
 
 
-def pick(run: Run, limits: Mapping[str, float], *, device: str | None = None) -> Choice:
+def pick(
+    run: Run, limits: Mapping[str, float] | None = None, *, device: str | None = None, batch_size: int | None = None
+) -> Choice:
     """Choose among the measured models of a run, or among those timed on one device.
 
-    The winner is the fastest of those whose accuracy cannot be told from the best one within the limits: published
-    figures stand on 50,000 images, so a few tenths of a point are noise. Limits are in ms, bytes, counts and percent.
-    The report's page computes the same from the same candidates (`report/static/pick.js`): change both.
+    Limits are in ms, bytes, counts and percent, by the names of `quantities.limited()`. Models of one batch size are
+    compared: `batch_size`, else the smallest of the run.
 
-    Raises WrongUsage for an unknown limit.
+    Raises WrongUsage for an unknown or impossible limit.
     """
-    for name in limits:
-        if name not in LIMITS:
-            raise WrongUsage(f'nothing called "{name}" can be limited; {suggestion(name, LIMITS)}')
-    measured = candidates(run, device=device)
-    ranked = _ranked(candidate for candidate in measured if not _broken(candidate, limits))
-    judged = quality.of(run.records).name
+    given = dict(limits or {})
+    for name, allowed in given.items():
+        _check(name, allowed)
+    return choose(candidates(run, device=device), given, quality.of(run.records).name, batch_size=batch_size)
+
+
+def choose(
+    everything: Sequence[Candidate], limits: Mapping[str, float], judged: str, *, batch_size: int | None = None
+) -> Choice:
+    """Choose among candidates. The report's page does the same (`report/static/pick.js`): change both.
+
+    Within limits the winner is the fastest of those whose accuracy cannot be told from the best one: published figures
+    stand on 50,000 images, so a few tenths of a point are noise. Where the limits are minima only, it is the fastest
+    that meets them. Without limits there is no winner, but the front.
+    """
+    batch = batch_size or min((c.batch_size for c in everything), default=None)
+    measured = [c for c in everything if c.batch_size == batch]
+    choice = Choice(
+        quality=judged, limits=dict(limits), batch_size=batch,
+        left_out=tuple(c.case for c in everything if c.batch_size != batch),
+    )  # fmt: skip
+    if not limits:
+        unknown = tuple(c.case for c in measured if c.accuracy is None)
+        return replace(choice, front=_front(measured), unknown=unknown)
+    quick = all(quantities.QUANTITIES[name].at_least for name in limits)
+    ranked = _ranked([c for c in measured if not _broken(c, limits)], quick=quick)
     if not ranked:
-        nearest = sorted(measured, key=lambda c: _distance(_broken(c, limits)))[:3]
-        misses = tuple(Miss(case=c.case, broken=_broken(c, limits)) for c in nearest)
-        return Choice(
-            quality=judged, limits=dict(limits), winner=None, runner_up=None, ties=(), on_the_edge=(), binding=(),
-            misses=misses,
-        )  # fmt: skip
+        nearest = sorted(measured, key=lambda c: _distance(_broken(c, limits)))[:_MISSES]
+        return replace(choice, misses=tuple(_miss(c, limits) for c in nearest))
     winner, *others = ranked
-    return Choice(
-        quality=judged,
-        limits=dict(limits),
+    return replace(
+        choice,
         winner=winner,
+        why_not=_why_not(winner, others),
         runner_up=others[0] if others else None,
         ties=tuple(other.case for other in others if _same_accuracy(winner, other) and _same_latency(winner, other)),
-        on_the_edge=("p50",) if "p50" in limits and winner.p50_ms_high > limits["p50"] else (),
-        binding=tuple(_relaxations(measured, limits, winner)),
-        misses=(),
+        on_the_edge=tuple(name for name, allowed in limits.items() if _reaches_past(winner, name, allowed)),
+        binding=_binding(measured, limits, winner, quick=quick),
     )
 
 
@@ -131,64 +166,12 @@ def candidates(run: Run, *, device: str | None = None) -> list[Candidate]:
     ]
 
 
-def in_words(choice: Choice) -> list[str]:
-    """The choice as lines for people."""
-    if choice.winner is None:
-        return [
-            "no model meets these limits; the nearest misses:",
-            *(f"  {miss.case}: {_misses(miss.broken, choice.limits)}" for miss in choice.misses),
-        ]
-    label = LIMITS[choice.quality].label
-    lines = [f"ship {_described(choice.winner, label)}"]
-    if choice.ties:
-        lines.append(f"a tie within the noise of this run with {', '.join(choice.ties)}: choose by size or taste")
-    lines += [f"  on the edge: the interval of its {name} reaches past the limit" for name in choice.on_the_edge]
-    if choice.runner_up:
-        lines.append(f"runner-up: {_described(choice.runner_up, label)}")
-    for relaxed in choice.binding:
-        limit = LIMITS[relaxed.limit]
-        gain = f", {relaxed.gain:+.1f} points of {label}" if relaxed.gain is not None else ""
-        gain += f", p50 {latency(relaxed.p50_ms)}"
-        lines.append(
-            f"binding: {limit.label} of {quantity(relaxed.allowed, limit.unit)}; "
-            f"{quantity(relaxed.needed, limit.unit)} would let in {relaxed.case}{gain}"
-        )
-    if not choice.binding:
-        lines.append("no single limit keeps a better model out")
-    return lines
+def exit_code(choice: Choice) -> int:
+    """The contract's exit code: 6 where no model meets the limits, or none was measured; else 0."""
+    return 0 if choice.winner or choice.front else NoModel.exit_code
 
 
-def dominators(record: Record, records: Iterable[Record], x: Callable[[Record], float | None]) -> list[Record]:
-    """The records that are at least as accurate and as low in x, and better in one of the two; by rising x."""
-    everything = list(records)
-    accuracy = quality.of(everything).value
-    mine = accuracy(record), x(record)
-    found: list[tuple[float, Record]] = []
-    for other in everything:
-        theirs = accuracy(other), x(other)
-        if None in mine or None in theirs or theirs == mine:
-            continue
-        if theirs[0] >= mine[0] and theirs[1] <= mine[1]:  # type: ignore[operator]
-            found.append((theirs[1], other))  # type: ignore[arg-type]
-    return [other for _, other in sorted(found, key=lambda pair: pair[0])]
-
-
-def pareto(records: Iterable[Record], x: Callable[[Record], float | None]) -> list[Record]:
-    """The records that no other one beats in both accuracy (higher) and x (lower), by rising x."""
-    everything = list(records)
-    accuracy = quality.of(everything).value
-    known = [(a, b, r) for r in everything if (a := x(r)) is not None and (b := accuracy(r)) is not None]
-    known.sort(key=lambda point: (point[0], -point[1]))
-    front: list[Record] = []
-    best = float("-inf")
-    for _, value, record in known:
-        if value > best:
-            front.append(record)
-            best = value
-    return front
-
-
-def accuracy_interval(record: Record, judged: Quality) -> tuple[float, float] | None:
+def accuracy_interval(record: Record, judged: Quality) -> Interval | None:
     """The 95 % interval of an accuracy in percent: the measured one, or that of 50,000 images for a published top-1.
 
     An mAP comes without an interval: only equal ones are then the same.
@@ -198,17 +181,51 @@ def accuracy_interval(record: Record, judged: Quality) -> tuple[float, float] | 
         return None
     if measured := judged.interval(record):
         return measured
-    if judged is not TOP1:
+    if judged is not TOP1 or record.accuracy.origin != "published":
         return value, value
     low, high = wilson(round(value / 100 * IMAGENET_VALIDATION), IMAGENET_VALIDATION)
     return 100 * low, 100 * high
 
 
-def _ranked(within: Iterable[Candidate]) -> list[Candidate]:
-    """Best first: the fastest of those as accurate as the best, then the rest of those, then by accuracy."""
-    everything = list(within)
-    known = [c for c in everything if c.accuracy is not None]
-    unknown = sorted((c for c in everything if c.accuracy is None), key=lambda c: c.p50_ms)
+def _check(name: str, allowed: float) -> None:
+    """Raises WrongUsage for a limit that cannot be meant."""
+    known = quantities.limited()
+    if name not in known:
+        raise WrongUsage(f'nothing called "{name}" can be limited; {suggestion(name, known)}')
+    if not math.isfinite(allowed) or allowed <= 0:
+        raise WrongUsage(f"a limit is a number above 0; --{name} {allowed:g} is none")
+    if known[name].unit == "percent" and allowed <= 1:
+        raise WrongUsage(f"--{name} {allowed:g} means {allowed:g} %; did you mean {100 * allowed:g}?")
+    if known[name].unit == "percent" and allowed > 100:
+        raise WrongUsage(f"--{name} {allowed:g} is more than 100 %; no model can reach that")
+
+
+def _front(measured: Sequence[Candidate]) -> tuple[Step, ...]:
+    """The models that none beats in both accuracy and p50, the fastest first; without any accuracy, the fastest."""
+    known = [c for c in measured if c.accuracy is not None]
+    by_time = sorted(known or measured, key=lambda c: (c.p50_ms, -(c.accuracy or 0.0)))
+    steps: list[Step] = []
+    for model in by_time:
+        if not steps:
+            steps.append(Step(model=model))
+            continue
+        before = steps[-1].model
+        if (model.accuracy or 0.0) > (before.accuracy or 0.0):
+            gain = (model.accuracy or 0.0) - (before.accuracy or 0.0)
+            cost = model.p50_ms - before.p50_ms
+            steps.append(Step(model=model, cost_ms=cost, gain=gain, same=_same_accuracy(before, model)))
+    return tuple(steps)
+
+
+def _ranked(within: Sequence[Candidate], *, quick: bool) -> list[Candidate]:
+    """Best first: the fastest of those as accurate as the best, then the rest of those, then by accuracy.
+
+    With `quick`, by p50 alone.
+    """
+    if quick:
+        return sorted(within, key=lambda c: c.p50_ms)
+    known = [c for c in within if c.accuracy is not None]
+    unknown = sorted((c for c in within if c.accuracy is None), key=lambda c: c.p50_ms)
     if not known:
         return unknown
     best = max(known, key=lambda c: (c.accuracy or 0.0, -c.p50_ms))
@@ -217,24 +234,52 @@ def _ranked(within: Iterable[Candidate]) -> list[Candidate]:
     return [*leading, *trailing, *unknown]
 
 
-def _relaxations(measured: list[Candidate], limits: Mapping[str, float], winner: Candidate) -> Iterable[Relaxation]:
-    """For each limit that keeps a more accurate model out: the model, and the limit that would let it in."""
+def _why_not(winner: Candidate, others: Sequence[Candidate]) -> Alternative | None:
+    """The next more accurate of the models within the limits."""
+    if winner.accuracy is None:
+        return None
+    higher = [c for c in others if c.accuracy is not None and c.accuracy > winner.accuracy]
+    if not higher:
+        return None
+    following = min(higher, key=lambda c: (c.accuracy or 0.0, c.p50_ms))
+    return Alternative(
+        case=following.case,
+        gain=(following.accuracy or 0.0) - winner.accuracy,
+        times=following.p50_ms / winner.p50_ms,
+        same=_same_accuracy(winner, following),
+    )
+
+
+def _binding(
+    measured: Sequence[Candidate], limits: Mapping[str, float], winner: Candidate, *, quick: bool
+) -> tuple[Relaxation, ...]:
+    """What single limits keep out that is better than the winner: each limit's nearest step, then the largest gain."""
+    steps: list[Relaxation] = []
     for name, allowed in limits.items():
-        without = {key: value for key, value in limits.items() if key != name}
-        better = _ranked(c for c in measured if not _broken(c, without))[0]
-        needed = better.limited[name]
-        if better.case == winner.case or needed is None or not _broken(better, {name: allowed}):
-            continue
-        known = better.accuracy is not None and winner.accuracy is not None
-        yield Relaxation(
-            limit=name,
-            allowed=allowed,
-            needed=needed,
-            case=better.case,
-            p50_ms=better.p50_ms,
-            accuracy=better.accuracy,
-            gain=(better.accuracy or 0.0) - (winner.accuracy or 0.0) if known else None,
-        )
+        for c in measured:
+            broken, needed = _broken(c, limits), c.limited[name]
+            share = broken.get(name)
+            if len(broken) != 1 or share is None or needed is None or not _beats(c, winner, quick=quick):
+                continue
+            both = c.accuracy is not None and winner.accuracy is not None
+            steps.append(Relaxation(
+                limit=name, allowed=allowed, needed=needed, share=share, case=c.case, p50_ms=c.p50_ms,
+                accuracy=c.accuracy, gain=(c.accuracy or 0.0) - (winner.accuracy or 0.0) if both else None,
+                times=c.p50_ms / winner.p50_ms,
+            ))  # fmt: skip
+    near = sorted(steps, key=lambda step: step.share)
+    nearest = [next(step for step in near if step.limit == name) for name in dict.fromkeys(s.limit for s in near)]
+    best = sorted(steps, key=lambda step: step.p50_ms if quick else (-(step.gain or 0.0), step.p50_ms))[:1]
+    return (*nearest, *(replace(step, largest=True) for step in best if step not in nearest))
+
+
+def _beats(candidate: Candidate, winner: Candidate, *, quick: bool) -> bool:
+    """Whether a candidate is better than the winner by more than the noise."""
+    if quick or (candidate.accuracy is None and winner.accuracy is None):
+        return candidate.p50_ms_high < winner.p50_ms_low
+    if candidate.accuracy is None or winner.accuracy is None:
+        return candidate.accuracy is not None
+    return candidate.accuracy > winner.accuracy and not _same_accuracy(candidate, winner)
 
 
 def _broken(candidate: Candidate, limits: Mapping[str, float]) -> dict[str, float | None]:
@@ -244,9 +289,14 @@ def _broken(candidate: Candidate, limits: Mapping[str, float]) -> dict[str, floa
         value = candidate.limited[name]
         if value is None:
             broken[name] = None
-        elif value < allowed if LIMITS[name].at_least else value > allowed:
-            broken[name] = abs(value / allowed - 1) if allowed else float("inf")
+        elif value < allowed if quantities.QUANTITIES[name].at_least else value > allowed:
+            broken[name] = abs(value / allowed - 1)
     return broken
+
+
+def _miss(candidate: Candidate, limits: Mapping[str, float]) -> Miss:
+    broken = _broken(candidate, limits)
+    return Miss(case=candidate.case, broken=broken, values={name: candidate.limited[name] for name in broken})
 
 
 def _distance(broken: dict[str, float | None]) -> tuple[bool, float]:
@@ -254,20 +304,33 @@ def _distance(broken: dict[str, float | None]) -> tuple[bool, float]:
     return None in broken.values(), max(shares, default=0.0)
 
 
+def _reaches_past(candidate: Candidate, name: str, allowed: float) -> bool:
+    span = candidate.intervals.get(name)
+    if span is None:
+        return False
+    return span[0] < allowed if quantities.QUANTITIES[name].at_least else span[1] > allowed
+
+
 def _candidate(record: Record, judged: Quality) -> Candidate:
-    if record.measurement is None:
+    m, accuracy = record.measurement, record.accuracy
+    if m is None:
         raise ValueError(f"{record.case.name} has no measurement")
     interval = accuracy_interval(record, judged)
-    m = record.measurement
+    images = f" on {accuracy.n:,} images" if accuracy.n else ""
+    source = f"{accuracy.origin}{images}{f': {accuracy.source}' if accuracy.source else ''}"
+    known = quantities.limited()
     return Candidate(
         case=record.case.name,
+        batch_size=record.case.batch_size,
         accuracy=judged.value(record),
         accuracy_low=interval[0] if interval else None,
         accuracy_high=interval[1] if interval else None,
+        accuracy_source=source if interval else None,
         p50_ms=m.p50_ms,
         p50_ms_low=m.p50_ms_low,
         p50_ms_high=m.p50_ms_high,
-        limited={name: limit.value(record) for name, limit in LIMITS.items()},
+        limited={name: one.read(record) for name, one in known.items()},
+        intervals={name: span for name, one in known.items() if (span := one.interval_of(record)) is not None},
     )
 
 
@@ -279,18 +342,3 @@ def _same_accuracy(a: Candidate, b: Candidate) -> bool:
 
 def _same_latency(a: Candidate, b: Candidate) -> bool:
     return a.p50_ms_low <= b.p50_ms_high and b.p50_ms_low <= a.p50_ms_high
-
-
-def _described(candidate: Candidate, label: str) -> str:
-    accuracy = "accuracy unknown" if candidate.accuracy is None else f"{label} {percent(candidate.accuracy)}"
-    return f"{candidate.case}: {accuracy}, p50 {latency(candidate.p50_ms, candidate.p50_ms_low, candidate.p50_ms_high)}"
-
-
-def _misses(broken: Mapping[str, float | None], limits: Mapping[str, float]) -> str:
-    return "; ".join(
-        f"{LIMITS[name].label} unknown"
-        if share is None
-        else f"{LIMITS[name].label} {100 * share:.1f} % {'under' if LIMITS[name].at_least else 'over'} "
-        f"{quantity(limits[name], LIMITS[name].unit)}"
-        for name, share in broken.items()
-    )

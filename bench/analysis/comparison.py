@@ -14,7 +14,7 @@ from dataclasses import replace
 from statistics import median
 from typing import Any
 
-from bench.analysis import statistics
+from bench.analysis import quantities, statistics
 from bench.errors import Failed, Inconclusive, NotComparable, Regression
 from bench.records import Case, Comparison, Machine, Measurement, Record, Roofline, Run, Settings, Verdict
 
@@ -162,7 +162,8 @@ def _verdict(old: Record | None, new: Record | None, margin: float, changed: lis
         reason = "the baseline's case of this name is another one; rename one of them, or save a new baseline"
         return Verdict(case=name, verdict="missing", reason=reason), 1.0
     same = old.artifact is not None and new.artifact is not None and old.artifact.sha256 == new.artifact.sha256
-    return _measured(name, old.measurement, new.measurement, margin, ([] if same else ["artifact"]) + changed)
+    verdict, p = _measured(name, old.measurement, new.measurement, margin, ([] if same else ["artifact"]) + changed)
+    return replace(verdict, quantities=quantities.changes(old, new)), p
 
 
 def identity(case: Case) -> Case:

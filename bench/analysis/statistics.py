@@ -23,13 +23,17 @@ from typing import Any
 
 import numpy as np
 
-from bench.records import Measurement, Visit
+from bench.analysis import quantities
+from bench.analysis.quantities import Meter
+from bench.records import Measurement, Metered, Visit
 
 RESAMPLES = 500
 _DRAWN = 120  # samples drawn from a visit in each resample
+_VISITS_OF_UPPER = 3  # fewer say nothing of how far an upper percentile reaches
 _SAMPLES_BEYOND = 3  # a percentile needs so many samples beyond it: 60 of them for the 95th
 _WIDEN = {2: 12.6, 3: 4.3, 4: 1.75, 5: 1.15, 6: 1.15, 7: 1.55, 8: 1.25}
 _WIDEN_MORE = 1.12  # for more visits
+_WIDEN_UPPER = 1.8  # of an upper percentile, whose mixture of few visits lies low: 73 to 100 % coverage without it
 SLOW_PACE = 1.15
 """A visit is disturbed when the machine's pace was so many times slower than in the fastest visit of the run."""
 
@@ -49,6 +53,8 @@ def summarise(visits: Sequence[Visit], *, batch_size: int, seed: int) -> Measure
     low, high = interval(samples, seed=seed)
     count = sum(map(len, samples))
     upper = {q: percentile(samples, q) if supports(count, q) else None for q in (0.90, 0.95, 0.99)}
+    p95, p99 = (upper_interval(samples, q, seed=seed, median=(low, high)) for q in (0.95, 0.99))
+    sums = {field: total for field, meter in quantities.with_meters().items() if (total := sum_up(meter, used))}
     paces = [visit.health.pace_ms for visit in used if visit.health.pace_ms is not None]
     copies = [np.asarray(visit.copy_samples_ns, dtype=np.float64) / 1e6 for visit in used if visit.copy_samples_ns]
     return Measurement(
@@ -57,19 +63,36 @@ def summarise(visits: Sequence[Visit], *, batch_size: int, seed: int) -> Measure
         p50_ms_high=_rounded(max(high, p50)),
         p90_ms=_rounded_or_none(upper[0.90]),
         p95_ms=_rounded_or_none(upper[0.95]),
+        p95_ms_low=_rounded(p95[0]) if p95 else None,
+        p95_ms_high=_rounded(p95[1]) if p95 else None,
         p99_ms=_rounded_or_none(upper[0.99]),
+        p99_ms_low=_rounded(p99[0]) if p99 else None,
+        p99_ms_high=_rounded(p99[1]) if p99 else None,
         min_ms=_rounded(min(float(values.min()) for values in samples)),
         throughput_per_s=_rounded(1000 * batch_size / p50),
-        load_ms=_rounded(float(np.median([visit.load_ms for visit in used]))),
-        first_inference_ms=_rounded(float(np.median([visit.first_inference_ms for visit in used]))),
-        peak_rss_bytes=max(visit.peak_rss_bytes for visit in used),
+        load_ms=sums["load_ms"].value,
+        first_inference_ms=sums["first_inference_ms"].value,
+        peak_rss_bytes=int(sums["peak_rss_bytes"].value),
         visits=len(visits),
         samples=count,
         visit_p50_ms=tuple(_rounded(float(np.median(values))) for values in samples),
         disturbed_visits=disturbed,
         pace_ms=_rounded(float(np.median(paces))) if paces else None,
+        meters={field: total for field, total in sums.items() if not hasattr(Measurement, field)},
         with_copies_p50_ms=_rounded(percentile(copies, 0.5)) if copies else None,
     )
+
+
+def sum_up(meter: Meter, visits: Sequence[Visit]) -> Metered | None:
+    """A meter's value over visits, with Student's interval of a median or mean; None where no visit has one."""
+    values = [value for visit in visits if (value := meter.read(visit)) is not None]
+    if not values:
+        return None
+    value = _rounded(float(meter.over(values)))
+    if len(values) < 3 or meter.over in (max, min, sum):
+        return Metered(value=value)
+    half = student_t975(len(values) - 1) * float(np.std(values, ddof=1)) / math.sqrt(len(values))
+    return Metered(value=value, low=_rounded(value - half), high=_rounded(value + half))
 
 
 def counted(visits: Sequence[Visit]) -> list[Visit]:
@@ -125,8 +148,8 @@ def supports(count: int, q: float) -> bool:
     return round(count * (1 - q), 9) >= _SAMPLES_BEYOND
 
 
-def interval(visits: Sequence[Array], *, seed: int) -> tuple[float, float]:
-    """The 95 % interval of the mixture's median.
+def interval(visits: Sequence[Array], *, seed: int, q: float = 0.5) -> tuple[float, float]:
+    """The 95 % interval of the mixture's q-quantile, by default its median.
 
     One visit tells nothing of how visits differ; its interval is then the range of the middle 95 % of its samples, and
     `comparison` draws no conclusion from it.
@@ -139,11 +162,25 @@ def interval(visits: Sequence[Array], *, seed: int) -> tuple[float, float]:
     drawn = np.stack([_blocks(values, rng) for values in visits])  # (visits, RESAMPLES, _DRAWN)
     chosen = rng.integers(0, count, (RESAMPLES, count))
     resampled = drawn[chosen, np.arange(RESAMPLES)[:, None]]  # (RESAMPLES, visits, _DRAWN)
-    medians = np.log(np.median(resampled.reshape(RESAMPLES, -1), axis=1))
-    centre = math.log(percentile(visits, 0.5))
-    low, high = np.quantile(medians, [0.025, 0.975])
-    widen = _WIDEN.get(count, _WIDEN_MORE)
+    estimates = np.log(np.quantile(resampled.reshape(RESAMPLES, -1), q, axis=1))
+    centre = math.log(percentile(visits, q))
+    low, high = np.quantile(estimates, [0.025, 0.975])
+    widen = _WIDEN.get(count, _WIDEN_MORE) * (_WIDEN_UPPER if q > 0.5 else 1.0)
     return math.exp(centre + widen * min(low - centre, 0.0)), math.exp(centre + widen * max(high - centre, 0.0))
+
+
+def upper_interval(
+    visits: Sequence[Array], q: float, *, seed: int, median: tuple[float, float] = (0.0, 0.0)
+) -> tuple[float, float] | None:
+    """The 95 % interval of an upper quantile; None where too few visits or samples support one.
+
+    Neither end lies below that of the `median`'s interval, since the quantile itself does not.
+    """
+    if len(visits) < _VISITS_OF_UPPER or not supports(sum(map(len, visits)), q):
+        return None
+    low, high = interval(visits, seed=seed, q=q)
+    middle = percentile(visits, q)
+    return min(max(low, median[0]), middle), max(high, middle, median[1])
 
 
 def visits_width(visits: Sequence[Visit]) -> float:

@@ -9,11 +9,13 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bench.analysis import precision, quality
+from bench.analysis import quantities
+from bench.analysis.quantities import Quantity
 from bench.records import INTERRUPTED, Record
-from bench.units import duration, giga, latency, megabytes, millions, percent
+from bench.units import duration
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,24 +24,29 @@ if TYPE_CHECKING:
 _TELLING = 3  # visits; the interval of fewer says little but that they are few
 _FIRST_GUESS_S = {"export": 6.0, "timing": 2.5}  # a step of each phase, until one has been seen
 
-HEADINGS = ("model", "accuracy", "G-Ops", "params", "size", "p50 [95 % interval]", "p95", "visits")
+
+def headings() -> tuple[str, ...]:
+    """The headings of the table of records: the labels of what is shown on a console."""
+    return "model", "accuracy", *(_heading(one) for one in quantities.shown("console"))
 
 
 def row(record: Record) -> tuple[str, ...]:
-    """One record as the cells under HEADINGS."""
-    m, cost, artifact = record.measurement, record.cost, record.artifact
-    judged = quality.of([record])
-    accuracy = judged.value(record)
+    """One record as the cells under `headings`."""
     return (
         record.case.name,
-        f"{judged.label} {percent(accuracy)}" if accuracy is not None else precision.agreement_in_words(record) or "",
-        giga(2 * cost.mult_adds) if cost else "",
-        millions(cost.params) if cost else "",
-        megabytes(artifact.size_bytes) if artifact else "",
-        latency(m.p50_ms, *((m.p50_ms_low, m.p50_ms_high) if m.visits >= _TELLING else ())) if m else "",
-        latency(m.p95_ms) if m and m.p95_ms is not None else "",
-        (f"{m.visits}" + (f" ({m.disturbed_visits} disturbed)" if m.disturbed_visits else "")) if m else "",
+        quantities.accuracy_in_words(record),
+        *(_cell(record, one) for one in quantities.shown("console")),
     )
+
+
+def _heading(one: Quantity) -> str:
+    return f"{one.label} [95 % interval]" if one.name == "p50" else one.label
+
+
+def _cell(record: Record, one: Quantity) -> str:
+    if one.interval is not None and record.measurement and record.measurement.visits < _TELLING:
+        one = replace(one, interval=None)
+    return one.text(record) or ""
 
 
 def _failed(record: Record) -> bool:
@@ -155,7 +162,7 @@ def table(records: Sequence[Record]) -> Table:
     from rich.text import Text
 
     drawn = Table(box=box.SIMPLE, pad_edge=False)
-    for i, heading in enumerate(HEADINGS):
+    for i, heading in enumerate(headings()):
         drawn.add_column(heading, justify="right" if i else "left", no_wrap=i == 0)
     for record in records:
         cells = row(record)

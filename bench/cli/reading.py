@@ -100,32 +100,51 @@ def baseline_list(results: Path, as_json: bool) -> None:
     )
 
 
-@cli.command()
+class _Limits(click.Command):
+    """A command with an option for each quantity that can be limited."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        from bench.analysis import quantities
+
+        options = [
+            click.Option(
+                [f"--{name}"], metavar="LIMIT",
+                help=f"{one.about or one.title}, at {'least' if one.at_least else 'most'}, e.g. {one.example}.",
+            )
+            for name, one in quantities.limited().items()
+        ]  # fmt: skip
+        return [*options, *super().get_params(ctx)]
+
+
+@cli.command(cls=_Limits)
 @click.argument("run", required=False)
-@click.option("--p50", metavar="TIME", help="At most, e.g. 10ms.")
-@click.option("--p95", metavar="TIME", help="At most, e.g. 15ms.")
-@click.option("--p99", metavar="TIME", help="At most, e.g. 20ms.")
-@click.option("--size", metavar="SIZE", help="Of the file, at most, e.g. 20MB.")
-@click.option("--params", metavar="COUNT", help="Parameters, at most, e.g. 10M.")
-@click.option("--memory", metavar="SIZE", help="Peak resident memory, at most, e.g. 500MB.")
-@click.option("--top1", metavar="PERCENT", help="Top-1 accuracy, at least, e.g. 70.")
-@click.option("--map", metavar="PERCENT", help="Mean average precision of a detector, at least, e.g. 40.")
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), help="Only models that were timed on it.")
+@click.option("--batch-size", type=click.IntRange(min=1), metavar="N",
+              help="Compare the models of this batch size. [default: the smallest]")  # fmt: skip
 @results_option
 @as_json_option
-def pick(run: str | None, device: str | None, results: Path, as_json: bool, **limits: str | None) -> None:
-    """Say which model of RUN to ship within limits. [default: the latest run, on the device if one is named]"""
+def pick(
+    run: str | None, device: str | None, batch_size: int | None, results: Path, as_json: bool, **limits: str | None
+) -> None:
+    """Say which model of RUN to ship within limits. [default: the latest run, on the device if one is named]
+
+    Without limits: the models that no other beats in both accuracy and p50, and what each step costs and brings.
+    Exit code 6: no model meets the limits.
+    """
     from bench import store
-    from bench.analysis import choice
+    from bench.analysis import answer, choice, quantities
     from bench.units import parse_quantity
 
-    given = {name: parse_quantity(text, choice.LIMITS[name].unit) for name, text in limits.items() if text is not None}
-    answer = choice.pick(store.load(run or store.latest(results, device=device)), given, device=device)
+    known = quantities.limited()
+    given = {name: parse_quantity(text, known[name].unit) for name, text in limits.items() if text is not None}
+    loaded = store.load(run or store.latest(results, device=device))
+    chosen = choice.pick(loaded, given, device=device, batch_size=batch_size)
     if as_json:
-        click.echo(store.json_text(answer))
-        return
-    for line in choice.in_words(answer):
-        click.echo(line)
+        click.echo(store.json_text(chosen))
+    else:
+        for line in answer.in_words(chosen):
+            click.echo(line)
+    raise SystemExit(choice.exit_code(chosen))
 
 
 @cli.command()

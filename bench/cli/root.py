@@ -52,7 +52,7 @@ def cli(debug: bool) -> None:
 
     \b
     Exit codes: 0 fine; 1 a regression is confirmed; 2 wrong usage; 3 inconclusive;
-    4 not comparable, or no baseline; 5 a measurement or an export failed.
+    4 not comparable, or no baseline; 5 a measurement or an export failed; 6 no model meets the limits of `pick`.
     """
 
 
@@ -107,6 +107,7 @@ def report_of(folder: Path, run: Run, comparison: Comparison | None) -> Path | N
 
 def show_comparison(comparison: Comparison) -> None:
     """Print the verdicts."""
+    from bench.analysis.quantities import change_in_words
     from bench.units import latency, relative
 
     forced = "  FORCED: these runs are not comparable" if comparison.forced else ""
@@ -127,6 +128,9 @@ def show_comparison(comparison: Comparison) -> None:
     for v in comparison.verdicts:
         if v.ratio is not None and v.reason:
             click.echo(f"{v.case}: {v.reason}")
+    for v in comparison.verdicts:
+        if v.quantities:
+            click.echo(f"{v.case}: {', '.join(map(change_in_words, v.quantities))}")
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

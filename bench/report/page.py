@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
 from bench import __version__, units
-from bench.analysis import choice, precision, quality
+from bench.analysis import answer, choice, precision, quality, quantities
 from bench.records import Comparison, Record, Run, Visit
 from bench.report import Material, mobilenet, table
 from bench.report.drawings import Figure, figures
@@ -59,8 +60,7 @@ def render(
         headings=table.headings(judged),
         rows=table.rows(records),
         sliders=_sliders(run),
-        said=[line.strip() for line in choice.in_words(choice.pick(run, {}))],
-        best=choice.pareto(records, choice.LIMITS["p50"].value),
+        said=[line.strip() for line in answer.in_words(choice.pick(run))],
         failed=[r for r in records if r.error],
         precisions=[precision.row(change) for change in precision.changes(run)],
         precision_headings=precision.HEADINGS,
@@ -119,9 +119,10 @@ def _models(run: Run) -> dict[str, Any]:
         "quality": quality.of(run.records).name,
         "candidates": msgspec.to_builtins(choice.candidates(run)),
         "limits": {
-            name: {"label": limit.label, "unit": limit.unit, "at_least": limit.at_least}
-            for name, limit in choice.LIMITS.items()
+            name: {"label": one.label, "unit": one.unit, "at_least": one.at_least, "accuracy": one.judged is not None}
+            for name, one in quantities.limited().items()
         },
+        "units": {name: asdict(unit) for name, unit in units.UNITS.items()},
         "families": {record.case.name: family(record.case) for record in run.records},
     }
 
@@ -129,8 +130,8 @@ def _models(run: Run) -> dict[str, Any]:
 def _sliders(run: Run) -> list[dict[str, Any]]:
     """A slider for each quantity in which the run's models differ, from below the least to above the most."""
     found = []
-    for name, limit in choice.LIMITS.items():
-        values = [value for r in run.records if r.measurement and (value := limit.value(r)) is not None]
+    for name, limit in quantities.limited().items():
+        values = [value for r in run.records if r.measurement and (value := limit.read(r)) is not None]
         if values and min(values) < max(values):
             pad = 0.0 if limit.at_least else 0.1
             low, high = min(values) * (1 - pad), max(values) * (1 + pad)

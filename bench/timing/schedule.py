@@ -136,6 +136,7 @@ def as_visit(result: dict[str, Any], case: str, number: int, started_at: str, ot
         threads=result["threads"],
         provider_nodes=result["provider_nodes"],
         health=health,
+        meters=result.get("meters", {}),
         disturbances=tuple(disturbances(health, result["sampling_ns"] / 1e6, others)),
     )
 

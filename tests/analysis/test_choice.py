@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from bench.analysis import choice
+from bench.analysis import answer, choice, front
+from bench.analysis.quantities import QUANTITIES
 from bench.errors import WrongUsage
 from bench.records import Accuracy, Artifact, Case, Cost, DetectionAccuracy, Measurement, Record, Run
 from tests import runs
@@ -39,19 +40,57 @@ THREE = a_run(
 @pytest.mark.parametrize(
     ("limits", "winner"),
     [
-        ({}, "large"),
+        ({"p50": 60.0}, "large"),
         ({"p50": 20.0}, "middle"),
         ({"p50": 6.0}, "small"),
         ({"p95": 13.0}, "small"),
         ({"size": 2e7}, "middle"),
         ({"params": 1.5e6}, "small"),
         ({"top1": 70.0, "p50": 20.0}, "middle"),
+        ({"top1": 60.0}, "small"),  # minima only: the fastest that meets them
+        ({"top1": 70.0}, "middle"),
     ],
 )
 def test_the_most_accurate_within_the_limits_wins(limits: dict[str, float], winner: str) -> None:
-    answer = choice.pick(THREE, limits)
-    assert answer.winner is not None
-    assert answer.winner.case == winner
+    chosen = choice.pick(THREE, limits)
+    assert chosen.winner is not None
+    assert chosen.winner.case == winner
+    assert chosen.front == ()
+    assert choice.exit_code(chosen) == 0
+
+
+def test_without_limits_the_front_is_told_step_by_step() -> None:
+    beaten = record("beaten", 13, 73.0)
+    chosen = choice.pick(a_run(*THREE.records, beaten, record("unknown", 1, None)), {})
+    assert chosen.winner is None
+    assert [(step.model.case, step.cost_ms, step.gain) for step in chosen.front] == [
+        ("small", None, None), ("middle", 7, 6.0), ("large", 38, 5.0)
+    ]  # fmt: skip
+    assert chosen.unknown == ("unknown",)
+    said = answer.in_words(chosen)
+    assert "  +7.00 ms, +6.0 points: middle: top-1 74.0 %, p50 12.0 ms [11.9, 12.1]" in said
+    assert not any(line.startswith("ship") for line in said)
+    assert choice.exit_code(chosen) == 0
+
+
+def test_a_step_within_the_noise_says_so() -> None:
+    chosen = choice.pick(a_run(record("a", 5, 75.0), record("b", 50, 75.2)))
+    assert chosen.front[1].same
+    assert "+0.2 points (within the noise): b" in answer.in_words(chosen)[2]
+
+
+def test_without_any_accuracy_the_fastest_is_named() -> None:
+    chosen = choice.pick(a_run(record("a", 5, None), record("b", 3, None)), {})
+    assert [step.model.case for step in chosen.front] == ["b"]
+    assert answer.in_words(chosen)[0] == "no accuracy is known; the fastest:"
+
+
+def test_the_winner_comes_with_all_that_is_known_of_it() -> None:
+    said = answer.in_words(choice.pick(THREE, {"p50": 20.0}))
+    assert said[:2] == [
+        "ship middle: top-1 74.0 %, p50 12.0 ms [11.9, 12.1]",
+        "  file size 10.0 MB, parameters 2.50 M, p95 13.2 ms, peak memory 100 MB; accuracy published",
+    ]
 
 
 def test_what_a_limit_costs_is_said() -> None:
@@ -61,34 +100,120 @@ def test_what_a_limit_costs_is_said() -> None:
     assert choice.pick(THREE, {"size": 2e8}).binding == ()
 
 
+def test_the_nearest_step_comes_first_and_then_the_largest_gain() -> None:
+    run = a_run(*THREE.records, record("next", 20.5, 75.5), record("both", 21, 77.0, size=3 * 10**7))
+    chosen = choice.pick(run, {"p50": 20.0, "size": 2e8})
+    assert [(step.case, step.largest) for step in chosen.binding] == [("next", False), ("large", True)]
+    said = answer.in_words(chosen)
+    assert "held back by: p50 of 20.0 ms: +0.500 ms: next, +1.5 points of top-1, p50 20.5 ms" in said
+    assert "largest gain: p50 of 20.0 ms: +30.0 ms: large, +5.0 points of top-1, p50 50.0 ms" in said
+    tight = choice.pick(run, {"p50": 20.0, "size": 2e7})  # "both" breaks two limits: no single one lets it in
+    assert [step.case for step in tight.binding] == ["next"]
+
+
+def test_what_is_no_better_within_the_noise_is_not_held_back() -> None:
+    run = a_run(record("a", 10, 75.0), record("b", 21, 75.1))
+    assert choice.pick(run, {"p50": 20.0}).binding == ()
+
+
+def test_the_next_more_accurate_is_answered() -> None:
+    run = a_run(record("a", 10, 75.0), record("b", 50, 75.3), record("c", 60, 75.4))
+    chosen = choice.pick(run, {"p50": 100.0})
+    assert chosen.winner is not None
+    assert chosen.why_not is not None
+    assert (chosen.winner.case, chosen.why_not.case, chosen.why_not.times) == ("a", "b", 5.0)
+    line = "why not b: +0.3 points of top-1, the same within the noise, and it takes 5.0 times as long"
+    assert line in answer.in_words(chosen)
+    minimum = choice.pick(THREE, {"top1": 60.0})
+    assert "why not middle: +6.0 points of top-1, but these limits ask for no more" in "\n".join(
+        answer.in_words(minimum)
+    )
+
+
 def test_models_within_the_noise_are_a_tie_and_others_are_not() -> None:
     tied = a_run(record("a", 10.0, 75.0, half=0.5), record("b", 10.3, 75.1, half=0.5), record("c", 12.0, 75.1))
-    answer = choice.pick(tied, {})
-    assert answer.winner is not None
-    assert answer.winner.case == "a"
-    assert answer.ties == ("b",)
-    assert any("tie within the noise" in line for line in choice.in_words(answer))
+    chosen = choice.pick(tied, {"p50": 100.0})
+    assert chosen.winner is not None
+    assert chosen.winner.case == "a"
+    assert chosen.ties == ("b",)
+    assert any("tie within the noise" in line for line in answer.in_words(chosen))
 
 
 def test_a_limit_inside_the_interval_is_said() -> None:
-    answer = choice.pick(a_run(record("a", 9.95, 75.0)), {"p50": 10.0})
-    assert answer.on_the_edge == ("p50",)
+    chosen = choice.pick(a_run(record("a", 9.95, 75.0)), {"p50": 10.0})
+    assert chosen.on_the_edge == ("p50",)
+    assert any("the interval of its p50 reaches past the limit" in line for line in answer.in_words(chosen))
     assert choice.pick(a_run(record("a", 9.0, 75.0)), {"p50": 10.0}).on_the_edge == ()
 
 
+def test_the_interval_of_a_measured_accuracy_can_reach_below_its_limit() -> None:
+    measured = Accuracy(origin="measured", top1=75.0, top1_low=73.0, top1_high=77.0, n=2000)
+    run = a_run(replace(record("a", 5, None), accuracy=measured))
+    assert choice.pick(run, {"top1": 74.0}).on_the_edge == ("top1",)
+    assert choice.pick(run, {"top1": 72.0}).on_the_edge == ()
+
+
 def test_no_match_gives_the_nearest_misses() -> None:
-    answer = choice.pick(THREE, {"p50": 4.0, "top1": 70.0})
-    assert answer.winner is None
-    assert answer.misses[0].case == "small"
-    assert answer.misses[0].broken == {"p50": pytest.approx(0.25), "top1": pytest.approx(2 / 70)}
-    assert "no model meets these limits" in choice.in_words(answer)[0]
+    chosen = choice.pick(THREE, {"p50": 4.0, "top1": 70.0})
+    assert chosen.winner is None
+    assert chosen.misses[0].case == "small"
+    assert chosen.misses[0].broken == {"p50": pytest.approx(0.25), "top1": pytest.approx(2 / 70)}
+    assert "no model meets these limits" in answer.in_words(chosen)[0]
+    assert choice.exit_code(chosen) == 6
+
+
+@pytest.mark.parametrize(
+    ("p50", "limits", "said"),
+    [
+        (8.9, {"p50": 1.0}, "p50 8.90 ms, 8.9 times the limit"),
+        (10.4, {"p50": 10.0}, "p50 10.4 ms, 4.0 % over the limit"),
+        (12.5, {"p50": 10.0}, "p50 12.5 ms, 1.3 times the limit"),
+        (120.0, {"p50": 1.0}, "p50 120 ms, 120 times the limit"),
+        (1.0, {"top1": 80.0}, "top-1 70.0 %, 10.0 points under the limit"),
+        (1.0, {"p99": 80.0}, "p99 unknown"),
+        (8.9, {"p50": 1.0, "size": 5e6}, "p50 8.90 ms, 8.9 times the limit; file size 10.0 MB, 2.0 times the limit"),
+    ],
+)
+def test_a_miss_says_its_value_and_how_far_it_is_off(p50: float, limits: dict[str, float], said: str) -> None:
+    lines = answer.in_words(choice.pick(a_run(record("a", p50, 70.0)), limits))
+    assert lines[1] == f"  a: {said}"
+
+
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        ({"top1": 0.7}, "did you mean 70"),
+        ({"map": 0.4}, "did you mean 40"),
+        ({"top1": 101.0}, "more than 100 %"),
+        ({"p50": 0.0}, "above 0"),
+        ({"p50": float("nan")}, "above 0"),
+        ({"size": -1.0}, "above 0"),
+    ],
+)
+def test_a_limit_that_cannot_be_meant_is_asked_about(limits: dict[str, float], said: str) -> None:
+    with pytest.raises(WrongUsage, match=said):
+        choice.pick(THREE, limits)
+
+
+def test_batch_sizes_are_never_mixed() -> None:
+    large = replace(record("eight at once", 2, 79.0), case=Case(name="eight at once", model="VGG16", batch_size=8))
+    run = a_run(*THREE.records, large)
+    chosen = choice.pick(run, {"p50": 20.0})
+    assert chosen.winner is not None
+    assert (chosen.winner.case, chosen.batch_size, chosen.left_out) == ("middle", 1, ("eight at once",))
+    assert answer.in_words(chosen)[-1] == "batch size 1 only: 1 model left out"
+    assert [step.model.case for step in choice.pick(run, {}).front] == ["small", "middle", "large"]
+    other = choice.pick(run, {"p50": 20.0}, batch_size=8)
+    assert other.winner is not None
+    assert (other.winner.case, other.left_out) == ("eight at once", ("small", "middle", "large"))
+    assert choice.pick(run, {"p50": 20.0}, batch_size=3).misses == ()
 
 
 def test_an_unknown_quantity_never_meets_a_limit() -> None:
     unknown = a_run(record("a", 5, None), record("b", 9, 60.0))
-    answer = choice.pick(unknown, {"top1": 50.0})
-    assert answer.winner is not None
-    assert answer.winner.case == "b"
+    chosen = choice.pick(unknown, {"top1": 50.0})
+    assert chosen.winner is not None
+    assert chosen.winner.case == "b"
     only = choice.pick(a_run(record("a", 5, None)), {"top1": 50.0})
     assert only.winner is None
     assert only.misses[0].broken == {"top1": None}
@@ -96,9 +221,9 @@ def test_an_unknown_quantity_never_meets_a_limit() -> None:
 
 def test_a_failed_model_is_no_candidate() -> None:
     broken = replace(record("broken", 1, 99.0), measurement=None, error="no")
-    answer = choice.pick(a_run(broken, record("works", 9, 60.0)), {})
-    assert answer.winner is not None
-    assert answer.winner.case == "works"
+    chosen = choice.pick(a_run(broken, record("works", 9, 60.0)), {"p50": 10.0})
+    assert chosen.winner is not None
+    assert chosen.winner.case == "works"
 
 
 def test_a_misspelt_limit_is_named() -> None:
@@ -108,8 +233,8 @@ def test_a_misspelt_limit_is_named() -> None:
 
 def test_the_front_holds_what_nothing_beats() -> None:
     records = [record("a", 5, 70), record("b", 6, 69), record("c", 7, 75), record("d", 7, 74), record("e", 4, 60)]
-    front = choice.pareto(records, lambda r: r.measurement.p50_ms if r.measurement else None)
-    assert [r.case.name for r in front] == ["e", "a", "c"]
+    best = front.pareto(records, lambda r: r.measurement.p50_ms if r.measurement else None)
+    assert [r.case.name for r in best] == ["e", "a", "c"]
 
 
 def detector(name: str, p50: float, points: float) -> Record:
@@ -120,28 +245,29 @@ def detector(name: str, p50: float, points: float) -> Record:
 
 def test_detectors_are_judged_by_their_map() -> None:
     run = a_run(detector("quick", 5, 30.0), detector("exact", 20, 44.0), detector("slow", 50, 40.0))
-    answer = choice.pick(run, {"map": 25.0, "p50": 30.0})
-    assert answer.quality == "map"
-    assert answer.winner is not None
-    assert (answer.winner.case, answer.winner.accuracy) == ("exact", 44.0)
-    assert choice.in_words(answer)[0].startswith("ship exact: mAP 44.0 %")
+    chosen = choice.pick(run, {"map": 25.0, "p50": 30.0})
+    assert chosen.quality == "map"
+    assert chosen.winner is not None
+    assert (chosen.winner.case, chosen.winner.accuracy) == ("exact", 44.0)
+    assert answer.in_words(chosen)[0].startswith("ship exact: mAP 44.0 %")
     assert choice.pick(run, {"map": 50.0}).misses[0].case == "exact"
-    front = choice.pareto(run.records, lambda r: r.measurement.p50_ms if r.measurement else None)
-    assert [r.case.name for r in front] == ["quick", "exact"]
+    best = front.pareto(run.records, lambda r: r.measurement.p50_ms if r.measurement else None)
+    assert [r.case.name for r in best] == ["quick", "exact"]
 
 
 def test_only_models_of_the_device_are_candidates() -> None:
     mine = replace(THREE.records[0], case=replace(THREE.records[0].case, device="cuda"))
     run = a_run(mine, *THREE.records[1:])
-    answer = choice.pick(run, {}, device="cuda")
-    assert answer.winner is not None
-    assert (answer.winner.case, answer.runner_up) == ("small", None)
-    assert choice.pick(run, {}, device="npu").misses == ()
+    chosen = choice.pick(run, {"p50": 10.0}, device="cuda")
+    assert chosen.winner is not None
+    assert (chosen.winner.case, chosen.runner_up) == ("small", None)
+    nothing = choice.pick(run, {}, device="npu")
+    assert (answer.in_words(nothing), choice.exit_code(nothing)) == (["no model was measured"], 6)
 
 
 def test_a_dominated_model_is_beaten_in_both() -> None:
     records = list(a_run(record("a", 5, 70), record("b", 6, 69), record("c", 5, 70), record("d", 9, None)).records)
-    p50 = choice.LIMITS["p50"].value
-    assert [r.case.name for r in choice.dominators(records[1], records, p50)] == ["a", "c"]
-    assert choice.dominators(records[0], records, p50) == []
-    assert choice.dominators(records[3], records, p50) == []
+    p50 = QUANTITIES["p50"].read
+    assert [r.case.name for r in front.dominators(records[1], records, p50)] == ["a", "c"]
+    assert front.dominators(records[0], records, p50) == []
+    assert front.dominators(records[3], records, p50) == []

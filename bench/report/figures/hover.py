@@ -4,24 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bench.analysis import quantities
 from bench.analysis.quality import Quality
 from bench.records import Record
 from bench.report.figures.frame import plain
-from bench.units import giga, latency, megabytes, millions, percent
+from bench.units import percent
 
 
 def every_number(record: Record, judged: Quality, better: Sequence[Record] = ()) -> str:
     """All that is known of a record, in Plotly's small HTML, names as text; `better` are models that dominate it."""
-    cost, m, artifact = record.cost, record.measurement, record.artifact
     lines = [f"<b>{plain(record.case.name)}</b>", accuracy(record, judged)]
-    if cost:
-        lines.append(f"{giga(2 * cost.mult_adds)} G-Ops, {millions(cost.params)} parameters")
-    if m:
-        lines.append(f"p50 {latency(m.p50_ms, m.p50_ms_low, m.p50_ms_high)}, {m.visits} visits")
-        upper = [f"p{q} {latency(value)}" for q, value in ((95, m.p95_ms), (99, m.p99_ms)) if value is not None]
-        lines.append(", ".join([*upper, f"peak memory {megabytes(m.peak_rss_bytes)}"]))
-    if artifact:
-        lines.append(f"file {megabytes(artifact.size_bytes)}")
+    lines += [f"{one.label} {text}" for one in quantities.shown("hover") if (text := one.text(record)) is not None]
     if better:
         names = ", ".join(r.case.name for r in better[:3])
         more = f" and {len(better) - 3} more" if len(better) > 3 else ""

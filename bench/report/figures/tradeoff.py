@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.analysis import precision, quality
-from bench.analysis.choice import LIMITS, dominators, pareto
+from bench.analysis.front import dominators, pareto
+from bench.analysis.quantities import QUANTITIES
 from bench.records import Record
 from bench.report.figures.bubbles import cloud
 from bench.report.figures.frame import Frame, layout, log_axis
@@ -26,14 +27,11 @@ class Price:
     interval: Callable[[Record], Interval | None] = lambda record: None
 
 
-def _p50_interval(record: Record) -> Interval | None:
-    m = record.measurement
-    return (m.p50_ms_low, m.p50_ms_high) if m else None
-
-
-LATENCY = Price("Measured latency p50 [ms], 95 % interval, logarithmic", LIMITS["p50"].value, 1.0, _p50_interval)
-SIZE = Price("Size of the file [MB], logarithmic", LIMITS["size"].value, 1e-6)
-MEMORY = Price("Peak resident memory while timed [MB], logarithmic", LIMITS["memory"].value, 1e-6)
+LATENCY = Price(
+    "Measured latency p50 [ms], 95 % interval, logarithmic", QUANTITIES["p50"].read, 1.0, QUANTITIES["p50"].interval_of
+)
+SIZE = Price("Size of the file [MB], logarithmic", QUANTITIES["size"].read, 1e-6)
+MEMORY = Price("Peak resident memory while timed [MB], logarithmic", QUANTITIES["memory"].read, 1e-6)
 
 
 def tradeoff_figure(records: list[Record], frame: Frame, price: Price = LATENCY) -> dict[str, Any]:

@@ -171,22 +171,21 @@
     const low = Number(slider.dataset.low), high = Number(slider.dataset.high), share = step / steps;
     return about.at_least ? Number((low + share * (high - low)).toFixed(1)) : Number((low * (high / low) ** share).toPrecision(3));
   }
-  const written = { ms: (v) => `${v}ms`, bytes: (v) => `${v / 1e6}MB`, count: (v) => `${v / 1e6}M`, percent: String };
   function choose() {
     const limits = {};
     for (const slider of sliders) {
       const name = slider.dataset.limit, value = limitOf(slider);
       if (value !== null) limits[name] = value;
-      const text = value === null ? "no limit" : Pick.quantity(models.limits[name].unit, value);
+      const text = value === null ? "no limit" : Pick.quantity(models.units, models.limits[name].unit, value);
       slider.closest("label").querySelector("output").textContent = text;
       slider.setAttribute("aria-valuetext", text);
     }
     const place = document.getElementById("said");
     place.dataset.limits = JSON.stringify(limits);
-    const lines = Pick.inWords(Pick.pick(models.candidates, limits, models.limits), models.limits, models.limits[models.quality].label);
+    const lines = Pick.inWords(models, Pick.pick(models, limits));
     place.replaceChildren(...lines.map((line) => Object.assign(document.createElement("li"), { textContent: line })));
     document.getElementById("command").textContent =
-      ["bench pick", ...Object.entries(limits).map(([name, value]) => `--${name} ${written[models.limits[name].unit](value)}`)].join(" ");
+      ["bench pick", ...Object.entries(limits).map(([name, value]) => `--${name} ${Pick.typed(models.units, models.limits[name].unit, value)}`)].join(" ");
   }
   if (sliders.length) {
     for (const slider of sliders) slider.addEventListener("input", choose);

@@ -1,98 +1,190 @@
 "use strict";
-// The choice of bench/choice.py over the same candidates, in the same words: change both.
+// The choice of bench/analysis/choice.py over the same candidates, in the words of bench/analysis/answer.py: change both.
 const Pick = (() => {
-  const significant = (value) =>
-    value === 0 ? "0" : value.toFixed(Math.max(0, 2 - Math.floor(Math.log10(Math.abs(value)))));
-  const latency = (p50, low, high) =>
-    `${significant(p50)} ms` + (low === undefined ? "" : ` [${significant(low)}, ${significant(high)}]`);
-  const percent = (value) => `${value.toFixed(1)} %`;
-  const millions = (unit) => (value) => `${significant(Math.trunc(value) / 1e6)} ${unit}`;
-  const shown = { ms: (value) => latency(value), bytes: millions("MB"), count: millions("M"), percent };
+  const NEAR = 1.1, MISSES = 3;
 
-  const overlap = (a, b, what) =>
-    a[`${what}_low`] <= b[`${what}_high`] && b[`${what}_low`] <= a[`${what}_high`];
-  const sameAccuracy = (a, b) =>
-    a.accuracy_low === null || b.accuracy_low === null
-      ? a.accuracy === null && b.accuracy === null
-      : overlap(a, b, "accuracy");
+  // bench/units.py: `units` is its table.
+  const WHOLE = ["bytes", "count", "operations"];
+  const significant = (value, digits = 3) => value === 0 ? "0"
+    : value.toFixed(Math.max(0, digits - 1 - Number(value.toExponential(17).split("e")[1])));
+  const scaleOf = (about, value) => about.scales.filter(([from]) => from <= Math.abs(value)).at(-1) ?? about.scales[0];
+  function quantity(units, unit, value, interval) {
+    const about = units[unit], [, over, symbol] = scaleOf(about, value);
+    const text = (number) => WHOLE.includes(unit) && over === 1 ? Math.trunc(number).toLocaleString("en-US")
+      : about.places === null ? significant(number / over) : (number / over).toFixed(about.places);
+    const shown = `${text(value)} ${symbol}`.trimEnd();
+    return interval ? `${shown} [${text(interval[0])}, ${text(interval[1])}]` : shown;
+  }
+  function typed(units, unit, value) {
+    const about = units[unit], [, over, symbol] = scaleOf(about, value);
+    const number = String(Number((value / over).toPrecision(12)));
+    return number + (symbol !== "%" && symbol.toLowerCase() in about.factors ? symbol : "");
+  }
+
+  const overlap = (a, b, what) => a[`${what}_low`] <= b[`${what}_high`] && b[`${what}_low`] <= a[`${what}_high`];
+  const sameAccuracy = (a, b) => a.accuracy_low === null || b.accuracy_low === null
+    ? a.accuracy === null && b.accuracy === null : overlap(a, b, "accuracy");
   const sameLatency = (a, b) => a.p50_ms_low <= b.p50_ms_high && b.p50_ms_low <= a.p50_ms_high;
+  const worth = (c) => c.accuracy ?? 0;
 
   function broken(candidate, limits, about) {
-    const found = {};
+    const missed = {};
     for (const [name, allowed] of Object.entries(limits)) {
       const value = candidate.limited[name];
-      if (value === null) found[name] = null;
-      else if (about[name].at_least ? value < allowed : value > allowed) found[name] = Math.abs(value / allowed - 1);
+      if (value === null) missed[name] = null;
+      else if (about[name].at_least ? value < allowed : value > allowed) missed[name] = Math.abs(value / allowed - 1);
     }
-    return found;
+    return missed;
   }
-  const within = (candidates, limits, about) =>
-    candidates.filter((candidate) => Object.keys(broken(candidate, limits, about)).length === 0);
 
-  function ranked(candidates) {
+  function ranked(candidates, quick) {
     const byTime = (a, b) => a.p50_ms - b.p50_ms;
+    if (quick) return [...candidates].sort(byTime);
     const known = candidates.filter((c) => c.accuracy !== null);
     const unknown = candidates.filter((c) => c.accuracy === null).sort(byTime);
     if (!known.length) return unknown;
-    const best = known.reduce((a, b) =>
-      b.accuracy > a.accuracy || (b.accuracy === a.accuracy && b.p50_ms < a.p50_ms) ? b : a);
+    const best = known.reduce((a, b) => b.accuracy > a.accuracy || (b.accuracy === a.accuracy && b.p50_ms < a.p50_ms) ? b : a);
     const leading = known.filter((c) => sameAccuracy(best, c)).sort(byTime);
     const trailing = known.filter((c) => !sameAccuracy(best, c)).sort((a, b) => b.accuracy - a.accuracy || byTime(a, b));
     return [...leading, ...trailing, ...unknown];
   }
 
-  function relaxations(candidates, limits, about, winner) {
-    const found = [];
-    for (const [name, allowed] of Object.entries(limits)) {
-      const { [name]: _, ...without } = limits;
-      const better = ranked(within(candidates, without, about))[0];
-      const needed = better.limited[name];
-      if (better.case === winner.case || needed === null || !(name in broken(better, { [name]: allowed }, about))) continue;
-      const known = better.accuracy !== null && winner.accuracy !== null;
-      found.push({ limit: name, allowed, needed, better, gain: known ? better.accuracy - winner.accuracy : null });
+  function frontOf(candidates) {
+    const known = candidates.filter((c) => c.accuracy !== null), steps = [];
+    for (const model of [...(known.length ? known : candidates)].sort((a, b) => a.p50_ms - b.p50_ms || worth(b) - worth(a))) {
+      const before = steps.at(-1)?.model;
+      if (!before) steps.push({ model, cost_ms: null, gain: null, same: false });
+      else if (worth(model) > worth(before)) {
+        steps.push({ model, cost_ms: model.p50_ms - before.p50_ms, gain: worth(model) - worth(before), same: sameAccuracy(before, model) });
+      }
     }
-    return found;
+    return steps;
   }
 
-  function pick(candidates, limits, about) {
-    const [winner, ...others] = ranked(within(candidates, limits, about));
+  function whyNot(winner, others) {
+    if (winner.accuracy === null) return null;
+    const [next] = others.filter((c) => c.accuracy !== null && c.accuracy > winner.accuracy)
+      .sort((a, b) => a.accuracy - b.accuracy || a.p50_ms - b.p50_ms);
+    return next ? { case: next.case, gain: next.accuracy - winner.accuracy, times: next.p50_ms / winner.p50_ms, same: sameAccuracy(winner, next) } : null;
+  }
+
+  function beats(candidate, winner, quick) {
+    if (quick || (candidate.accuracy === null && winner.accuracy === null)) return candidate.p50_ms_high < winner.p50_ms_low;
+    if (candidate.accuracy === null || winner.accuracy === null) return candidate.accuracy !== null;
+    return candidate.accuracy > winner.accuracy && !sameAccuracy(candidate, winner);
+  }
+
+  function bindingOf(candidates, limits, about, winner, quick) {
+    const steps = [];
+    for (const [name, allowed] of Object.entries(limits)) {
+      for (const c of candidates) {
+        const missed = broken(c, limits, about), share = missed[name] ?? null;
+        if (Object.keys(missed).length !== 1 || share === null || !beats(c, winner, quick)) continue;
+        const both = c.accuracy !== null && winner.accuracy !== null;
+        steps.push({ limit: name, allowed, needed: c.limited[name], share, case: c.case, p50_ms: c.p50_ms, accuracy: c.accuracy,
+          gain: both ? c.accuracy - winner.accuracy : null, times: c.p50_ms / winner.p50_ms, largest: false });
+      }
+    }
+    const near = [...steps].sort((a, b) => a.share - b.share);
+    const nearest = [...new Set(near.map((step) => step.limit))].map((name) => near.find((step) => step.limit === name));
+    const [best] = [...steps].sort((a, b) => (quick ? 0 : (b.gain ?? 0) - (a.gain ?? 0)) || a.p50_ms - b.p50_ms);
+    return best && !nearest.includes(best) ? [...nearest, { ...best, largest: true }] : nearest;
+  }
+
+  function reachesPast(candidate, name, allowed, about) {
+    const span = candidate.intervals[name];
+    return span !== undefined && (about[name].at_least ? span[0] < allowed : span[1] > allowed);
+  }
+
+  // `models`: what the page was given: candidates, quality, limits (what is known of each) and units.
+  function pick(models, limits) {
+    const { candidates: everything, limits: about } = models;
+    const batch = everything.length ? Math.min(...everything.map((c) => c.batch_size)) : null;
+    const measured = everything.filter((c) => c.batch_size === batch);
+    const choice = {
+      quality: models.quality, limits, batch_size: batch, left_out: everything.filter((c) => c.batch_size !== batch).map((c) => c.case),
+      winner: null, why_not: null, runner_up: null, ties: [], on_the_edge: [], binding: [], front: [], unknown: [], misses: [],
+    };
+    const names = Object.keys(limits);
+    if (!names.length) {
+      return { ...choice, front: frontOf(measured), unknown: measured.filter((c) => c.accuracy === null).map((c) => c.case) };
+    }
+    const quick = names.every((name) => about[name].at_least);
+    const [winner, ...others] = ranked(measured.filter((c) => !Object.keys(broken(c, limits, about)).length), quick);
     if (!winner) {
       const distance = (c) => {
         const shares = Object.values(broken(c, limits, about));
         return [shares.includes(null) ? 1 : 0, Math.max(0, ...shares.filter((share) => share !== null))];
       };
-      const nearest = candidates.map((c) => [distance(c), c])
-        .sort(([a], [b]) => a[0] - b[0] || a[1] - b[1]).slice(0, 3).map(([, c]) => c);
-      return { limits, winner: null, misses: nearest.map((c) => ({ case: c.case, broken: broken(c, limits, about) })) };
+      const nearest = measured.map((c) => [distance(c), c]).sort(([a], [b]) => a[0] - b[0] || a[1] - b[1]).slice(0, MISSES);
+      return { ...choice, misses: nearest.map(([, c]) => {
+        const missed = broken(c, limits, about);
+        return { case: c.case, broken: missed, values: Object.fromEntries(Object.keys(missed).map((name) => [name, c.limited[name]])) };
+      }) };
     }
     return {
-      limits, winner, runnerUp: others[0] ?? null,
+      ...choice, winner, why_not: whyNot(winner, others), runner_up: others[0] ?? null,
       ties: others.filter((other) => sameAccuracy(winner, other) && sameLatency(winner, other)).map((other) => other.case),
-      onTheEdge: "p50" in limits && winner.p50_ms_high > limits.p50 ? ["p50"] : [],
-      binding: relaxations(candidates, limits, about, winner),
+      on_the_edge: names.filter((name) => reachesPast(winner, name, limits[name], about)),
+      binding: bindingOf(measured, limits, about, winner, quick),
     };
   }
 
-  function inWords(choice, about, label) {
-    const quantity = (name, value) => shown[about[name].unit](value);
-    if (!choice.winner) {
-      const missed = ([name, share]) => share === null ? `${about[name].label} unknown`
-        : `${about[name].label} ${(100 * share).toFixed(1)} % ${about[name].at_least ? "under" : "over"} ${quantity(name, choice.limits[name])}`;
-      return ["no model meets these limits; the nearest misses:",
-        ...choice.misses.map((miss) => `${miss.case}: ${Object.entries(miss.broken).map(missed).join("; ")}`)];
+  function inWords(models, choice) {
+    const { limits: about, units } = models, label = about[choice.quality].label;
+    const shown = (unit, value, interval) => quantity(units, unit, value, interval);
+    const points = (value) => `${value >= 0 ? "+" : ""}${shown("points", value)}`;
+    const described = (c) => `${c.case}: ${c.accuracy === null ? "accuracy unknown" : `${label} ${shown("percent", c.accuracy)}`}, `
+      + `p50 ${shown("ms", c.p50_ms, [c.p50_ms_low, c.p50_ms_high])}`;
+    const figures = (c) => {
+      const known = Object.entries(about).filter(([name, one]) => !one.accuracy && name !== "p50" && c.limited[name] !== null)
+        .map(([name, one]) => `${one.label} ${shown(one.unit, c.limited[name], c.intervals[name])}`);
+      return `${known.join(", ") || "nothing else is known"}; accuracy ${c.accuracy_source ?? "unknown"}`;
+    };
+    const step = ({ model, cost_ms, gain, same }) => cost_ms === null ? described(model)
+      : `+${shown("ms", cost_ms)}, ${points(gain)}${same ? " (within the noise)" : ""}: ${described(model)}`;
+    const heldBack = (s) => {
+      const { label: of, unit } = about[s.limit], difference = s.needed - s.allowed;
+      const relaxed = unit === "percent" ? points(difference) : `${difference > 0 ? "+" : "-"}${shown(unit, Math.abs(difference))}`;
+      const gain = s.gain === null ? "" : `, ${points(s.gain)} of ${label}`;
+      return `${s.largest ? "largest gain" : "held back by"}: ${of} of ${shown(unit, s.allowed)}: ${relaxed}: ${s.case}${gain}, p50 ${shown("ms", s.p50_ms)}`;
+    };
+    const missed = (miss) => ([name, share]) => {
+      const one = about[name], value = miss.values[name], allowed = choice.limits[name], side = one.at_least ? "under" : "over";
+      if (share === null) return `${one.label} unknown`;
+      const text = `${one.label} ${shown(one.unit, value)}`;
+      if (one.unit === "percent") return `${text}, ${Math.abs(value - allowed).toFixed(1)} points ${side} the limit`;
+      if (one.at_least || value / allowed < NEAR) return `${text}, ${significant(100 * share, 2)} % ${side} the limit`;
+      return `${text}, ${significant(value / allowed, 2)} times the limit`;
+    };
+
+    function answer() {
+      if (choice.front.length) {
+        const known = choice.front[0].model.accuracy !== null;
+        return [
+          known ? `without limits: no other model beats one of these in both ${label} and p50; the fastest first:` : "no accuracy is known; the fastest:",
+          ...choice.front.map(step), ...(choice.unknown.length && known ? [`accuracy not known: ${choice.unknown.join(", ")}`] : []),
+          "a limit chooses one of them",
+        ];
+      }
+      if (!choice.winner) {
+        return choice.misses.length ? ["no model meets these limits; the nearest misses:",
+          ...choice.misses.map((miss) => `${miss.case}: ${Object.entries(miss.broken).map(missed(miss)).join("; ")}`)] : ["no model was measured"];
+      }
+      const lines = [`ship ${described(choice.winner)}`, figures(choice.winner)], other = choice.why_not;
+      if (choice.ties.length) lines.push(`a tie within the noise of this run with ${choice.ties.join(", ")}: choose by size or taste`);
+      for (const name of choice.on_the_edge) lines.push(`on the edge: the interval of its ${about[name].label} reaches past the limit`);
+      if (other) {
+        lines.push(`why not ${other.case}: ${points(other.gain)} of ${label}, ${other.same ? "the same within the noise" : "but these limits ask for no more"}, `
+          + `and it takes ${significant(other.times, 2)} times as long`);
+      }
+      if (choice.runner_up) lines.push(`runner-up: ${described(choice.runner_up)}`);
+      lines.push(...choice.binding.map(heldBack));
+      if (!choice.binding.length) lines.push("no single limit keeps a better model out");
+      return lines;
     }
-    const described = (c) =>
-      `${c.case}: ${c.accuracy === null ? "accuracy unknown" : `${label} ${percent(c.accuracy)}`}, p50 ${latency(c.p50_ms, c.p50_ms_low, c.p50_ms_high)}`;
-    const lines = [`ship ${described(choice.winner)}`];
-    if (choice.ties.length) lines.push(`a tie within the noise of this run with ${choice.ties.join(", ")}: choose by size or taste`);
-    for (const name of choice.onTheEdge) lines.push(`on the edge: the interval of its ${name} reaches past the limit`);
-    if (choice.runnerUp) lines.push(`runner-up: ${described(choice.runnerUp)}`);
-    for (const { limit, allowed, needed, better, gain } of choice.binding) {
-      const points = gain === null ? "" : `, ${gain < 0 ? "" : "+"}${gain.toFixed(1)} points of ${label}`;
-      lines.push(`binding: ${about[limit].label} of ${quantity(limit, allowed)}; ${quantity(limit, needed)} would let in ${better.case}${points}, p50 ${latency(better.p50_ms)}`);
-    }
-    if (!choice.binding.length) lines.push("no single limit keeps a better model out");
-    return lines;
+    const left = choice.left_out.length;
+    return [...answer(), ...(left ? [`batch size ${choice.batch_size} only: ${left} ${left === 1 ? "model" : "models"} left out`] : [])];
   }
-  return { pick, inWords, quantity: (unit, value) => shown[unit](value) };
+  return { pick, inWords, quantity, typed };
 })();
