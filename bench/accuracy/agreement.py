@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -12,7 +13,7 @@ from bench.accuracy.images import ImageSet
 from bench.errors import Failed
 from bench.export import ExportRequest, request
 from bench.models.preprocessing import Array, Preprocessing, batch_array, write
-from bench.processes import protocol
+from bench.processes import process
 from bench.records import Case, Fidelity
 
 IMAGES = 256
@@ -36,16 +37,13 @@ def with_keras(case: Case, onnx: Path, images: ImageSet, p: Preprocessing) -> Fi
     every = -(-len(images.images) // IMAGES)
     files = tuple(str(images.folder / image.file) for image in images.images[::every])
     question = _Question(request=request(case), onnx=str(onnx), preprocessing=p, files=files)
-    answer = protocol.ask("bench.accuracy.agreement", question, what="the process that runs Keras")
-    return msgspec.convert(answer, Fidelity)
+    reply = process.ask("bench.accuracy.agreement", question, what="the process that runs Keras", keras=True)
+    return msgspec.convert(reply, Fidelity)
 
 
-def main() -> None:
-    """Answer one question."""
-    protocol.answer(lambda asked: _compared(msgspec.json.decode(asked, type=_Question)))
-
-
-def _compared(question: _Question) -> Fidelity:
+def answer(asked: dict[str, Any]) -> Fidelity:
+    """Compare the two; for the worker process."""
+    question = msgspec.convert(asked, _Question)
     from bench.export import fidelity, weights
     from bench.export.exporter import prepared
 
@@ -80,7 +78,3 @@ def _decoded(files: Sequence[str], p: Preprocessing) -> Array:
             continue
         count += 1
     return batch[:count]
-
-
-if __name__ == "__main__":
-    main()

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 
@@ -17,12 +12,12 @@ from bench.accuracy import predictions, staging
 from bench.accuracy.agreement import with_keras
 from bench.accuracy.images import image_set
 from bench.accuracy.predictions import Batch, Key
-from bench.accuracy.predictor import Job, Problem, Signature, Spec
+from bench.accuracy.predictor import Job, Signature, Spec
 from bench.accuracy.results import Evaluation, evaluation
-from bench.errors import Failed, WrongUsage
+from bench.errors import WrongUsage
 from bench.export import file_sha256
 from bench.models.preprocessing import CROP, INTERPOLATION, Preprocessing, preprocessing
-from bench.processes.protocol import death
+from bench.processes import process
 from bench.records import Accuracy, Case
 from bench.suites import facts
 
@@ -31,8 +26,6 @@ _BATCH_BYTES = 20_000_000  # of one batch of inputs, at most, unless a size is a
 
 Progress = Callable[[int, int, float], None]
 """Told, after every batch: images done, images in all, images a second."""
-
-_T = TypeVar("_T", Signature, Batch)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,7 +96,10 @@ def evaluate(
     if agree_with and agree_with.is_onnx:
         raise WrongUsage(f"{path} is an ONNX file: there is no Keras model to agree with; name the model instead")
     artifact_sha256 = file_sha256(path)
-    with _worker() as ask:
+    with process.started(
+        "bench.accuracy.predictor", what="the process that runs the model", remedy="use a smaller --batch-size",
+        gpu=True,
+    ) as worker:  # fmt: skip
         spec = Spec(
             path=str(path),
             provider=settings.provider,
@@ -111,7 +107,7 @@ def evaluate(
             input_size=settings.input_size,
             dimensions=settings.dimensions,
         )
-        signature = next(ask(spec, Signature))
+        signature = msgspec.convert(worker.ask(spec), Signature)
         p = preprocessing(
             settings.preprocess,
             height=signature.height,
@@ -141,8 +137,8 @@ def evaluate(
             files=files,
             labels=images.labels,
         )
-        rest = ask(job, Batch) if len(batches) * batch_size < len(files) else iter(())
-        for batch in rest:
+        for answer in worker.answers(job) if len(batches) * batch_size < len(files) else ():
+            batch = msgspec.convert(answer, Batch)
             batches.append(batch)
             if kept:
                 predictions.append(kept, batch)
@@ -187,44 +183,3 @@ def _batch_size(asked: int | None, signature: Signature, p: Preprocessing) -> in
         return signature.batch_size
     image_bytes = 3 * p.height * p.width * {"uint8": 1, "float16": 2, "float32": 4, "float64": 8}[p.dtype]
     return asked or max(1, min(BATCH_SIZE, _BATCH_BYTES // image_bytes))
-
-
-@contextmanager
-def _worker() -> Iterator[Callable[[Spec | Job, type[_T]], Iterator[_T]]]:
-    """A worker process, and the function that puts a question to it and yields its answers as they come."""
-    with tempfile.TemporaryFile() as errors:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "bench.accuracy.predictor"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            start_new_session=True,  # Ctrl-C reaches this process alone, which then ends the worker
-        )
-
-        def ask(question: Spec | Job, kind: type[_T]) -> Iterator[_T]:
-            assert process.stdin is not None
-            assert process.stdout is not None
-            with suppress(BrokenPipeError):  # its end says why
-                process.stdin.write(msgspec.json.encode(question) + b"\n")
-                process.stdin.flush()
-            for line in iter(process.stdout.readline, b""):
-                if line.startswith(b'{"error"'):
-                    problem = msgspec.json.decode(line, type=Problem)
-                    raise WrongUsage(problem.error) if problem.usage else Failed(problem.error)
-                yield msgspec.json.decode(line, type=kind)
-            if process.wait():
-                errors.seek(0)
-                raise Failed(
-                    death(
-                        "the process that runs the model",
-                        process.returncode,
-                        errors.read().decode(errors="replace"),
-                        "use a smaller --batch-size",
-                    )
-                )
-
-        try:
-            yield ask
-        finally:
-            process.kill()
-            process.communicate()

@@ -1,13 +1,10 @@
 """The worker process that runs an ONNX file on images: decoding in threads, inference beside it or in turn.
 
-JSON lines: a `Spec` comes on stdin and is answered by a `Signature`; a `Job` comes and is answered by one `Batch` after
-another. Whatever goes wrong is answered by `{"error": "one line"}`. Nothing else reaches stdout.
+A `Spec` is answered by a `Signature`; a `Job` by one `Batch` after another.
 """
 
 from __future__ import annotations
 
-import os
-import sys
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -20,7 +17,7 @@ import msgspec
 import numpy as np
 
 from bench.accuracy.predictions import TOP, Batch, Prediction
-from bench.errors import BenchError, Failed, WrongUsage
+from bench.errors import Failed, WrongUsage
 from bench.machine.facts import cores_given
 from bench.models.preprocessing import Array, Preprocessing, batch_array, write
 
@@ -69,45 +66,23 @@ class Job:
     labels: tuple[int, ...]
 
 
-class Problem(msgspec.Struct):
-    """Why there is no answer, and whether the request was wrong."""
-
-    error: str
-    usage: bool = False
+_Loaded = tuple[Any, int, Signature, int]
+_LOADED: dict[str, _Loaded] = {}  # the session, the place of its scores, what it takes and gives, batches ahead
 
 
-def main() -> None:
-    """Answer one specification and one job."""
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
+def answer(asked: dict[str, Any]) -> Signature | Iterator[Batch]:
+    """A Spec is answered by its Signature; the Job that follows, by one Batch after another."""
+    if "folder" in asked:
+        session, output, signature, ahead = _LOADED["session"]
+        return _batches(session, output, signature, msgspec.convert(asked, Job), ahead)
+    spec = msgspec.convert(asked, Spec)
     try:
-        for answer in _answers():
-            answers.write(msgspec.json.encode(answer) + b"\n")
-            answers.flush()
-    except BrokenPipeError:
-        os._exit(1)  # nobody listens any more
-    except BenchError as error:
-        answers.write(msgspec.json.encode(Problem(str(error), isinstance(error, WrongUsage))))
+        session = _session(spec)
+        signature, output = _signature(session, spec)
     except ImportError as error:
-        reason = f'{error}; install it with `pip install "backbench[cpu,images]"`'
-        answers.write(msgspec.json.encode(Problem(reason)))
-    except MemoryError:
-        answers.write(msgspec.json.encode(Problem("not enough memory; use a smaller --batch-size")))
-    except Exception as error:
-        # ONNX Runtime raises many kinds of exception, all about this file; one line tells which.
-        text = " ".join(str(error).split())
-        answers.write(msgspec.json.encode(Problem(f"{type(error).__name__}: {text[:400]}")))
-    answers.close()
-
-
-def _answers() -> Iterator[Signature | Batch]:
-    spec = msgspec.json.decode(sys.stdin.readline(), type=Spec)
-    session = _session(spec)
-    signature, output = _signature(session, spec)
-    yield signature
-    line = sys.stdin.readline()
-    if line:
-        yield from _batches(session, output, signature, msgspec.json.decode(line, type=Job), _ahead(spec))
+        raise Failed(f'{error}; install it with `pip install "backbench[cpu,images]"`') from error
+    _LOADED["session"] = session, output, signature, _ahead(spec)
+    return signature
 
 
 def _ahead(spec: Spec) -> int:
@@ -290,7 +265,3 @@ def _predictions(
         )
         for i, problem in enumerate(problems)
     ), probabilities
-
-
-if __name__ == "__main__":
-    main()

@@ -23,7 +23,7 @@ from bench.accuracy.predictions import TOP
 from bench.errors import Failed
 from bench.machine import lock
 from bench.models.preprocessing import Array, Pixels, Preprocessing, batch_array, write
-from bench.processes import protocol
+from bench.processes import process
 
 PASSES = 100  # at most; with batch 1, as many images, spread evenly over the set
 WARM_UP, WARM_UP_S = 3, 0.3  # passes and seconds before the first that counts, both at least
@@ -54,8 +54,8 @@ def measure(question: Question) -> results.Stages:
     Raises Failed when the worker process dies, or another program holds the measuring lock for too long.
     """
     with lock.measuring():
-        taken: dict[str, list[int]] = protocol.ask(
-            "bench.accuracy.staging", question, what="the process that times the stages"
+        taken: dict[str, list[int]] = process.ask(
+            "bench.accuracy.staging", question, what="the process that times the stages", gpu=True
         )
     return results.stages(taken, batch_size=question.batch_size, threads=question.threads)
 
@@ -142,12 +142,9 @@ def answers(scores: Array, probabilities: bool) -> list[tuple[list[int], list[fl
     return found
 
 
-def main() -> None:
-    """Answer one question."""
-    protocol.answer(lambda asked: _taken(msgspec.json.decode(asked, type=Question)), gpu=True)
-
-
-def _taken(question: Question) -> dict[str, list[int]]:
+def answer(asked: dict[str, Any]) -> dict[str, list[int]]:
+    """The ns that each stage took, pass by pass; for the worker process."""
+    question = msgspec.convert(asked, Question)
     from bench.accuracy.decoding import Unreadable
 
     session = _session(question)
@@ -173,7 +170,3 @@ def _session(question: Question) -> Any:
     if question.provider != "CPUExecutionProvider" and hasattr(onnxruntime, "preload_dlls"):
         onnxruntime.preload_dlls()
     return onnxruntime.InferenceSession(question.onnx, options, providers=[question.provider])
-
-
-if __name__ == "__main__":
-    main()

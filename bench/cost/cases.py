@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import subprocess
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -18,6 +16,7 @@ from platformdirs import user_cache_path
 from bench import errors
 from bench.cost.layers import LayerCost, total
 from bench.errors import BenchError, Failed, WrongUsage
+from bench.processes import process
 from bench.records import Case, Cost
 
 _SOURCES = (Path(__file__).parent, Path(__file__).parent.parent / "models")
@@ -65,20 +64,19 @@ def _layers(cases: list[Case]) -> Iterator[tuple[LayerCost, ...]]:
 
 
 def counted(cases: Sequence[Case]) -> list[Answer]:
-    """The answer to each case, from one worker process and not from the cache. Raises Failed when it dies."""
-    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
-    process = subprocess.run(
-        [sys.executable, "-m", "bench.cost.counter"],
-        input=msgspec.json.encode(cases),
-        capture_output=True,
-        env=os.environ | quiet,
-        check=False,
-    )
-    if process.returncode != 0:
-        said = process.stderr.decode(errors="replace").strip().splitlines() or [f"exit {process.returncode}"]
-        names = ", ".join(case.name for case in cases[:3]) + (", ..." if len(cases) > 3 else "")
-        raise Failed(f"counting {names} failed: {said[-1]}; count them one by one to find the culprit")
-    return msgspec.json.decode(process.stdout, type=list[Answer])
+    """The answer to each case, from a worker process and not from the cache.
+
+    A case that ends the process is answered by how it died, and the others are counted by another one.
+    """
+    answers: list[Answer] = []
+    while len(answers) < len(cases):
+        try:
+            with process.started("bench.cost.counter", what="the process that counts", keras=True) as counter:
+                while len(answers) < len(cases):
+                    answers.append(msgspec.convert(counter.ask(cases[len(answers)]), Answer))
+        except BenchError as error:
+            answers.append(Answer(error="Failed", message=str(error)))
+    return answers
 
 
 def answer(case: Case) -> Answer:

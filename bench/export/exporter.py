@@ -1,8 +1,4 @@
-"""The export worker: a process that makes one model after another.
-
-Requests come as JSON lines on stdin, each is answered by one JSON line on stdout. Nothing else reaches stdout: file
-descriptor 1 is moved away before TensorFlow is imported.
-"""
+"""The export worker: a process that makes one model after another."""
 
 from __future__ import annotations
 
@@ -10,7 +6,6 @@ import ctypes
 import gc
 import os
 import re
-import sys
 import time
 from contextlib import nullcontext
 from pathlib import Path
@@ -18,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from bench.errors import BenchError, Failed
+from bench.errors import Failed
 from bench.export import cache
 from bench.export.request import ExportRequest, file_sha256
 from bench.records import Artifact
@@ -28,31 +23,14 @@ LARGE_INPUT = 400  # pixels; above, one input fewer: two of them have more value
 _SEED = 0
 
 
-def main() -> None:
-    """Answer requests until stdin closes."""
-    answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ["CUDA_VISIBLE_DEVICES"] = ""  # exporting needs no GPU, and must not take its memory
-    os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"  # its allocator never gives memory back
+def answer(asked: dict[str, Any]) -> dict[str, Any]:
+    """Where the file of a request is, and what is known of it; made now unless it is stored."""
     gc.disable()  # making a model leaves little in cycles; collecting while it is made took a tenth of the time
-    for line in sys.stdin:
-        answers.write(msgspec.json.encode(_answer(msgspec.json.decode(line, type=ExportRequest))).decode() + "\n")
-
-
-def _answer(request: ExportRequest) -> dict[str, Any]:
     try:
-        path, entry, cached = find_or_make(request)
-        return {"path": str(path), "entry": entry, "cached": cached}
-    except BenchError as error:
-        return {"error": str(error)}
-    except MemoryError:
-        return {"error": f"{request.model} needs more memory than there is; close other programs or leave it out"}
-    except Exception as error:
-        # Whatever a converter raises concerns this model alone; it is reported as its reason, and the others go on.
-        return {"error": f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"}
+        path, entry, cached = find_or_make(msgspec.convert(asked, ExportRequest))
     finally:
         _give_back()
+    return {"path": str(path), "entry": entry, "cached": cached}
 
 
 def find_or_make(request: ExportRequest) -> tuple[Path, cache.Entry, bool]:
@@ -187,7 +165,3 @@ def _peak() -> int | None:
     except OSError:
         return None
     return int(found[1]) * 1024 if found else None
-
-
-if __name__ == "__main__":
-    main()

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import os
 import queue
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -21,6 +19,7 @@ import psutil
 from bench.errors import BenchError
 from bench.export import cache
 from bench.export.request import ExportRequest
+from bench.processes import process
 from bench.records import Artifact, Cost
 from bench.suites import facts
 
@@ -50,10 +49,9 @@ class ExportFailure:
 
 
 class _Reply(msgspec.Struct):
-    path: str | None = None
-    entry: cache.Entry | None = None
-    cached: bool = False
-    error: str | None = None
+    path: str
+    entry: cache.Entry
+    cached: bool
 
 
 def export(
@@ -103,8 +101,8 @@ class _Pool:
         self.room = threading.Condition()
         self.in_use = 0.0
         self.total = 0.9 * psutil.virtual_memory().available
-        self.events: queue.Queue[ExportRequest | Exported | ExportFailure] = queue.Queue()
-        self.workers: set[subprocess.Popen[str]] = set()
+        self.events: queue.Queue[ExportRequest | Exported | ExportFailure | Exception] = queue.Queue()
+        self.workers: set[process.Process] = set()
         self.stopped = False
 
     def results(self, on_start: Callable[[ExportRequest], None]) -> Iterator[Exported | ExportFailure]:
@@ -115,32 +113,42 @@ class _Pool:
         try:
             while done < self.count:
                 event = self.events.get()
+                if isinstance(event, Exception):
+                    raise event  # of a thread, which would otherwise be waited for in vain
                 if isinstance(event, ExportRequest):
                     on_start(event)
                 else:
                     done += 1
                     yield event
         finally:
-            self.stopped = True
+            with self.room:
+                self.stopped = True
+                self.room.notify_all()
             for worker in list(self.workers):
                 worker.kill()
 
     def _serve(self) -> None:
         """Take requests that fit into memory until there are none left."""
-        worker: subprocess.Popen[str] | None = None
-        while (request := self._next()) is not None:
-            self.events.put(request)
-            if worker is None or worker.poll() is not None:
-                worker = self._start()
-            self.events.put(self._ask(worker, request))
-            with self.room:
-                self.in_use -= need_bytes(request)
-                self.room.notify_all()
-            if _grown(worker):
-                self._stop(worker)
-                worker = None
-        if worker is not None:
-            self._stop(worker)
+        worker: process.Process | None = None
+        try:
+            while (request := self._next()) is not None:
+                self.events.put(request)
+                try:
+                    worker = worker or self._start()
+                    self.events.put(_exported(worker, request))
+                except BenchError as error:
+                    self.events.put(ExportFailure(request, str(error)))
+                with self.room:
+                    self.in_use -= need_bytes(request)
+                    self.room.notify_all()
+                if worker is not None and _spent(worker):
+                    self._end(worker)
+                    worker = None
+        except Exception as error:
+            self.events.put(error)
+        finally:
+            if worker is not None:
+                self._end(worker)
 
     def _next(self) -> ExportRequest | None:
         """The largest waiting request that fits beside what runs; alone, any does."""
@@ -154,53 +162,32 @@ class _Pool:
                 self.room.wait()
         return None
 
-    def _start(self) -> subprocess.Popen[str]:
+    def _start(self) -> process.Process:
         threads = max(1, len(os.sched_getaffinity(0)) // self.jobs)
-        worker = subprocess.Popen(
-            [sys.executable, "-m", "bench.export.exporter"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env=os.environ | {"TF_NUM_INTRAOP_THREADS": str(threads), "PYTHONWARNINGS": "ignore"},
-        )
+        changes = {
+            "TF_NUM_INTRAOP_THREADS": str(threads),
+            "TF_ENABLE_ONEDNN_OPTS": "0",  # its allocator never gives memory back
+        }
+        worker = process.Process(
+            "bench.export.exporter", what="its process", remedy="close other programs or leave this model out",
+            keras=True, changes=changes,
+        )  # fmt: skip
         self.workers.add(worker)
         return worker
 
-    def _stop(self, worker: subprocess.Popen[str]) -> None:
-        if worker.stdin:
-            worker.stdin.close()
-        worker.kill()
-        worker.wait()
+    def _end(self, worker: process.Process) -> None:
         self.workers.discard(worker)
-
-    def _ask(self, worker: subprocess.Popen[str], request: ExportRequest) -> Exported | ExportFailure:
-        line = ""
-        if worker.stdin and worker.stdout:
-            try:
-                worker.stdin.write(msgspec.json.encode(request).decode() + "\n")
-                worker.stdin.flush()
-                line = worker.stdout.readline()
-            except BrokenPipeError:
-                line = ""
-        if not line:
-            return ExportFailure(request, _death(worker.wait()))
-        reply = msgspec.json.decode(line, type=_Reply)
-        if reply.error is not None or reply.path is None or reply.entry is None:
-            return ExportFailure(request, reply.error or "the worker gave no answer")
-        return Exported(request, Path(reply.path), reply.entry.artifact, reply.entry.cost, reply.cached)
+        worker.close()
 
 
-def _grown(worker: subprocess.Popen[str]) -> bool:
+def _exported(worker: process.Process, request: ExportRequest) -> Exported:
+    reply = msgspec.convert(worker.ask(request), _Reply)
+    return Exported(request, Path(reply.path), reply.entry.artifact, reply.entry.cost, reply.cached)
+
+
+def _spent(worker: process.Process) -> bool:
+    """Whether it has died, or keeps so much memory that another one takes its place."""
     try:
-        return bool(psutil.Process(worker.pid).memory_info().rss > _RECYCLE_BYTES)
+        return not worker.alive or bool(psutil.Process(worker.popen.pid).memory_info().rss > _RECYCLE_BYTES)
     except psutil.Error:
         return True
-
-
-def _death(code: int) -> str:
-    if code == -9:
-        return "its process was killed, most likely for want of memory; close other programs or leave this model out"
-    return (
-        f"its process died ({'signal ' + str(-code) if code < 0 else 'exit ' + str(code)}); see it with `bench export`"
-    )

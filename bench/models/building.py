@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -97,6 +99,8 @@ def _load_file(path: str) -> keras.Model:
 def _call(name: str, arguments: dict[str, Any]) -> keras.Model:
     """Call the builder `module:function` with those of the arguments that it takes."""
     module_name, _, function_name = name.partition(":")
+    if str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))  # at the end: a file there must not stand in for a library
     try:
         function = getattr(importlib.import_module(module_name), function_name)
     except (ImportError, AttributeError) as error:

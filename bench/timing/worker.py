@@ -1,8 +1,7 @@
 """One visit: a fresh process that times one model.
 
 Self-contained on purpose: it needs the standard library, NumPy and ONNX Runtime alone, so that any interpreter can run
-it by path. The specification comes as JSON on stdin, the result goes as JSON to stdout; nothing else reaches stdout.
-Whatever goes wrong comes back as `{"error": "one line"}`.
+it by path, through `bench/processes/answering.py`.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ import gc
 import json
 import os
 import re
-import signal
 import sys
 import time
 from pathlib import Path
@@ -25,30 +23,22 @@ _PACE_S = 0.06  # for the machine's pace; the first third warms up
 _MAX_SAMPLES = 20_000  # kept of a visit; a faster model's samples are thinned evenly
 
 
-def main() -> None:
-    """Read the specification, measure, write the result or one line of error."""
-    answer = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-    # This folder's own modules must not stand in for those that NumPy or ONNX Runtime import.
-    sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != Path(__file__).resolve().parent]
-    spec = json.load(sys.stdin)
-    _tie_to_parent(spec.get("parent"))
+def answer(spec: dict[str, Any]) -> dict[str, Any]:
+    """What a visit, or a profile, gives. Raises _Refused with one line."""
     try:
-        result = _profile(spec) if spec.get("profile") else _visit(spec)
-    except MemoryError:
-        result = {"error": _NO_MEMORY}
-    except _Refused as error:
-        result = {"error": str(error)}
+        return _profile(spec) if spec.get("profile") else _visit(spec)
+    except _Refused:
+        raise
+    except MemoryError as error:
+        raise _Refused(_NO_MEMORY) from error
     except ImportError as error:
-        result = {
-            "error": f"{sys.executable} lacks what timing needs ({error}); run `pip install numpy onnxruntime` there"
-        }
+        raise _Refused(
+            f"{sys.executable} lacks what timing needs ({error}); run `pip install numpy onnxruntime` there"
+        ) from error
     except Exception as error:
         # ONNX Runtime raises many kinds of exception, all about this file or this device; one line tells which.
         text = " ".join(str(error).split())
-        result = {"error": _NO_MEMORY if _MEMORY.search(text) else f"{type(error).__name__}: {text[:400]}"}
-    json.dump(result, answer)
-    answer.close()
+        raise _Refused(_NO_MEMORY if _MEMORY.search(text) else f"{type(error).__name__}: {text[:400]}") from error
 
 
 _NO_MEMORY = "not enough memory; close other programs, use a smaller batch, or leave this model out"
@@ -57,6 +47,8 @@ _MEMORY = re.compile(r"bad_alloc|[Ff]ailed to allocate|out of memory|BFCArena")
 
 class _Refused(Exception):
     """What makes a measurement impossible, in one line."""
+
+    exit_code = 5
 
 
 def _visit(spec: dict[str, Any]) -> dict[str, Any]:
@@ -387,24 +379,3 @@ def _read(path: str | Path) -> str:
         return Path(path).read_text()
     except OSError:
         return ""
-
-
-def _tie_to_parent(parent: int | None) -> None:
-    """Die with the parent, so that no orphan goes on measuring; and before it, when memory runs out (Linux)."""
-    if sys.platform != "linux":
-        return
-    import ctypes
-
-    pr_set_pdeathsig = 1
-    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
-    state = _read(f"/proc/{parent}/stat").rpartition(")")[2].split()[:1]
-    if parent is not None and state in ([], ["Z"], ["X"]):
-        os._exit(1)  # it died before the call above, reaped or not
-    try:
-        Path("/proc/self/oom_score_adj").write_text("1000")
-    except OSError:
-        return  # not allowed in this sandbox; the kernel then chooses by size, which is most likely this process
-
-
-if __name__ == "__main__":
-    main()

@@ -1,8 +1,7 @@
-"""The worker process that trains a network or runs an exported one: JSON in on stdin, JSON out on stdout."""
+"""The worker process that trains a network or runs an exported one."""
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,20 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import Failed
-from bench.processes import protocol
 
 THREADS = len(os.sched_getaffinity(0))
 
 Pixels = NDArray[np.uint8]
 
 
-def main() -> None:
-    """Answer one question."""
-    protocol.answer(_reply)
-
-
-def _reply(asked: bytes) -> dict[str, Any]:
-    question = json.loads(asked)
+def answer(question: dict[str, Any]) -> dict[str, Any]:
+    """Do what the question's key `do` names, with the rest of it as arguments."""
     return VERBS[question.pop("do")](**question)
 
 
@@ -160,6 +153,3 @@ def _test_digits(n: int, size: int, seed: int) -> Pixels:
 
 TESTS: dict[str, Callable[[int, int, int], Pixels]] = {"scenes": _test_scenes, "digits": _test_digits}
 VERBS: dict[str, Callable[..., dict[str, Any]]] = {"train": train, "outputs": outputs}
-
-if __name__ == "__main__":
-    main()

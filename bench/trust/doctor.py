@@ -158,7 +158,7 @@ def runtime(given: int) -> Iterator[Finding]:
     """ONNX Runtime as it is installed, its default threads, and the providers that really run."""
     with device.probe() as path:
         try:
-            found = process.visit({"path": str(path)}, worker=_SURVEY, timeout_s=120)
+            found = process.ask(_SURVEY, {"path": str(path)}, what="the process that asks the runtime", timeout_s=120)
         except Failed as error:
             yield Finding("ONNX Runtime", "does not work", str(error))
             return

@@ -57,7 +57,7 @@ def whole(result: object) -> export.Exported:
 def test_what_cannot_be_exported_is_one_line_and_the_others_go_on() -> None:
     says = {
         "killed": "its process was killed, most likely for want of memory",
-        "segfault": "its process died (signal 11)",
+        "segfault": "its process died of signal 11",
         "broken": "RuntimeError: no such dataset second line",
         "hungry": "needs more memory than there is",
         "two_inputs": "has 2 inputs and 1 outputs",
