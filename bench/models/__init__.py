@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 
 def keras_models_folder() -> Path:
-    """Where Keras keeps what it downloads, and looks for what was placed by hand."""
-    return Path(os.environ.get("KERAS_HOME", Path.home() / ".keras")) / "models"
+    """Where Keras keeps what it downloads, and looks for what was placed by hand; a worker has a link to it."""
+    return (Path(os.environ.get("KERAS_HOME", Path.home() / ".keras")).expanduser() / "models").resolve()
 
 
 def build(

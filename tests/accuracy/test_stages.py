@@ -190,7 +190,7 @@ def test_the_lock_is_held_and_what_goes_wrong_is_one_line(
         held.append(lock.held_by())
         return {name: [1000] for name in NAMES}
 
-    monkeypatch.setattr(staging.worker, "ask", ask)
+    monkeypatch.setattr(staging.process, "ask", ask)
     assert staging.measure(question).n == 1
     assert held != [None], "nobody else measures meanwhile"
     assert lock.held_by() is None
@@ -200,7 +200,7 @@ def test_the_process_that_times_imports_no_tensorflow(tmp_path: Path, ten: Path)
     classifier(tmp_path / "m.onnx")
     script = (
         "import sys, pathlib\n"
-        "from bench.accuracy import staging, preprocessing as pre\n"
+        "from bench.accuracy import staging; from bench.models import preprocessing as pre\n"
         "how = pre.preprocessing('tf', height=32, width=32, layout='NHWC', dtype='float32', decoder='Pillow')\n"
         "file = sorted(pathlib.Path(sys.argv[2]).glob('0/*.jpg'))[0]\n"
         "staging._taken(staging.Question(onnx=sys.argv[1], provider='CPUExecutionProvider', threads=1, batch_size=1,\n"

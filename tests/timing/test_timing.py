@@ -181,8 +181,8 @@ def test_a_killed_worker_fails_its_case_and_the_others_go_on(tmp_path):
 PARENT = """
 import signal, sys
 from pathlib import Path
-from bench import stats, timing
-from bench.timing import lock
+from bench import timing
+from bench.machine import lock
 from tests.timing.test_timing import settings, target
 lock.PATH = Path(sys.argv[2])
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background is born deaf to it
@@ -216,7 +216,7 @@ def test_no_worker_outlives_its_parent(tmp_path, sent):
 def test_a_second_run_says_who_is_measuring(tmp_path, caplog):
     with lock.measuring():
         code = (
-            "import sys; from pathlib import Path; from bench.timing import lock; lock.PATH = Path(sys.argv[1])\n"
+            "import sys; from pathlib import Path; from bench.machine import lock; lock.PATH = Path(sys.argv[1])\n"
             "with lock.measuring(wait_s=float(sys.argv[2])): pass"
         )
         second = subprocess.run([sys.executable, "-c", code, lock.PATH, "0"], capture_output=True, text=True)
