@@ -32,6 +32,7 @@ class LabelledImages:
     labels: str | None = None  # CSV of file,label
     classes: str | None = None  # file of the class names, in the order of the model's outputs
     preprocess: str | None = None  # one of suites.PREPROCESSES; None: the family's own
+    class_order: str | None = None  # one of suites.CLASS_ORDERS
     crop: float = 0.875  # the share of the resized image's shorter side that is kept
     interpolation: str = "bilinear"
 
@@ -238,6 +239,7 @@ class Accuracy:
     n: int | None = None  # images, when measured
     top1_low: float | None = None  # Wilson interval, when measured
     top1_high: float | None = None
+    doubt: str | None = None  # why the figures may be wrong, and what to do
     detection: DetectionAccuracy | None = None  # of a localiser or detector; then there is no top-1
     alternatives: tuple[PublishedAccuracy, ...] = ()
 

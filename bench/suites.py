@@ -26,6 +26,7 @@ FILE_SUFFIXES = (".onnx", ".keras")
 PREPROCESSES = ("caffe", "tf", "torch", "unit", "included", "none")
 DATA_SETS = ("digits", "scenes")
 INTERPOLATIONS = ("bilinear", "bicubic")
+CLASS_ORDERS = ("number", "number-1", "number+1", "text", "natural", "casefold", "natural-casefold")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,7 @@ _ACCURACY_KEYS: dict[str, _Key] = {
     "images": _Key(str, "a folder of images"),
     "labels": _Key(str, "a CSV file of file,label"),
     "classes": _Key(str, "a file of class names, one a line"),
+    "class_order": _Key(str, f"one of {', '.join(CLASS_ORDERS)}", valid=CLASS_ORDERS),
     "preprocess": _Key(str, f"one of {', '.join(PREPROCESSES)}", valid=PREPROCESSES),
     "crop": _Key(float, "a share above 0 and at most 1", least=0.0),
     "interpolation": _Key(str, f"one of {', '.join(INTERPOLATIONS)}", valid=INTERPOLATIONS),

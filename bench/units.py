@@ -198,3 +198,12 @@ def parse_quantity(text: str, unit: str) -> float:
         valid = ", ".join(f"10{suffix.upper() if unit == 'bytes' else suffix}" for suffix in factors if suffix)
         raise WrongUsage(f'"{text}" is not a quantity here; write it as {valid or "10"}')
     return float(parts[1]) * factors[parts[2].lower()]
+
+
+def readable(name: str) -> str:
+    r"""A name from a file or a file system, with a replacement for what is no text or what a terminal would obey.
+
+    >>> readable("caf\udce9"), readable("a\x1b[31m")
+    ('caf�', 'a�[31m')
+    """
+    return "".join(c if c.isprintable() else "\ufffd" for c in name)

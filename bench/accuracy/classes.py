@@ -7,19 +7,22 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterable
+import unicodedata
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.accuracy import orders
 from bench.errors import Failed, WrongUsage, suggestion
 from bench.models import keras_models_folder
+from bench.units import readable
 
 IMAGENET_FILE = "imagenet_class_index.json"
 _IMAGENET_URL = f"https://storage.googleapis.com/download.tensorflow.org/data/{IMAGENET_FILE}"
 _IMAGENET_MD5 = "c2c37ea517e94d9795004a39431a14cb"  # as Keras checks it
 
 _SYNSET = re.compile(r"n\d{8}")
-_IMAGENET = (1000, 1001)  # outputs; with 1001, output 0 is a background class
+IMAGENET = (1000, 1001)  # outputs; with 1001, output 0 is a background class
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +42,22 @@ class Labelling:
     rule: str  # how it was decided, in words
 
 
-def labelling(words: Iterable[str], outputs: int, *, given: Path | None = None) -> Labelling:
+def labelling(
+    words: Iterable[str],
+    outputs: int,
+    *,
+    given: Path | None = None,
+    order: str | None = None,
+    places: Mapping[str, str] | None = None,
+) -> Labelling:
     """The output that each class name stands for, in a model with so many outputs.
 
     Args:
         words: folder names, or labels.
         outputs: how many classes the model has.
         given: a file of class names, in the order of the outputs.
+        order: one of `orders.NAMES`; None: class numbers are outputs, and names stand in the list's or in sorted order.
+        places: where each word was read, "labels.csv:3", for messages.
 
     Raises:
         WrongUsage: names that match nothing, several classes, or an output that the model does not have.
@@ -53,20 +65,46 @@ def labelling(words: Iterable[str], outputs: int, *, given: Path | None = None) 
     """
     known = sorted(set(words))
     if given is not None:
-        return _listed(known, read(given), outputs)
-    if all(word.isdecimal() for word in known):
-        return _numbered(known, outputs)
-    synsets = all(_SYNSET.fullmatch(word) for word in known)
-    if outputs in _IMAGENET:
-        if synsets and len(known) == 1000:
-            return _sorted(known, "ImageNet's synsets in sorted order", shift=outputs - 1000)
-        return _listed(known, imagenet(), outputs)
+        listed = _listed(known, read(given), outputs, places or {})
+        return _of_list(listed, order, outputs) if order else listed
+    if order is not None:
+        return _ordered(known, outputs, order)
+    if all(map(orders.is_number, known)):
+        return _numbered(known, outputs, places or {})
+    if outputs in IMAGENET:
+        if all(map(_is_synset, known)) and len(known) == 1000:
+            shift = outputs - 1000
+            by_text = {word: number + shift for number, word in enumerate(known)}
+            return _labelling(by_text, "ImageNet's synsets in sorted order" + _shifted(shift))
+        return _listed(known, imagenet(), outputs, places or {})
     if len(known) == outputs:
-        return _sorted(known, f"{outputs} class names in sorted order")
+        return _ordered(known, outputs, "text")
     raise WrongUsage(
         f"{len(known)} class names ({_some(known)}) for a model with {outputs} outputs; "
         "give --classes FILE, the names in the order of the outputs"
     )
+
+
+def alternatives(words: Iterable[str], outputs: int, force: Labelling, *, given: Path | None) -> dict[str, Labelling]:
+    """The other usual orders of the same classes that set at least one of them apart, by their names."""
+    known = sorted(set(words))
+    found: dict[str, Labelling] = {}
+    for name in orders.NAMES:
+        try:
+            other = _of_list(force, name, outputs) if given else _ordered(known, outputs, name)
+        except WrongUsage:
+            continue
+        if all(other.outputs != each.outputs for each in (force, *found.values())):
+            found[name] = other
+    return found
+
+
+def width(words: Iterable[str], given: Path | None = None) -> int | None:
+    """How many outputs a model of these classes has, as far as they tell: of a list, or of names. Else None."""
+    known = set(words)
+    if given is not None:
+        return len(read(given).names)
+    return None if all(map(orders.is_number, known)) or any(map(_is_synset, known)) else len(known)
 
 
 def imagenet() -> ClassList:
@@ -101,15 +139,15 @@ def read(path: Path) -> ClassList:
     Raises WrongUsage when it is neither.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig", errors="strict" if path.suffix == ".json" else "surrogateescape")
         if path.suffix != ".json":
-            return ClassList(tuple(_line(line) for line in text.splitlines() if line.strip()), str(path))
+            return ClassList(tuple(_line(line) for line in text.split("\n") if line.strip()), str(path))
         table = {int(number): (str(name), str(synset)) for number, (synset, name) in json.loads(text).items()}
         if sorted(table) != list(range(len(table))):
             raise ValueError("the numbers are not 0, 1, 2, ...")
     except OSError as error:
         raise WrongUsage(f"cannot read the class names {path}: {error.strerror}") from error
-    except (ValueError, AttributeError, TypeError) as error:
+    except (ValueError, AttributeError, TypeError, RecursionError) as error:
         raise WrongUsage(f"{path} is not a list of classes ({error}); write one name a line") from error
     return ClassList(tuple(table[number] for number in range(len(table))), str(path))
 
@@ -121,39 +159,87 @@ def _line(line: str) -> tuple[str, ...]:
     return (*(name.strip() for name in rest.split(",")), first)
 
 
-def _numbered(words: list[str], outputs: int) -> Labelling:
+def _numbered(words: list[str], outputs: int, places: Mapping[str, str]) -> Labelling:
+    """Class numbers are outputs. Where one is too large, as many numbers as outputs still have an order."""
+    for order in ("number", *(("number-1", "natural") if len(words) == outputs else ())):
+        if orders.places(words, outputs, order) is not None:
+            return _ordered(words, outputs, order)
     largest = max(words, key=int)
-    if int(largest) >= outputs:
-        raise WrongUsage(f'"{largest}" is no class of this model: it has outputs 0 to {outputs - 1}')
-    return Labelling({word: int(word) for word in words}, {int(word): word for word in words}, "class numbers")
+    from_1 = "; if they count from 1, give --class-order number-1" if int(largest) == outputs else ""
+    raise WrongUsage(
+        f'{_at(largest, places)}"{largest}" is no class of this model: it has outputs 0 to {outputs - 1}{from_1}'
+    )
 
 
-def _sorted(words: list[str], rule: str, *, shift: int = 0) -> Labelling:
-    found = {word: number + shift for number, word in enumerate(words)}
-    return Labelling(found, {number: word for word, number in found.items()}, rule + _shifted(shift))
+def _ordered(words: list[str], outputs: int, order: str) -> Labelling:
+    found = orders.places(words, outputs, order)
+    if found is None:
+        raise WrongUsage(
+            f"{len(words)} class names ({_some(words)}) have no order {order} in a model with {outputs} outputs: "
+            f"{orders.NEEDS[order.startswith('number')]}"
+        )
+    by_output: dict[int, str] = {}
+    for word, output in found.items():
+        if (same := by_output.setdefault(output, word)) != word:
+            raise WrongUsage(f'"{same}" and "{word}" are the same class number; rename one of the classes')
+    numbers = all(map(orders.is_number, words))
+    says = orders.NAMES[order] if order.startswith("number") else f"{len(words)} {orders.NAMES[order]}"
+    return _labelling(found, says.replace("class names", "class numbers") if numbers else says)
 
 
-def _listed(words: list[str], classes: ClassList, outputs: int) -> Labelling:
+def _labelling(found: dict[str, int], rule: str) -> Labelling:
+    return Labelling(found, {number: word for word, number in found.items()}, rule)
+
+
+def _of_list(force: Labelling, order: str, outputs: int) -> Labelling:
+    """A listed labelling with the list in another order than the file's."""
+    names = [force.names[number] for number in sorted(force.names)]
+    found = None if order.startswith("number") else orders.places(names, len(names), order)
+    if found is None or len(set(names)) < len(names):
+        raise WrongUsage(f"--classes lists names, which have no order {order}; leave one of the two out")
+    shift = min(force.names)
+    by_word = {word: found[force.names[number]] + shift for word, number in force.outputs.items()}
+    return Labelling(
+        by_word,
+        {place + shift: name for name, place in found.items()},
+        f"{force.rule}, {orders.NAMES[order].removeprefix('class names ')}",
+    )
+
+
+def _listed(words: list[str], classes: ClassList, outputs: int, places: Mapping[str, str]) -> Labelling:
     shift = outputs - len(classes.names)
     if shift and (outputs, shift) != (1001, 1):
         raise WrongUsage(f"{classes.source} lists {len(classes.names)} classes, but the model has {outputs} outputs")
+    exact: dict[str, set[int]] = {}
     meanings: dict[str, set[int]] = {}
     for number, names in enumerate(classes.names):
         for name in names:
+            exact.setdefault(name, set()).add(number + shift)
             meanings.setdefault(_plain(name), set()).add(number + shift)
-    unknown = [word for word in words if _plain(word) not in meanings]
+    meaning = {word: exact.get(word) or meanings.get(_plain(word), set()) for word in words}
+    unknown = [word for word in words if not meaning[word]]
     if unknown:
         near = suggestion(_plain(unknown[0]), meanings)
         reason = f"{len(unknown)} of {len(words)} class names match nothing in {classes.source}: {_some(unknown)}"
-        raise WrongUsage(f"{reason}; {near}".rstrip("; "))
-    several = [word for word in words if len(meanings[_plain(word)]) > 1]
+        raise WrongUsage(f"{_at(unknown[0], places)}{reason}; {near}".rstrip("; "))
+    several = [word for word in words if len(meaning[word]) > 1]
     if several:
-        raise WrongUsage(f'"{several[0]}" is the name of several classes; use synsets or class numbers')
+        raise WrongUsage(
+            f'{_at(several[0], places)}"{several[0]}" is the name of several classes; use synsets or class numbers'
+        )
     return Labelling(
-        {word: min(meanings[_plain(word)]) for word in words},
+        {word: min(meaning[word]) for word in words},
         {number + shift: names[0] for number, names in enumerate(classes.names)},
         f"names of {classes.source}" + _shifted(shift),
     )
+
+
+def _at(word: str, places: Mapping[str, str]) -> str:
+    return f"{places[word]}: " if word in places else ""
+
+
+def _is_synset(word: str) -> bool:
+    return _SYNSET.fullmatch(word) is not None
 
 
 def _shifted(shift: int) -> str:
@@ -161,8 +247,8 @@ def _shifted(shift: int) -> str:
 
 
 def _plain(name: str) -> str:
-    return re.sub(r"[\s_-]+", " ", name).strip().lower()
+    return re.sub(r"[\s_-]+", " ", unicodedata.normalize("NFC", name)).strip().lower()
 
 
 def _some(words: list[str]) -> str:
-    return ", ".join(words[:3]) + (", ..." if len(words) > 3 else "")
+    return ", ".join(map(readable, words[:3])) + (", ..." if len(words) > 3 else "")

@@ -1,24 +1,16 @@
-"""Labelled images: a folder a class, or a flat folder and a CSV of labels."""
+"""Labelled images: a folder a class, or a flat folder and a file of labels."""
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import os
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.accuracy.classes import Labelling, labelling
+from bench.accuracy import classes, label_files
+from bench.accuracy.classes import Labelling
+from bench.data import folders
+from bench.data.folders import Layout, Part
 from bench.errors import WrongUsage
-
-SUFFIXES = (
-    ".bmp", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tga", ".tif", ".tiff",
-    ".webp", ".avif",
-)  # fmt: skip
-_HEADINGS = ("file", "filename", "image", "imageid", "path", "name")
-_BOXES = re.compile(r"(?<=^n\d{8}) [\dn ]+$")  # "n03995372 85 1 499 272"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +22,18 @@ class Labelled:
 
 
 @dataclass(frozen=True, slots=True)
+class Listing:
+    """The labelled images of a folder in a fixed order, before a model says what its outputs are."""
+
+    folder: Path
+    images: tuple[Labelled, ...]
+    words: tuple[str, ...]  # every class, also those without images
+    places: dict[str, str]  # where a label was read, "labels.csv:3"
+    ignored: int  # files that are no images, or that have no label
+    leftovers: dict[str, int]  # of archives and systems, and hidden ones, left out: how many by name
+
+
+@dataclass(frozen=True, slots=True)
 class ImageSet:
     """The images to judge a model on, in a fixed order, with the model's output for each."""
 
@@ -37,6 +41,8 @@ class ImageSet:
     images: tuple[Labelled, ...]
     labelling: Labelling
     ignored: int  # files that are no images, or that have no label
+    leftovers: dict[str, int]
+    other_orders: dict[str, Labelling]  # the outputs of the classes under other usual orders, by its name
 
     @property
     def labels(self) -> tuple[int, ...]:
@@ -51,102 +57,72 @@ class ImageSet:
             try:
                 about = (self.folder / image.file).stat()
                 facts = f"{about.st_size} {about.st_mtime_ns}"
-            except OSError:
+            except (OSError, ValueError):
                 facts = "missing"
-            found.update(f"{image.file}\0{label}\0{facts}\n".encode(errors="surrogateescape"))
+            found.update(f"{image.file}\0{label}\0{facts}\n".encode(errors="surrogatepass"))
         return found.hexdigest()
 
 
-def image_set(
-    folder: Path,
-    outputs: int,
-    *,
-    labels: Path | None = None,
-    classes: Path | None = None,
-) -> ImageSet:
-    """Find the labelled images of a folder, for a model with so many outputs.
+def listing(folder: Path, *, labels: Path | None = None, listed: bool = False) -> Listing:
+    """Find the labelled images of a folder.
 
     Args:
         folder: one folder a class (synset, name or number), or flat with `labels`.
-        outputs: how many classes the model has.
         labels: a CSV file of file,label.
-        classes: a file of class names in the order of the outputs.
+        listed: whether a list of class names comes with it.
 
-    Raises:
-        WrongUsage: no images, or classes that match nothing.
-        Failed: ImageNet's class list is needed and cannot be had.
+    Raises WrongUsage: no images; parts of a data set instead of classes, with the folder to give; labels that are none.
     """
-    if not folder.is_dir():
-        raise WrongUsage(f"there is no folder {folder}; give the folder of the images")
-    images, words, ignored = _listed(folder, labels) if labels else _of_folders(folder)
-    return ImageSet(folder, images, labelling(words, outputs, given=classes), ignored)
-
-
-def _of_folders(folder: Path) -> tuple[tuple[Labelled, ...], list[str], int]:
-    """The images, every class, empty ones too, and the number of other files."""
-    words = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith("."))
-    images: list[Labelled] = []
-    others = 0
-    for word in words:
-        for file in _files(folder / word):
-            is_image = file.suffix.lower() in SUFFIXES
-            others += not is_image
-            if is_image:
-                images.append(Labelled(file.relative_to(folder).as_posix(), word))
-    if not images:
-        loose = sum(file.suffix.lower() in SUFFIXES for file in _files(folder))
-        remedy = (
-            "give --labels CSV with their labels" if loose else "expected DIR/CLASS/IMAGE, or DIR/IMAGE and --labels"
-        )
-        raise WrongUsage(f"{folder} holds {f'{loose} images but' if loose else 'no images and'} no class folders "
-                         f"with images; {remedy}")  # fmt: skip
-    return tuple(images), words, others
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    """All files below a folder in sorted order, hidden ones left out."""
-    for place, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            if not name.startswith("."):
-                yield Path(place) / name
-
-
-def _listed(folder: Path, labels: Path) -> tuple[tuple[Labelled, ...], list[str], int]:
-    """The images that a CSV names, whether they are there or not, every label, and the number of unlabelled images.
-
-    ImageNet's own `LOC_val_solution.csv` works too: file names without a suffix, boxes after the label.
-    """
-    there = [file.relative_to(folder).as_posix() for file in _files(folder) if file.suffix.lower() in SUFFIXES]
-    if not there:
+    there = folders.layout(folder)
+    if labels is None:
+        _refuse_parts(folder, there)
+        words = tuple(there.classes)
+        images = tuple(Labelled(file, word) for word, files in there.classes.items() for file in files)
+        if not images:
+            raise _no_images(folder, there)
+        return Listing(folder, images, words, {}, there.others, there.leftovers)
+    if not there.images:
         raise WrongUsage(f"{folder} holds no images")
-    stems = {name.rpartition(".")[0]: name for name in there}
-    found: dict[str, str] = {}
-    for number, row in _rows(labels):
-        if len(row) < 2 or not row[0].strip() or not row[1].strip():
-            raise WrongUsage(f"{labels}:{number}: must be file,label; it is {','.join(row)!r}")
-        name, label = row[0].strip().replace("\\", "/"), row[1].strip()
-        if number == 1 and name.lower() in _HEADINGS:
-            continue
-        name, word = stems.get(name, name), _BOXES.sub("", label)
-        if found.setdefault(name, word) != word:
-            raise WrongUsage(f"{labels}:{number}: {name} is labelled {word}, but {found[name]} above; keep one of them")
-    if not found:
-        raise WrongUsage(f"{labels} names no images; write file,label lines")
-    missing = found.keys() - set(there)
-    if len(missing) == len(found):
-        raise WrongUsage(f"{folder} has none of the {len(found)} files that {labels} names, e.g. {min(missing)}; "
-                         "names are relative to the folder")  # fmt: skip
-    images = tuple(Labelled(name, found[name]) for name in sorted(found))
-    return images, list(found.values()), len(set(there) - found.keys())
+    said = label_files.read(labels, there.images, listed=listed)
+    images = tuple(Labelled(name, said.words[name]) for name in sorted(said.words))
+    ignored = len(set(there.images) - said.words.keys())
+    return Listing(folder, images, tuple(said.places), said.places, ignored, there.leftovers)
 
 
-def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file)
-            for row in reader:
-                if row:
-                    yield reader.line_num, row
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise WrongUsage(f"cannot read the labels {path}: {error}") from error
+def image_set(listing: Listing, outputs: int, *, given: Path | None = None, order: str | None = None) -> ImageSet:
+    """The listed images with the outputs of a model that has so many. Arguments and errors as `classes.labelling`."""
+    labelling = classes.labelling(listing.words, outputs, given=given, order=order, places=listing.places)
+    others = classes.alternatives(listing.words, outputs, labelling, given=given)
+    return ImageSet(listing.folder, listing.images, labelling, listing.ignored, listing.leftovers, others)
+
+
+def _refuse_parts(folder: Path, there: Layout) -> None:
+    """Raise WrongUsage for a folder that is divided into parts, with the folder to give."""
+    parts = folders.parts(folder, there)
+    if parts:
+        names = ", ".join(str(part.folder.relative_to(folder)) for part in parts)
+        first = next((part for part in parts if _has_classes(part)), None)
+        remedy = (
+            f"give one of them: --images {first.folder}"
+            if first
+            else f"give one of them with its labels: --images {parts[0].folder} --labels CSV"
+        )
+        raise WrongUsage(f"{folder} is divided into parts of a data set ({names}), which are no classes; {remedy}")
+    divided = folders.divided_classes(there)
+    if divided:
+        raise WrongUsage(
+            f"{folder / divided} is divided into parts of a data set, and so not the images to judge on alone; put the "
+            "images of one part into a folder of class folders"
+        )
+
+
+def _has_classes(part: Part) -> bool:
+    return any(folders.layout(part.folder).classes.values())
+
+
+def _no_images(folder: Path, there: Layout) -> WrongUsage:
+    if there.loose:
+        holds, remedy = f"{len(there.loose)} images but", "give --labels CSV with their labels"
+    else:
+        holds, remedy = "no images and", "expected DIR/CLASS/IMAGE, or DIR/IMAGE and --labels"
+    return WrongUsage(f"{folder} holds {holds} no class folders with images; {remedy}")

@@ -10,7 +10,7 @@ import msgspec
 
 from bench.accuracy import predictions, staging
 from bench.accuracy.agreement import with_keras
-from bench.accuracy.images import image_set
+from bench.accuracy.images import image_set, listing
 from bench.accuracy.predictions import Batch, Key
 from bench.accuracy.predictor import Job, Signature, Spec
 from bench.accuracy.results import Evaluation, evaluation
@@ -35,6 +35,7 @@ class Settings:
     images: Path
     labels: Path | None = None
     classes: Path | None = None
+    class_order: str | None = None  # None: as `classes.labelling` has it
     preprocess: str | None = None
     crop: float = CROP
     interpolation: str = INTERPOLATION
@@ -55,6 +56,7 @@ def settings_of(case: Case) -> Settings:
         images=Path(asked.images),
         labels=Path(asked.labels) if asked.labels else None,
         classes=Path(asked.classes) if asked.classes else None,
+        class_order=asked.class_order,
         preprocess=asked.preprocess or facts().get(case.model, {}).get("preprocess"),
         crop=asked.crop,
         interpolation=asked.interpolation,
@@ -95,6 +97,7 @@ def evaluate(
     """
     if agree_with and agree_with.is_onnx:
         raise WrongUsage(f"{path} is an ONNX file: there is no Keras model to agree with; name the model instead")
+    listed = listing(settings.images, labels=settings.labels, listed=settings.classes is not None)
     artifact_sha256 = file_sha256(path)
     with process.started(
         "bench.accuracy.predictor", what="the process that runs the model", remedy="use a smaller --batch-size",
@@ -118,7 +121,7 @@ def evaluate(
             crop=settings.crop,
             interpolation=settings.interpolation,
         )
-        images = image_set(settings.images, signature.outputs, labels=settings.labels, classes=settings.classes)
+        images = image_set(listed, signature.outputs, given=settings.classes, order=settings.class_order)
         batch_size = _batch_size(settings.batch_size, signature, p)
         key = Key(
             artifact_sha256=artifact_sha256,
@@ -157,7 +160,7 @@ def evaluate(
         batch_size=batch_size,
     )
     if stages:
-        unreadable = {image.file for image in found.unreadable}
+        answered = (prediction for batch in batches for prediction in batch.predictions)
         timed = staging.measure(
             staging.Question(
                 onnx=str(path),
@@ -167,7 +170,11 @@ def evaluate(
                 batch_size=signature.batch_size or 1,
                 output=signature.output,
                 probabilities=all(batch.probabilities for batch in batches),
-                files=tuple(str(images.folder / file) for file in files if file not in unreadable),
+                files=tuple(
+                    str(images.folder / file)
+                    for file, prediction in zip(files, answered, strict=True)
+                    if prediction.unreadable is None
+                ),
             )
         )
         found = replace(found, stages=timed)

@@ -9,12 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from bench.accuracy import orders
 from bench.accuracy.images import ImageSet
+from bench.accuracy.orders import OtherOrder
 from bench.accuracy.predictions import TOP, Batch, Prediction
 from bench.analysis.statistics import percentile, supports, wilson
 from bench.errors import Failed
 from bench.models.preprocessing import Preprocessing
 from bench.records import Accuracy, Fidelity
+from bench.units import readable
 
 SCHEMA_VERSION = 1
 _PAIRS = 20
@@ -95,7 +98,10 @@ class Stages:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evaluation:
-    """A model judged on labelled images: the content of the result file. Accuracies in percent."""
+    """A model judged on labelled images: the content of the result file. Accuracies in percent.
+
+    Names are text: what a file system holds beside it is replaced.
+    """
 
     schema_version: int
     model: str
@@ -115,6 +121,8 @@ class Evaluation:
     mistakes: tuple[Mistake, ...]  # the surest first
     unreadable: tuple[Unreadable, ...]
     ignored: int  # files that are no images, or that have no label
+    leftovers: dict[str, int]  # of archives and systems, and hidden ones, left out: how many by name
+    other_order: OtherOrder | None  # of the classes, which the predictions speak for: then the figures are doubtful
     scores: str  # what a score is
     preprocessing: Preprocessing
     provider: str
@@ -134,6 +142,7 @@ class Evaluation:
             top1=self.top1,
             top5=self.top5,
             source=self.images,
+            doubt=self.other_order.says if self.other_order else None,
             n=self.n,
             top1_low=self.top1_low,
             top1_high=self.top1_high,
@@ -155,8 +164,10 @@ def evaluation(
     """Sum up the predictions for all images of a set. Raises Failed when not one image could be read."""
     predictions = [prediction for batch in batches for prediction in batch.predictions]
     everything = list(zip(images.images, images.labels, predictions, strict=True))
-    unreadable = tuple(Unreadable(file=i.file, reason=p.unreadable) for i, _, p in everything if p.unreadable)
-    judged = [(i.file, label, p) for i, label, p in everything if p.unreadable is None]
+    unreadable = tuple(
+        Unreadable(file=readable(i.file), reason=readable(p.unreadable)) for i, _, p in everything if p.unreadable
+    )
+    judged = [(readable(i.file), label, p) for i, label, p in everything if p.unreadable is None]
     if not judged:
         raise Failed(f"not one of {len(everything)} images could be read; {unreadable[0].file}: {unreadable[0].reason}")
     n = len(judged)
@@ -167,10 +178,10 @@ def evaluation(
     wall_s = sum(batch.wall_s for batch in batches)
     return Evaluation(
         schema_version=SCHEMA_VERSION,
-        model=model,
+        model=readable(model),
         artifact_sha256=artifact_sha256,
-        images=str(images.folder),
-        labels=images.labelling.rule,
+        images=readable(str(images.folder)),
+        labels=readable(images.labelling.rule),
         outputs=outputs,
         n=n,
         top1=top1[0],
@@ -184,6 +195,8 @@ def evaluation(
         mistakes=_mistakes(judged, images),
         unreadable=unreadable,
         ignored=images.ignored,
+        leftovers=images.leftovers,
+        other_order=_other_order(images, predictions),
         scores="probabilities" if all(batch.probabilities for batch in batches) else "softmax of the outputs",
         preprocessing=preprocessing,
         provider=provider,
@@ -262,8 +275,22 @@ def _mistakes(judged: Judged, images: ImageSet) -> tuple[Mistake, ...]:
     return tuple(sorted(found, key=lambda mistake: (-mistake.score, mistake.file)))
 
 
+def _other_order(images: ImageSet, predictions: Sequence[Prediction]) -> OtherOrder | None:
+    answered = [
+        (image.word, prediction.top[0])
+        for image, prediction in zip(images.images, predictions, strict=True)
+        if prediction.unreadable is None
+    ]
+    return orders.better(
+        [word for word, _ in answered],
+        [answer for _, answer in answered],
+        images.labelling.outputs,
+        {name: other.outputs for name, other in images.other_orders.items()},
+    )
+
+
 def _name(output: int, images: ImageSet) -> str:
-    return images.labelling.names.get(output, str(output))
+    return readable(images.labelling.names.get(output, str(output)))
 
 
 def _percent(successes: int, n: int) -> tuple[float, float, float]:

@@ -11,6 +11,7 @@ import click
 from bench.cli import counting, detecting, guiding, judging, measuring, reading, trusting  # noqa: F401 - they add their commands
 from bench.cli.root import cli
 from bench.errors import BenchError, Failed, WrongUsage
+from bench.units import readable
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -26,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         if debug and not isinstance(error, click.ClickException):
             raise
         message, code = _explain(error)
-        click.echo(f"bench: {message}", err=True)
+        click.echo(f"bench: {readable(message)}", err=True)
     finally:
         log.removeHandler(handler)
     raise SystemExit(code if isinstance(code, int) else 0)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bench.cli.root import as_json_option, cli, table
+from bench.units import readable
 
 if TYPE_CHECKING:
     from bench.detection import Evaluation
@@ -76,7 +77,7 @@ def _show(found: Evaluation) -> None:
         ("class", "objects", "detections", "COCO AP", f"COCO AP {at}", f"notes' AP {at}", "precision", "recall", "F1"),
         [
             (
-                _printable(c.name), f"{c.objects:,}", f"{c.detections:,}", _percent(c.coco_ap),
+                readable(c.name), f"{c.objects:,}", f"{c.detections:,}", _percent(c.coco_ap),
                 _percent(c.coco_ap_at_iou), _percent(c.notes_ap), *_rates(c.counts),
             )
             for c in found.classes
@@ -102,7 +103,7 @@ def _show(found: Evaluation) -> None:
     )
     if found.worst:
         rows = [
-            (_printable(w.file_name or f"image {w.image_id}"), f"{w.false_positives:,}", f"{w.false_negatives:,}")
+            (readable(w.file_name or f"image {w.image_id}"), f"{w.false_positives:,}", f"{w.false_negatives:,}")
             for w in found.worst[:_WORST]
         ]
         table((f"worst images {kept}", "false", "not found"), rows)
@@ -115,7 +116,7 @@ def _show(found: Evaluation) -> None:
 
 def _show_confusion(found: Evaluation, kept: str) -> None:
     """Print the sums of the confusion matrix and its largest cells off the diagonal."""
-    matrix, labels = found.confusion, [_printable(label) for label in found.labels]
+    matrix, labels = found.confusion, [readable(label) for label in found.labels]
     right = sum(row[i] for i, row in enumerate(matrix))
     background, unfound = sum(matrix[-1]), sum(row[-1] for row in matrix)
     confused = sum(map(sum, matrix)) - right - background - unfound
@@ -130,7 +131,7 @@ def _show_confusion(found: Evaluation, kept: str) -> None:
 
 
 def _without_objects(found: Evaluation) -> Iterator[str]:
-    names = [_printable(c.name) for c in found.classes if not c.objects]
+    names = [readable(c.name) for c in found.classes if not c.objects]
     if names:
         shown = ", ".join(names[:10]) + (", …" if len(names) > 10 else "")
         yield f"{len(names)} of {len(found.classes)} classes have no ground truth: {shown}"
@@ -146,8 +147,3 @@ def _percent(share: float | None) -> str:
 
 def _points(difference: float | None) -> str:
     return "–" if difference is None else f"{100 * difference:+.2f} points"
-
-
-def _printable(name: str) -> str:
-    """A name from a file, without the characters that a terminal obeys."""
-    return "".join(c if c.isprintable() else "\ufffd" for c in name)

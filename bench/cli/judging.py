@@ -12,7 +12,7 @@ import click
 
 from bench.cli.root import RESULTS, as_json_option, cli, table
 from bench.errors import Failed, WrongUsage
-from bench.suites import INTERPOLATIONS, PREPROCESSES
+from bench.suites import CLASS_ORDERS, INTERPOLATIONS, PREPROCESSES
 
 if TYPE_CHECKING:
     from bench.accuracy.measuring import Progress
@@ -31,6 +31,8 @@ _file = click.Path(path_type=Path, exists=True, dir_okay=False)
 @click.option("--labels", type=_file, metavar="CSV", help="file,label for each image of a flat folder.")
 @click.option("--classes", type=_file, metavar="FILE",
               help="The names of the model's outputs, in order, one a line. [default: ImageNet's]")  # fmt: skip
+@click.option("--class-order", type=click.Choice(CLASS_ORDERS),
+              help="In which order the classes stand. [default: numbers are outputs, names are sorted]")  # fmt: skip
 @click.option("--weights", metavar="imagenet|FILE", help="Of a named model. [default: imagenet]")
 @click.option("--preprocess", type=click.Choice(PREPROCESSES), help="How pixels are scaled. [default: the family's]")
 @click.option("--crop", type=click.FloatRange(min=0, min_open=True, max=1), default=0.875, show_default=True,
@@ -52,6 +54,7 @@ def accuracy(
     images: Path,
     labels: Path | None,
     classes: Path | None,
+    class_order: str | None,
     weights: str | None,
     preprocess: str | None,
     crop: float,
@@ -97,6 +100,7 @@ def accuracy(
         images=images,
         labels=labels,
         classes=classes,
+        class_order=class_order,
         preprocess=preprocess or suites.facts().get(model, {}).get("preprocess"),
         crop=crop,
         interpolation=interpolation,
@@ -139,6 +143,8 @@ def _show(found: Evaluation) -> None:
     click.echo(f"{found.model} on {found.n:,} images of {len(found.classes):,} classes")
     click.echo(f"top-1 {interval(found.top1, found.top1_low, found.top1_high)}")
     click.echo(f"top-5 {interval(found.top5, found.top5_low, found.top5_high)}")
+    if found.other_order:
+        click.echo(f"doubtful: {found.other_order.says}")
     click.echo(f"labels: {found.labels}")
     click.echo(f"images: {found.preprocessing}")
     threads = f"{found.threads} thread{'s' * (found.threads > 1)}"
@@ -172,6 +178,9 @@ def _show(found: Evaluation) -> None:
         click.echo(f"unreadable: {len(found.unreadable)} images in all; the result lists them", err=True)
     if found.ignored:
         click.echo(f"ignored: {found.ignored} files that are no images, or have no label", err=True)
+    if found.leftovers:
+        names = ", ".join(f"{count} {name}" for name, count in found.leftovers.items())
+        click.echo(f"left out: {names}", err=True)
 
 
 def _show_stages(found: Stages) -> None:

@@ -13,7 +13,11 @@ from numpy.random import Generator
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
+from bench.accuracy import images
+from bench.accuracy.images import ImageSet
+
 FLOAT, UINT8, FLOAT16 = TensorProto.FLOAT, TensorProto.UINT8, TensorProto.FLOAT16
+Array = np.ndarray[Any, np.dtype[np.float32]]
 
 
 def photo(rng: Generator, size: tuple[int, int] = (60, 45)) -> Image.Image:
@@ -108,3 +112,45 @@ def class_index(keras_home: Path) -> None:
     (keras_home / "models").mkdir(parents=True)
     table = {str(number): [synset, names[number]] for number, synset in enumerate(synsets())}
     (keras_home / "models" / "imagenet_class_index.json").write_text(json.dumps(table))
+
+
+def image_set(folder: Path, outputs: int, *, labels: Path | None = None, classes: Path | None = None,
+              order: str | None = None) -> ImageSet:  # fmt: skip
+    """The images of a folder for a model with so many outputs."""
+    listed = images.listing(folder, labels=labels, listed=classes is not None)
+    return images.image_set(listed, outputs, given=classes, order=order)
+
+
+def _palette(count: int) -> Array:
+    """Colours (count, 3) from 0 to 1 that are far from each other."""
+    import colorsys
+
+    return np.array([colorsys.hsv_to_rgb(k / count, 1, 0.6 + 0.4 * (k % 2)) for k in range(count)], np.float32)
+
+
+def colours(folder: Path, words: Sequence[str], each: int = 3, size: tuple[int, int] = (24, 24)) -> Path:
+    """One folder a class, in this order, each with images of the class's own colour."""
+    for word, colour in zip(words, _palette(len(words)), strict=True):
+        (folder / word).mkdir(parents=True, exist_ok=True)
+        for number in range(each):
+            Image.new("RGB", size, tuple(int(255 * c) for c in colour)).save(folder / word / f"{number}.png")
+    return folder
+
+
+def reader(path: Path, outputs: int, *, size: int = 16) -> Path:
+    """A model, NHWC 0 to 1, that knows the colours of `colours` without a mistake, in the order of its words."""
+    palette = _palette(outputs)
+    weights = {"w": 200 * palette.T, "b": -100 * (palette**2).sum(1), "axes": np.array([1, 2])}
+    nodes = [
+        helper.make_node("ReduceMean", ["image", "axes"], ["colour"], keepdims=0),
+        helper.make_node("Gemm", ["colour", "w", "b"], ["logits"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "reader",
+        [helper.make_tensor_value_info("image", FLOAT, ["batch", size, size, 3])],
+        [helper.make_tensor_value_info("logits", FLOAT, ["batch", outputs])],
+        [numpy_helper.from_array(value, name) for name, value in weights.items()],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8), path)
+    return path

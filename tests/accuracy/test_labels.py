@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from bench.accuracy import classes
-from bench.accuracy.images import image_set
 from bench.errors import Failed, WrongUsage
-from tests.accuracy.sets import class_index, photos, synsets
+from tests.accuracy.sets import class_index, image_set, photos, synsets
 
 
 @pytest.fixture

@@ -13,13 +13,12 @@ from PIL import Image
 
 from bench import accuracy
 from bench.accuracy.decoding import decode
-from bench.accuracy.images import image_set
 from bench.accuracy.results import Evaluation
 from bench.cli import main
 from bench.errors import WrongUsage
 from bench.machine import lock
 from bench.models.preprocessing import Pixels, Preprocessing, preprocessing
-from tests.accuracy.sets import FLOAT16, UINT8, class_index, classifier, photo, photos, synsets
+from tests.accuracy.sets import FLOAT16, UINT8, class_index, classifier, image_set, photo, photos, synsets
 
 RNG = np.random.default_rng(11)
 ORIENTATION = 0x0112
