@@ -97,6 +97,8 @@ def evaluate(
     """
     if agree_with and agree_with.is_onnx:
         raise WrongUsage(f"{path} is an ONNX file: there is no Keras model to agree with; name the model instead")
+    if not path.is_file():
+        raise WrongUsage(f"there is no file {path}; give a model's name or the path of its file")
     listed = listing(settings.images, labels=settings.labels, listed=settings.classes is not None)
     artifact_sha256 = file_sha256(path)
     with process.started(
