@@ -304,9 +304,14 @@ class Run:
     settings: Settings
     records: tuple[Record, ...]
     title: str | None = None
+    left_out: tuple[str, ...] = ()  # cases of the suite that were not asked for
     phases_s: dict[str, float] = field(default_factory=dict)  # export, timing, ...: wall seconds
     roofline: Roofline | None = None
     roofline_error: str | None = None  # why it could not be measured
+
+
+VERDICTS = ("slower", "faster", "suspect", "equivalent", "inconclusive", "missing", "added", "failed")
+"""Two stored runs make a suspect at most: "slower" and "faster" come from both files timed anew, interleaved."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -324,14 +329,14 @@ class Verdict:
     """What comparing one case of a run with its baseline concludes."""
 
     case: str  # Case.name
-    verdict: str  # "faster", "slower", "equivalent", "inconclusive", "missing", "added" or "failed"
+    verdict: str  # one of VERDICTS
     ratio: float | None = None  # p50 of the run over p50 of the baseline; above 1 is slower
     ratio_low: float | None = None  # 95 % interval
     ratio_high: float | None = None
     detectable: float | None = None  # smallest relative change that this pair of runs could have shown, e.g. 0.021
     baseline_p50_ms: float | None = None
     p50_ms: float | None = None
-    confirmed: bool | None = None  # a "slower" that fresh visits confirmed (True) or withdrew (False); None: not tried
+    confirmed: bool | None = None  # a suspect that was measured anew: it holds (True) or not (False); None: undecided
     attribution: tuple[str, ...] = ()  # what changed: "artifact", "runtime", "settings", "machine", or nothing
     reason: str | None = None  # why, where the figures alone do not say it; what fresh visits said
     quantities: tuple[QuantityChange, ...] = ()  # what else changed: size, peak memory, accuracy
@@ -344,8 +349,9 @@ class Comparison:
     suite: str
     baseline_started_at: str
     run_started_at: str
-    margin: float  # in force: the larger of the one asked for and the noise floor, e.g. 0.03
-    noise: float | None  # the noise floor measured by the two runs
+    margin: float  # as asked for, e.g. 0.03: noise widens intervals, never the margin
+    noise: float | None  # how far visits of one case lie apart: the median over the cases of both runs, relative
     forced: bool  # compared although the runs are not comparable
     differing: tuple[str, ...]  # keys that differ, "key: baseline -> run"
     verdicts: tuple[Verdict, ...]
+    anew: bool = False  # whether suspects were measured anew, as far as they could be

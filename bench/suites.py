@@ -7,7 +7,7 @@ import json
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
@@ -36,6 +36,7 @@ class Suite:
     name: str
     title: str
     cases: tuple[Case, ...]
+    left_out: tuple[str, ...] = ()  # names of the suite's cases that were not asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,12 @@ def load_suite(suite: str | Path | Sequence[str]) -> Suite:
             raise WrongUsage(f"suite file {text} does not exist; `bench list` shows the suites that do")
         raise WrongUsage(f'no suite "{text}"; {suggestion(text, names())}')
     return _read(path)
+
+
+def only(suite: Suite, wanted: Sequence[str]) -> Suite:
+    """The suite with the cases that `select` chooses, and the names of the others."""
+    chosen = select(suite.cases, wanted)
+    return replace(suite, cases=chosen, left_out=tuple(case.name for case in suite.cases if case not in chosen))
 
 
 def select(cases: Iterable[Case], wanted: Sequence[str]) -> tuple[Case, ...]:

@@ -16,7 +16,18 @@ from typing import Any
 
 from bench.analysis import quantities, statistics
 from bench.errors import Failed, Inconclusive, NotComparable, Regression
-from bench.records import Case, Comparison, Machine, Measurement, Record, Roofline, Run, Settings, Verdict
+from bench.records import (
+    VERDICTS,
+    Case,
+    Comparison,
+    Machine,
+    Measurement,
+    Record,
+    Roofline,
+    Run,
+    Settings,
+    Verdict,
+)  # fmt: skip
 
 ALARM_RATE = 0.01
 """The rate at which identical models may be called slower or faster: a gate that cries wolf is switched off."""
@@ -31,19 +42,21 @@ layers feel it more than the chain of products that shows it (1.3 times was seen
 
 _SETTINGS_MUST_MATCH = ("device", "provider")
 _SETTINGS_INFORM = ("rounds", "budget_s", "spacing_s", "target_width", "seed")
+_MANY_ROUNDS = 60
 _COMMON_CASES = 4  # fewer models than this cannot show that all of them shifted together
 
 
 def compare(baseline: Run, run: Run, *, margin: float = 0.03, force: bool = False) -> Comparison:
-    """Say for each case whether it became faster or slower.
+    """Say for each case whether it may have become faster or slower.
 
-    A verdict is "equivalent" when the 95 % interval of the ratio of p50s lies inside the margin; "slower" or "faster"
-    when it does not, the ratio itself lies beyond the margin and differs from 1 at `ALARM_RATE`, after control of false
-    discoveries over all models, and no change of the machine's pace explains it; else "inconclusive". The margin in
-    force is the larger of the one asked for and the noise that the two runs show.
+    A verdict is "equivalent" when the 95 % interval of the ratio of p50s lies inside the margin; "suspect" when it does
+    not, the ratio itself lies beyond the margin and differs from 1 at `ALARM_RATE`, after control of false discoveries
+    over all models, and no change of the machine's pace explains it; else "inconclusive". What a suspect is, only both
+    files timed anew can say (`bench.trust.confirmation`): two runs are apart in time, and a machine's speed shifts by a
+    few percent from one minute to the next.
 
-    Two runs are apart in time, and a machine's speed shifts by a few percent from one minute to the next: however well
-    both p50s are known, a difference within the margin may be no more than that.
+    How far visits lie apart in both runs, over all models, widens every interval: no case is known better than that.
+    The margin stays as asked for.
 
     Raises NotComparable, with the keys that differ, unless forced.
     """
@@ -55,36 +68,68 @@ def compare(baseline: Run, run: Run, *, margin: float = 0.03, force: bool = Fals
             "settings, or compare with --force"
         )
     noise = _noise([*baseline.records, *run.records])
-    in_force = max(margin, noise or 0.0)
     old = {record.case.name: record for record in baseline.records}
     new = {record.case.name: record for record in run.records}
     changed = _changes(baseline, run)
-    verdicts = [_verdict(old.get(name), new.get(name), in_force, changed) for name in dict.fromkeys([*new, *old])]
+    verdicts = [
+        _verdict(old.get(name), new.get(name), margin, noise or 0.0, changed) for name in dict.fromkeys([*new, *old])
+    ]
     return Comparison(
         suite=run.suite,
         baseline_started_at=baseline.started_at,
         run_started_at=run.started_at,
-        margin=in_force,
+        margin=margin,
         noise=noise,
         forced=bool(differing),
         differing=tuple(differing),
-        verdicts=tuple(_controlled(verdicts, in_force)),
+        verdicts=tuple(_controlled(verdicts, margin)),
     )
 
 
 def exit_code(comparison: Comparison, fail_on: str = "regression") -> int:
-    """The contract's exit code: 1 a regression, 5 a missing or failed model, 3 inconclusive (if asked for), else 0.
+    """The contract's exit code: 1 a regression is confirmed, 5 a missing or failed model, 4 nothing was compared, 3
+    inconclusive (if asked for), else 0.
 
-    A regression that fresh visits withdrew counts as inconclusive.
+    A model that may be slower, and that measuring anew could not decide, is inconclusive without being asked for. A
+    comparison of stored figures alone, `anew` being False, makes no gate fail.
     """
-    kinds = {"inconclusive" if v.confirmed is False else v.verdict for v in comparison.verdicts}
+    kinds = {v.verdict for v in comparison.verdicts}
     if "slower" in kinds:
         return Regression.exit_code
     if kinds & {"missing", "failed"}:
         return Failed.exit_code
+    if all(v.ratio is None for v in comparison.verdicts):
+        return NotComparable.exit_code
+    if comparison.anew and unconfirmed(comparison):
+        return Inconclusive.exit_code
     if fail_on == "inconclusive" and "inconclusive" in kinds:
         return Inconclusive.exit_code
     return 0
+
+
+def unconfirmed(comparison: Comparison) -> list[Verdict]:
+    """The models that may be slower, but were not confirmed to be."""
+    return [v for v in comparison.verdicts if v.verdict == "suspect" and (v.ratio or 0.0) > 1]
+
+
+def conclusion(comparison: Comparison) -> list[str]:
+    """The comparison in a line or two, with what to do about what it leaves open."""
+    of = {kind: [v.case for v in comparison.verdicts if v.verdict == kind] for kind in VERDICTS}
+    lines = []
+    if of["slower"]:
+        lines.append(f"a regression is confirmed: {', '.join(of['slower'])}")
+    if of["missing"] or of["failed"]:
+        lines.append(f"not measured in this run: {', '.join([*of['missing'], *of['failed']])}; measure them, or save a "
+                     "baseline without them")  # fmt: skip
+    if all(v.ratio is None for v in comparison.verdicts):
+        lines.append("nothing was compared: no model was measured on both sides; `bench baseline save` stores this run")
+    if of["suspect"] and not comparison.anew:
+        suspects = ", ".join(of["suspect"])
+        lines.append(f"suspect by stored figures alone: {suspects}; `bench compare` measures both files anew")
+    elif unconfirmed(comparison):
+        lines.append(f"may be slower, not confirmed: {', '.join(v.case for v in unconfirmed(comparison))}; the lines "
+                     "above say what it takes")  # fmt: skip
+    return lines
 
 
 def must_match_differences(baseline: Machine, run: Machine) -> list[str]:
@@ -146,7 +191,9 @@ def _drifted(old: Any, new: Any) -> bool:
     return bool(old != new)
 
 
-def _verdict(old: Record | None, new: Record | None, margin: float, changed: list[str]) -> tuple[Verdict, float]:
+def _verdict(
+    old: Record | None, new: Record | None, margin: float, noise: float, changed: list[str]
+) -> tuple[Verdict, float]:
     """The verdict on one case, and the p-value of no change (1 where nothing was compared)."""
     known = new or old
     assert known is not None
@@ -162,7 +209,8 @@ def _verdict(old: Record | None, new: Record | None, margin: float, changed: lis
         reason = "the baseline's case of this name is another one; rename one of them, or save a new baseline"
         return Verdict(case=name, verdict="missing", reason=reason), 1.0
     same = old.artifact is not None and new.artifact is not None and old.artifact.sha256 == new.artifact.sha256
-    verdict, p = _measured(name, old.measurement, new.measurement, margin, ([] if same else ["artifact"]) + changed)
+    changed = ([] if same else ["artifact"]) + changed
+    verdict, p = _measured(name, old.measurement, new.measurement, margin, noise, changed)
     return replace(verdict, quantities=quantities.changes(old, new)), p
 
 
@@ -172,12 +220,15 @@ def identity(case: Case) -> Case:
 
 
 def _measured(
-    name: str, old: Measurement, new: Measurement, margin: float, changed: Sequence[str]
+    name: str, old: Measurement, new: Measurement, margin: float, noise: float, changed: Sequence[str]
 ) -> tuple[Verdict, float]:
-    """Compare two p50s with their intervals; degrees of freedom are Welch's."""
+    """Compare two p50s with their intervals, at least as wide as the noise; degrees of freedom are Welch's."""
     shift, down, up = log_ratio(old, new)
     degrees = _degrees(old, new)
     t975 = statistics.student_t975(degrees)
+    visits = [max(1, len(side.visit_p50_ms)) for side in (old, new)]
+    least = t975 * noise * math.sqrt(sum(1 / count for count in visits))
+    down, up = max(down, least), max(up, least)
     error = (down + up) / 2 / t975
     towards_zero = max(down if shift > 0 else up, 1e-12)
     p = statistics.student_t_p(t975 * shift / towards_zero, degrees)
@@ -190,9 +241,11 @@ def _measured(
         reason = _doubt(shift, old, new, margin)
     if reason:
         kind = "inconclusive"
+    elif kind == "inconclusive":
+        reason = _would_take(error, min(visits), margin)
     verdict = Verdict(
         case=name,
-        verdict=kind,
+        verdict="suspect" if kind in ("slower", "faster") else kind,
         ratio=math.exp(shift),
         ratio_low=math.exp(shift - down),
         ratio_high=math.exp(shift + up),
@@ -203,6 +256,17 @@ def _measured(
         reason=reason,
     )
     return verdict, 1.0 if single else p
+
+
+def _would_take(error: float, visits: int, margin: float) -> str:
+    """How many rounds of both runs would show a change of the margin's size, where visits differ as they did here."""
+    wanted = math.log1p(margin) / (statistics.student_t(ALARM_RATE, 30) + statistics.student_t(2 * (1 - POWER), 30))
+    rounds = math.ceil(visits * (error / wanted) ** 2)
+    if rounds <= visits:
+        return "the change is at the edge of what these visits can see; `bench ab` of the two files would tell"
+    if rounds > _MANY_ROUNDS:
+        return "visits differ too much for any number of rounds; see `bench doctor`, or use `bench ab` on the two files"
+    return f"both runs with --rounds {rounds} would see a change of {100 * margin:g} %"
 
 
 def _doubt(shift: float, old: Measurement, new: Measurement, margin: float) -> str | None:
@@ -239,7 +303,7 @@ def _degrees(old: Measurement, new: Measurement) -> float:
 
 
 def _controlled(judged: list[tuple[Verdict, float]], margin: float) -> list[Verdict]:
-    """Withdraw the "slower" and "faster" that many comparisons at once would bring about by chance.
+    """Withdraw the suspects that many comparisons at once would bring about by chance.
 
     Where most models moved the same way by more than the margin and nothing known has changed, the machine has.
     """
@@ -250,7 +314,7 @@ def _controlled(judged: list[tuple[Verdict, float]], margin: float) -> list[Verd
     common = len(shifts) >= _COMMON_CASES and abs(median(shifts)) > math.log1p(margin)
     verdicts = []
     for verdict, p in judged:
-        if verdict.verdict in ("slower", "faster"):
+        if verdict.verdict == "suspect":
             if verdict.case not in kept:
                 reason = f"p = {p:.3f} is no evidence among {len(measured)} models; measure more rounds"
                 verdict = replace(verdict, verdict="inconclusive", attribution=(), reason=reason)

@@ -12,7 +12,6 @@ from bench.cli.root import (
     alpha_option,
     as_json_option,
     cli,
-    confirm_option,
     one_case,
     report_of,
     results_option,
@@ -21,7 +20,7 @@ from bench.cli.root import (
     size_option,
     table,
 )
-from bench.errors import Failed, Regression
+from bench.errors import Failed
 from bench.suites import PRECISIONS
 
 if TYPE_CHECKING:
@@ -50,7 +49,6 @@ if TYPE_CHECKING:
     metavar="[RUN]",
     help="Finish an interrupted run. [default: the latest]",
 )
-@confirm_option
 @results_option
 @as_json_option
 def run(
@@ -61,7 +59,6 @@ def run(
     rounds: int,
     budget_s: float | None,
     resume: str | None,
-    confirm: bool,
     results: Path,
     as_json: bool,
 ) -> None:
@@ -79,10 +76,10 @@ def run(
             outcome = pipeline.resume(folder, watch=watch)
         else:
             loaded = suites.load_suite(suite or ("default",))
-            chosen = suites.Suite(loaded.name, loaded.title, suites.select(loaded.cases, models))
+            chosen = suites.only(loaded, models)
             options = pipeline.Options(device=device, threads=threads, rounds=rounds, budget_s=budget_s)
             outcome = pipeline.run(chosen, options=options, results=results, watch=watch)
-    comparison = against_baseline(outcome.run, results, confirm=confirm)
+    comparison = against_baseline(outcome.run, results)
     page = report_of(outcome.folder, outcome.run, comparison)
     if as_json:
         click.echo(store.json_text(outcome.run), nl=False)
@@ -101,8 +98,6 @@ def run(
     failed = [record for record in outcome.run.records if record.error]
     for record in failed:
         click.echo(f"failed: {record.case.name}: {record.error}", err=True)
-    if comparison and any(verdict.confirmed for verdict in comparison.verdicts):
-        raise SystemExit(Regression.exit_code)
     if failed:
         raise SystemExit(Failed.exit_code)
 

@@ -10,9 +10,8 @@ from bench.cli.root import (
     against_baseline,
     as_json_option,
     cli,
-    confirm_option,
-    confirmed,
     margin_option,
+    measured_anew,
     results_option,
     show_comparison,
     table,
@@ -25,7 +24,11 @@ from bench.cli.root import (
 @margin_option
 @click.option("--fail-on", type=click.Choice(["regression", "inconclusive"]), default="regression", show_default=True)
 @click.option("--force", is_flag=True, help="Compare runs that are not comparable, and say so.")
-@confirm_option
+@click.option("--stored", is_flag=True, help="Hold stored figures against each other alone: suspects, no verdicts.")
+@click.option(
+    "--budget", "budget_s", type=click.FloatRange(min=0, min_open=True), metavar="S",
+    help="Seconds for measuring suspects anew, all together. [default: a minute each, longer for slow models]",
+)  # fmt: skip
 @results_option
 @as_json_option
 def compare(
@@ -34,13 +37,15 @@ def compare(
     margin: str,
     fail_on: str,
     force: bool,
-    confirm: bool,
+    stored: bool,
+    budget_s: float | None,
     results: Path,
     as_json: bool,
 ) -> None:
     """Say for each model whether RUN is faster or slower than BASELINE.
 
-    Both are folders or files of runs. [default: this machine's stored baseline, and the latest run]
+    Stored figures make suspects; the two files of each are then timed anew, interleaved, and these pairs decide. Both
+    are folders or files of runs. [default: this machine's stored baseline, and the latest run]
     """
     from bench import store
     from bench.analysis import comparison
@@ -50,8 +55,8 @@ def compare(
     candidate = store.load(run_folder)
     reference = store.load(baseline) if baseline else store.stored_baseline(results, candidate)
     verdicts = comparison.compare(reference, candidate, margin=parse_share(margin), force=force)
-    if confirm:
-        verdicts = confirmed(reference, candidate, verdicts)
+    if not stored:
+        verdicts = measured_anew(reference, candidate, verdicts, budget_s)
     if as_json:
         click.echo(store.json_text(verdicts))
     else:
@@ -66,13 +71,17 @@ def baseline() -> None:
 
 @baseline.command("save")
 @click.argument("run", required=False)
+@click.option("--force", is_flag=True, help="Store a run in which cases failed, were interrupted or were left out.")
 @results_option
-def baseline_save(run: str | None, results: Path) -> None:
+def baseline_save(run: str | None, force: bool, results: Path) -> None:
     """Store RUN as its machine's baseline for its suite. [default: the latest run]"""
     from bench import store
 
-    path = store.save_baseline(results, store.load(run or store.latest(results)))
-    click.echo(f"baseline: {path}")
+    whole = store.load(run or store.latest(results))
+    if not force:
+        store.check_whole(whole)
+    path = store.save_baseline(results, whole)
+    click.echo(f"baseline: {path}, the run of {whole.started_at}")
     click.echo("commit it, so that every clone on a machine like this one compares with it")
 
 

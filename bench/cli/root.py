@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,11 +30,6 @@ margin_option = click.option(
 
 alpha_option = click.option("--alpha", type=float, help="Width multiplier.")
 size_option = click.option("--input-size", type=click.IntRange(min=1), metavar="N", help="Height and width in pixels.")
-
-confirm_option = click.option(
-    "--confirm/--no-confirm", default=True, show_default=True,
-    help="Time a slower model's two files anew, up to a minute each, before calling it a regression.",
-)  # fmt: skip
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -63,7 +59,7 @@ def one_case(model: str, alpha: float | None, input_size: int | None, **more: An
     return suites.case_of_model(model, alpha=alpha, input_size=input_size, **more)
 
 
-def against_baseline(run: Run, results: Path, *, confirm: bool = False) -> Comparison | None:
+def against_baseline(run: Run, results: Path) -> Comparison | None:
     """The comparison with this machine's stored baseline, or None when it has none, is it, or does not compare."""
     from bench import store
     from bench.analysis import comparison
@@ -75,23 +71,22 @@ def against_baseline(run: Run, results: Path, *, confirm: bool = False) -> Compa
         reference = store.load(path)
         if reference.started_at == run.started_at:
             return None
-        found = comparison.compare(reference, run)
-        return confirmed(reference, run, found) if confirm else found
+        return comparison.compare(reference, run)
     except BenchError as error:
         click.echo(f"no comparison with {path}: {error}", err=True)
         return None
 
 
-def confirmed(baseline: Run, run: Run, comparison: Comparison) -> Comparison:
-    """The comparison with its regressions confirmed or withdrawn by fresh visits. Without one, nothing is imported."""
-    if all(verdict.verdict != "slower" for verdict in comparison.verdicts):
-        return comparison
+def measured_anew(baseline: Run, run: Run, comparison: Comparison, budget_s: float | None = None) -> Comparison:
+    """The comparison with its suspects measured anew. Without one, nothing is imported."""
+    if all(verdict.verdict != "suspect" for verdict in comparison.verdicts):
+        return replace(comparison, anew=True)
     from bench.trust import confirmation
 
     def say(name: str) -> None:
-        click.echo(f"confirming {name}: timing its two files anew, up to a minute", err=True)
+        click.echo(f"measuring {name} anew: its two files against each other", err=True)
 
-    return confirmation.confirm(baseline, run, comparison, on_case=say)
+    return confirmation.confirm(baseline, run, comparison, budget_s=budget_s, on_case=say)
 
 
 def report_of(folder: Path, run: Run, comparison: Comparison | None) -> Path | None:
@@ -107,6 +102,7 @@ def report_of(folder: Path, run: Run, comparison: Comparison | None) -> Path | N
 
 def show_comparison(comparison: Comparison) -> None:
     """Print the verdicts."""
+    from bench.analysis import comparison as comparing
     from bench.analysis.quantities import change_in_words
     from bench.units import latency, relative
 
@@ -131,6 +127,8 @@ def show_comparison(comparison: Comparison) -> None:
     for v in comparison.verdicts:
         if v.quantities:
             click.echo(f"{v.case}: {', '.join(map(change_in_words, v.quantities))}")
+    for line in comparing.conclusion(comparison):
+        click.echo(line)
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -66,6 +66,7 @@ def run(
         schema_version=SCHEMA_VERSION,
         suite=suite.name,
         title=suite.title,
+        left_out=suite.left_out,
         started_at=store.now(),
         machine=facts.collect(device, options.threads or facts.cores_given()),
         settings=Settings(

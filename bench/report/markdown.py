@@ -58,8 +58,8 @@ def _verdicts(comparison: Comparison) -> Iterable[str]:
 
 
 _MARKS = {  # the worst first
-    "slower": "🔴", "failed": "🔴", "missing": "🔴", "inconclusive": "🟡", "faster": "🟢", "equivalent": "⚪",
-    "added": "⚪",
+    "slower": "🔴", "failed": "🔴", "missing": "🔴", "suspect": "🟠", "inconclusive": "🟡", "faster": "🟢",
+    "equivalent": "⚪", "added": "⚪",
 }  # fmt: skip
 
 

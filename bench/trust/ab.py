@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -22,7 +22,7 @@ from bench.trust.trial import Judgement, Pair, Trial
 BUDGET_S = 60.0
 # Visits differ more than the samples within one, so that many short visits tell more than few long ones: the medians
 # of neighbouring visits differed by 2 % (MobileNetV3Small) and 1.4 % (ResNet50), with 0.1 s of samples as with 0.6 s.
-MIN_TIME_S, MIN_COUNT, WARMUP_S = 0.2, 5, 1.0
+MIN_TIME_S, MIN_COUNT, WARMUP_S = 0.2, 3, 1.0
 
 Listener = Callable[[Judgement, float], None]
 """Called after every look with what the pairs say and the seconds that have passed."""
@@ -55,6 +55,7 @@ def measure(
     setup: Setup,
     *,
     budget_s: float = BUDGET_S,
+    limit_s: float = 0.0,
     margin: float = 0.03,
     width: float | None = None,
     on_look: Listener | None = None,
@@ -62,7 +63,9 @@ def measure(
     """Time A and B in pairs of visits, in the order ABBA or BAAB by chance.
 
     Stops at the first planned look (`trial.LOOKS`) whose verdict is decided, or, with `width`, whose interval is that
-    narrow (relative, e.g. 0.01); at the latest when the budget has no room for another pair. Disturbed pairs count,
+    narrow (relative, e.g. 0.01); at the latest when the budget has no room for another pair. A budget too short for so
+    many pairs as a verdict needs (`trial.pairs_needed`) is exceeded until there are so many, where that takes no longer
+    than `limit_s`: whether it does follows from how long pairs take, never from what they say. Disturbed pairs count,
     unless the machine changed its pace between their visits (`trial.Pair.torn`): the signed ranks bear them, and
     leaving some out for how they look would be a choice made after seeing them.
 
@@ -81,6 +84,7 @@ def measure(
             pairs.append(pair)
             seconds = time.monotonic() - begun
             over = seconds * (1 + 1 / len(pairs)) > budget_s  # no room for another pair
+            over = over and not _within(limit_s, pairs, seconds)
             due = len(trial.LOOKS) if over else sum(seconds >= share * budget_s for share in trial.LOOKS[:-1])
             if due <= taken:
                 continue
@@ -104,6 +108,13 @@ def measure(
         stopped=stopped,
         pairs=tuple(pairs),
     )
+
+
+def _within(limit_s: float, pairs: Sequence[Pair], seconds: float) -> bool:
+    """Whether pairs are lacking for a verdict that will be there when so much time has passed."""
+    whole = sum(not pair.torn for pair in pairs)
+    lacking = trial.pairs_needed() - whole
+    return lacking > 0 and seconds + lacking * seconds / max(whole, 0.5) <= limit_s
 
 
 def _stopped(found: Judgement, width: float | None, over: bool) -> str:

@@ -1,9 +1,10 @@
-"""A regression confirmed: the two files of a "slower" verdict timed against each other anew, before a gate fails."""
+"""Suspects of two stored runs measured anew: both files timed against each other, before a gate fails or passes."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.analysis.comparison import must_match_differences
@@ -11,10 +12,13 @@ from bench.errors import Failed
 from bench.export import cache, file_sha256
 from bench.machine import facts
 from bench.records import Comparison, Record, Run, Verdict
-from bench.trust import ab
-from bench.units import relative
+from bench.trust import ab, trial
+from bench.trust.trial import Trial
+from bench.units import duration, relative
 
-SAME_FILE = "withdrawn: the same file cannot be slower than itself; the machine drifted"
+SAME_FILE = "withdrawn: the same file cannot be slower or faster than itself; the machine drifted"
+LIMIT_S = 600.0
+"""A case whose pairs take so long that its budget holds too few of them for a verdict gets up to so much time."""
 
 
 def confirm(
@@ -22,27 +26,47 @@ def confirm(
     run: Run,
     comparison: Comparison,
     *,
-    budget_s: float = ab.BUDGET_S,
+    budget_s: float | None = None,
     on_case: Callable[[str], None] = lambda name: None,
 ) -> Comparison:
-    """The comparison with every "slower" confirmed or withdrawn by fresh visits, where that can be done here.
+    """The comparison with every suspect measured anew, both files interleaved, where that can be done here.
 
-    `Verdict.confirmed` stays None, with the reason, on another machine or runtime, or when a file is gone. Takes up to
-    `budget_s` a case; `on_case` is told each case's name before its visits.
+    Only evidence decides: fresh pairs that say slower or faster make it the verdict, fresh pairs that say equivalent
+    withdraw it. Where they say neither, or on another machine or runtime, or when a file is gone, the suspect stands,
+    `Verdict.confirmed` is None, and the reason says what it would take.
+
+    Those that may be slower come first, the largest change first. `budget_s` is for all of them together; what one
+    leaves goes to the next. By default each has `ab.BUDGET_S`, and up to `LIMIT_S` where a verdict needs it. `on_case`
+    is told each case's name before its visits.
     """
     old = {record.case.name: record for record in baseline.records}
     new = {record.case.name: record for record in run.records}
     here = "the runs are not comparable" if comparison.forced else _not_here(run)
-
-    def looked_into(verdict: Verdict) -> Verdict:
-        if verdict.verdict != "slower":
-            return verdict
+    suspects = [verdict for verdict in comparison.verdicts if verdict.verdict == "suspect"]
+    suspects.sort(key=lambda verdict: -(verdict.ratio or 0.0))
+    begun = time.monotonic()
+    decided: dict[str, Verdict] = {}
+    for number, verdict in enumerate(suspects):
         if here:
-            return replace(verdict, reason=f"not confirmed: {here}")
+            decided[verdict.case] = replace(verdict, reason=f"not confirmed: {here}")
+            continue
+        seconds = limit_s = ab.BUDGET_S
+        if budget_s is None:
+            limit_s = LIMIT_S
+        else:
+            seconds = limit_s = max(0.0, budget_s - (time.monotonic() - begun)) / (len(suspects) - number)
         pair = old[verdict.case], new[verdict.case]
-        return _confirmed(verdict, pair, _runtimes_differ(baseline, run), comparison.margin, budget_s, on_case)
+        other_runtime = _runtimes_differ(baseline, run)
+        budget = _Budget(seconds, limit_s)
+        decided[verdict.case] = _measured_anew(verdict, pair, other_runtime, comparison.margin, budget, on_case)
+    verdicts = tuple(decided.get(verdict.case, verdict) for verdict in comparison.verdicts)
+    return replace(comparison, verdicts=verdicts, anew=True)
 
-    return replace(comparison, verdicts=tuple(map(looked_into, comparison.verdicts)))
+
+@dataclass(frozen=True, slots=True)
+class _Budget:
+    seconds: float
+    limit_s: float  # up to which a verdict that needs more pairs may take
 
 
 def _not_here(run: Run) -> str | None:
@@ -62,12 +86,12 @@ def _runtimes_differ(baseline: Run, run: Run) -> bool:
     return bool(baseline.machine.may_drift.get("onnxruntime") != run.machine.may_drift.get("onnxruntime"))
 
 
-def _confirmed(
+def _measured_anew(
     verdict: Verdict,
     pair: tuple[Record, Record],
     other_runtime: bool,
     margin: float,
-    budget_s: float,
+    budget: _Budget,
     on_case: Callable[[str], None],
 ) -> Verdict:
     old, new = pair
@@ -75,7 +99,7 @@ def _confirmed(
         if other_runtime:
             remedy = "see with `bench ab` on that file, --python-a and --python-b naming the two interpreters"
             return replace(verdict, reason=f"not confirmed: ONNX Runtime has changed, not the file; {remedy}")
-        return replace(verdict, confirmed=False, reason=SAME_FILE)
+        return replace(verdict, verdict="equivalent", confirmed=False, attribution=(), reason=SAME_FILE)
     files = [_file(record) for record in pair]
     if None in files:
         which = "baseline" if files[0] is None else "run"
@@ -88,16 +112,47 @@ def _confirmed(
     )  # fmt: skip
     a, b = (ab.Side(path) for path in files if path)
     try:
-        found = ab.measure(a, b, setup, budget_s=budget_s, margin=margin).judgement
+        fresh = ab.measure(a, b, setup, budget_s=budget.seconds, limit_s=budget.limit_s, margin=margin)
     except Failed as error:
         return replace(verdict, reason=f"not confirmed: {error}")
-    low, high = (relative(x) if x else "?" for x in (found.ratio_low, found.ratio_high))
-    said = f"{found.pairs} fresh pairs say {relative(found.ratio)} [{low}, {high}], {found.verdict}"
-    if found.verdict == "slower":
-        return replace(verdict, confirmed=True, reason=f"confirmed: {said}")
-    if other_runtime:
+    return decided(verdict, fresh, other_runtime)
+
+
+def decided(verdict: Verdict, fresh: Trial, other_runtime: bool = False) -> Verdict:
+    """A suspect after a trial of its two files: confirmed, withdrawn, or standing as it was with what it would take."""
+    judgement = fresh.judgement
+    low, high = (relative(x) if x else "?" for x in (judgement.ratio_low, judgement.ratio_high))
+    pairs = f"{judgement.pairs} fresh pair{'s say' if judgement.pairs != 1 else ' says'}"
+    said = f"{pairs} {relative(judgement.ratio)} [{low}, {high}], {judgement.verdict}"
+    if judgement.verdict == "inconclusive":
+        return replace(verdict, reason=f"not confirmed: {said}; {_would_take(fresh)}")
+    suspected = "slower" if (verdict.ratio or 0.0) > 1 else "faster"
+    if other_runtime and judgement.verdict != suspected:
         return replace(verdict, reason=f"not confirmed: {said} under this ONNX Runtime; the runtime has changed too")
-    return replace(verdict, confirmed=False, reason=f"withdrawn: {said}")
+    stored = f" (the stored figures said {relative(verdict.ratio)})" if verdict.ratio else ""
+    confirmed = judgement.verdict == suspected
+    return replace(
+        verdict,
+        verdict=judgement.verdict,
+        confirmed=confirmed,
+        ratio=judgement.ratio,
+        ratio_low=judgement.ratio_low,
+        ratio_high=judgement.ratio_high,
+        detectable=judgement.detectable,
+        attribution=verdict.attribution if confirmed else (),
+        reason=f"{'confirmed' if confirmed else 'withdrawn'}: {said}{stored}",
+    )
+
+
+def _would_take(fresh: Trial) -> str:
+    """What it would take for an undecided trial to decide."""
+    if fresh.judgement.pairs < trial.pairs_needed():
+        each = fresh.seconds / max(fresh.judgement.pairs, 1)
+        needed = trial.pairs_needed()
+        return f"a verdict needs {needed} pairs, about {duration(needed * each)}: raise --budget"
+    if fresh.judgement.detectable is None:
+        return "raise --budget"
+    return f"so many pairs cannot see less than {100 * fresh.judgement.detectable:.1f} %: raise --budget"
 
 
 def _file(record: Record) -> Path | None:

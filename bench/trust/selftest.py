@@ -16,7 +16,7 @@ from statistics import median
 from bench.analysis import comparison, statistics
 from bench.errors import Failed
 from bench.machine import facts
-from bench.records import SCHEMA_VERSION, Case, Record, Run, Settings, Visit
+from bench.records import SCHEMA_VERSION, Case, Record, Run, Settings, Verdict, Visit
 from bench.timing.schedule import Target, VisitFailed, now, visits
 from bench.trust import ab
 
@@ -112,8 +112,16 @@ def _comparisons(path: Path, setup: ab.Setup, margin: float) -> Iterator[list[At
         seconds = round((time.monotonic() - begun) / len(slowdowns), 1)
         verdicts = comparison.compare(*runs, margin=margin).verdicts
         yield [
-            Attempt(method="compare", injected=slowdowns[v.case], verdict=v.verdict, seconds=seconds) for v in verdicts
+            Attempt(method="compare", injected=slowdowns[v.case], verdict=_direction(v), seconds=seconds)
+            for v in verdicts
         ]
+
+
+def _direction(verdict: Verdict) -> str:
+    """What a suspect is suspected of: measuring both files anew is what `ab` is tried for."""
+    if verdict.verdict != "suspect":
+        return verdict.verdict
+    return "slower" if (verdict.ratio or 0.0) > 1 else "faster"
 
 
 def run(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bench import store
+from bench.records import INTERRUPTED, Run
 from tests import runs
 from tests.cli.test_cli import call
 from tests.test_store import BROKEN
@@ -77,3 +79,55 @@ def test_the_latest_run_is_the_one_that_began_last_and_measured_something(capsys
     assert code == 0
     assert out.startswith(f"report: {newest}")
     assert "nothing was measured in it" in err
+
+
+def stored_as_baseline(run: Run, capsys: pytest.CaptureFixture[str], *options: str) -> tuple[int, str]:
+    shutil.rmtree(RESULTS / "runs", ignore_errors=True)
+    runs.stored(run, RESULTS)
+    code, _, err = call(capsys, "baseline", "save", *options)
+    return code, err
+
+
+def test_a_run_with_holes_is_no_baseline_unless_forced(capsys: pytest.CaptureFixture[str]) -> None:
+    whole = runs.of_suite("precision")
+    first, second, *rest = whole.records
+    assert stored_as_baseline(whole, capsys)[0] == 0
+    path = store.baseline_file(RESULTS, whole)
+    before = path.read_bytes()
+    failed = replace(first, measurement=None, error="timing failed: killed")
+    unjudged = replace(first, error="accuracy not measured: no images")
+    interrupted = replace(second, measurement=None, error=INTERRUPTED)
+    silent = replace(second, measurement=None)
+    holed = [
+        (replace(whole, records=(failed, second, *rest)), [first.case.name, "timing failed: killed"]),
+        (replace(whole, records=(unjudged, second, *rest)), [first.case.name, "accuracy not measured"]),
+        (replace(whole, records=(first, interrupted, *rest)), [second.case.name, "interrupted"]),
+        (replace(whole, records=(first, silent, *rest)), [second.case.name, "no measurement"]),
+        (replace(whole, records=(first, *rest), left_out=(second.case.name,)), [second.case.name, "left out"]),
+    ]
+    for run, words in holed:
+        code, err = stored_as_baseline(run, capsys)
+        assert code == 2
+        assert all(word in err for word in [*words, "--force"]), err
+        assert path.read_bytes() == before
+    code, err = stored_as_baseline(holed[0][0], capsys, "--force")
+    assert code == 0
+    assert store.load(path).records[0].error == "timing failed: killed"
+
+
+def test_a_comparison_that_compares_nothing_is_no_success(capsys: pytest.CaptureFixture[str]) -> None:
+    run = runs.of_suite("precision")
+    runs.stored(run, RESULTS)
+    first, *rest = run.records
+    unmeasured = tuple(replace(record, measurement=None, error="failed") for record in run.records)
+    renamed = tuple(replace(record, case=replace(record.case, name=f"other {record.case.name}")) for record in rest)
+    for records, code, words in (
+        (unmeasured, 4, "nothing was compared"),
+        ((), 4, "nothing was compared"),
+        ((*run.records, *renamed), 5, f"not measured in this run: other {rest[0].case.name}"),
+        ((first, *unmeasured[1:]), 0, "not in the baseline" if not rest else "no measurement of it"),
+    ):
+        store.save_baseline(RESULTS, replace(run, started_at="2026-02-01T10:00:00Z", records=records))
+        got, out, _ = call(capsys, "compare")
+        assert got == code, out
+        assert words in out

@@ -46,7 +46,7 @@ def test_markdown_says_the_choice_the_verdicts_and_the_numbers(tmp_path: Path) -
     path = write_report([slower], tmp_path / "comment.md", comparison=comparison.compare(run, slower))
     text = path.read_text(encoding="utf-8")
     assert "`without limits: " in text
-    assert "**12 slower**" in text
+    assert "**12 suspect**" in text
     verdicts, models = tables(text)
     assert verdicts[0] == ["Model", "Verdict", "Change of p50 [95 % interval]", "Cannot see less than", "What changed"]
     assert models[0] == ["Model", "Size", "Top-1", "Parameters", "Operations",

@@ -60,11 +60,11 @@ def test_there_is_one_copy_of_the_library(site: Path) -> None:
 
 def test_a_run_is_compared_with_the_one_before_on_its_machine(site: Path) -> None:
     text = site.read_text(encoding="utf-8")
-    assert "12 slower</a>" in text
+    assert "12 suspect</a>" in text
     assert text.count("nothing to compare with") == 5
     changed = (site.parent / "change-2026-03-03T10-00-00Z-default.html").read_text(encoding="utf-8")
     assert "Compared with the run of 2026-03-02T10:00:00Z" in changed
-    assert changed.count('<tr class="slower"') == 12
+    assert changed.count('<tr class="suspect"') == 12
 
 
 def test_without_a_run_before_it_is_held_against_the_stored_baseline(tmp_path: Path) -> None:

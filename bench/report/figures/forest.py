@@ -12,6 +12,7 @@ from bench.units import latency, relative
 _LOOKS = {  # verdict -> colour, marker: the shape points where the change went
     "slower": ("#D55E00", "triangle-right"),
     "faster": ("#0072B2", "triangle-left"),
+    "suspect": ("#E69F00", "diamond"),
     "equivalent": ("#009E73", "circle"),
     "inconclusive": ("#8a8a8a", "circle-open"),
 }
