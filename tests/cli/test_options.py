@@ -116,7 +116,7 @@ def test_results_go_to_the_folder_asked_for(
     machine: Machine, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     assert bench_run(capsys, "--rounds", "1", "--output", "elsewhere")[0] == 0
-    assert len(store.folders(tmp_path / "elsewhere")) == 1
+    assert len(store.runs(tmp_path / "elsewhere")) == 1
     assert not (tmp_path / "results").exists()
 
 
