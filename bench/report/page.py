@@ -19,8 +19,9 @@ from bench import __version__, units
 from bench.analysis import answer, choice, precision, quality, quantities
 from bench.records import Comparison, Record, Run, Visit
 from bench.report import Material, mobilenet, table
-from bench.report.drawings import Figure, figures
+from bench.report.drawings import figures
 from bench.report.families import family, hue, in_order
+from bench.report.figures.figure import Figure
 from bench.store import write_atomically
 from bench.suites import facts
 

@@ -15,8 +15,9 @@ from bench.analysis.history import MARGIN, Series, histories
 from bench.errors import NotComparable
 from bench.records import Comparison, Run
 from bench.report import Material, guide
-from bench.report.drawings import Figure, comparison_figures
 from bench.report.families import family
+from bench.report.figures.figure import Figure, Subject
+from bench.report.figures.forest import of_comparison
 from bench.report.figures.trend import trend_figure
 from bench.report.page import LIBRARY_FILE, Link, document, render
 from bench.store import machine_name, slug, write_atomically
@@ -119,8 +120,9 @@ def _machines(entries: Iterable[Entry]) -> list[tuple[Run, list[Entry]]]:
 def _comparison_page(entry: Entry) -> str:
     assert entry.comparison
     models = {"families": {record.case.name: family(record.case) for record in entry.run.records}}
+    shown = list(of_comparison(Subject(run=entry.run, comparison=entry.comparison)))
     return document(
-        "comparison.html.j2", comparison_figures(entry.comparison), models=models, library_file=LIBRARY_FILE,
+        "comparison.html.j2", shown, models=models, library_file=LIBRARY_FILE,
         links=[_INDEX, ("This run", entry.page)], run=entry.run, before=entry.before, comparison=entry.comparison,
     )  # fmt: skip
 

@@ -6,6 +6,7 @@ import html
 import json
 import math
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,7 +20,8 @@ from bench.errors import WrongUsage
 from bench.records import Accuracy, Case, DetectionAccuracy, Record, Roofline, Run
 from bench.report import drawings, families, page, write_report
 from bench.report.figures import bars, bubbles, fit, forest, kinds, labels, promise, samples, sweep, tradeoff
-from bench.report.figures.frame import FRAMES, WIDE, Frame
+from bench.report.figures.figure import Figure, Subject
+from bench.report.figures.frame import FRAMES, WIDE, Frame, layout
 from bench.report.mobilenet import promises
 from bench.suites import facts
 from tests import runs
@@ -334,6 +336,29 @@ def test_the_roofline_bounds_what_was_achieved() -> None:
     slow = drawings.figures(replace(run, roofline=replace(roof, gflops=1.0)))
     (figure,) = [one for one in slow if one.id == "roof"]
     assert any(run.records[0].case.name in note for note in figure.notes)
+
+
+def test_a_figure_is_one_function_and_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A made-up figure, as a file of its own would hold it, is on the page, and among the pictures."""
+
+    def loads(subject: Subject) -> Iterator[Figure]:
+        times = {r.case.name: r.measurement.load_ms for r in subject.records if r.measurement}
+        if times:
+            yield Figure(
+                id="loads", title="How long loading takes", question="Does it start in time?", alternative="Bars",
+                draw=lambda frame: {"data": [{"type": "bar", "x": list(times), "y": list(times.values())}],
+                                    "layout": layout(frame, x={}, y={"title": {"text": "Load [ms]"}})},
+            )  # fmt: skip
+
+    run = runs.of_suite("default")
+    assert "loads" not in [figure.id for figure in drawings.figures(run)]
+    monkeypatch.setattr(drawings, "FIGURES", [loads, *drawings.FIGURES])
+    assert drawings.figures(run)[0].id == "loads"
+    text = rendered(run)
+    assert "Does it start in time?" in text
+    assert '<div class="figure" id="loads"' in text
+    nothing = tuple(replace(record, measurement=None, error="no") for record in run.records)
+    assert "loads" not in [figure.id for figure in drawings.figures(replace(run, records=nothing))]
 
 
 def test_density_is_accuracy_over_parameters() -> None:

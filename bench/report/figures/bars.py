@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from bench.analysis import quality
 from bench.records import Record
 from bench.report.families import family, hue, in_order
+from bench.report.figures.figure import TABLE, Figure, Subject, is_measured
 from bench.report.figures.frame import Frame, accuracy_range, layout, plain
 from bench.report.figures.hover import accuracy, every_number
 from bench.units import significant
@@ -104,3 +107,31 @@ def _bars(
     drawn["margin"]["t"] = frame.top + 18
     drawn["showlegend"] = False
     return {"data": data, "layout": drawn}
+
+
+def accuracies(subject: Subject) -> Iterator[Figure]:
+    """Figure 1."""
+    records = subject.records
+    judged = quality.of(records)
+    yield Figure(
+        id="accuracy",
+        title="Figure 1: accuracy of each network",
+        question="The accuracies that the other figures stand on, from worst to best. The axis does not begin at 0.",
+        draw=partial(accuracy_figure, records),
+        alternative=f"Bars: {judged.label} of each network, from worst to best; {TABLE}",
+        notes=("Hatched bars with an interval were measured here.",) if any(map(is_measured, records)) else (),
+    )
+
+
+def densities(subject: Subject) -> Iterator[Figure]:
+    """Accuracy per parameter."""
+    records = subject.records
+    judged = quality.of(records)
+    if any(judged.value(r) is not None and r.cost and r.cost.params for r in records):
+        yield Figure(
+            id="density",
+            title="Accuracy density",
+            question="Which networks use their parameters best? Percentage points for each million parameters.",
+            draw=partial(density_figure, records),
+            alternative=f"Bars: {judged.label} per million parameters; {TABLE}",
+        )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -12,6 +13,7 @@ from bench.analysis import quality
 from bench.analysis.quality import Quality
 from bench.records import Record
 from bench.report.families import family, hue, in_order, shape
+from bench.report.figures.figure import TABLE, Figure, Subject, origin_notes
 from bench.report.figures.frame import Frame, accuracy_range, layout, plain, with_legend
 from bench.report.figures.hover import every_number
 from bench.report.figures.labels import Box, Label, Point, place
@@ -257,3 +259,18 @@ def _size_legend(frame: Frame) -> tuple[dict[str, Any], dict[str, Any], list[dic
     if width > 600:
         notes.append(at | {"x": places[0] - 24, "y": middle, "text": "Parameters", "xanchor": "right"})
     return trace, axes, notes
+
+
+def operations(subject: Subject) -> Iterator[Figure]:
+    """Figure 2."""
+    records = subject.records
+    judged = quality.of(records)
+    yield Figure(
+        id="operations",
+        title="Figure 2: accuracy against operations",
+        question="How much accuracy does an operation buy? The area of a bubble is proportional to the number of "
+        "parameters; grey bubbles give the scale.",
+        draw=partial(operations_figure, records),
+        alternative=f"Bubbles: {judged.label} against G-Ops, areas proportional to parameters; {TABLE}",
+        notes=origin_notes(records),
+    )

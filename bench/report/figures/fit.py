@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
 from typing import Any
 
@@ -13,6 +15,7 @@ import numpy as np
 from bench.analysis import quality
 from bench.records import Record
 from bench.report.families import family, hue, in_order, shape
+from bench.report.figures.figure import TABLE, Figure, Subject
 from bench.report.figures.frame import Frame, layout, log_axis, plain, with_legend
 from bench.report.figures.hover import every_number
 from bench.report.figures.named import Scales, names
@@ -137,3 +140,29 @@ def _per_family(found: Fit, meta: str) -> list[tuple[dict[str, Any], list[int]]]
             "marker": {"size": 10, "symbol": shape(name), "color": hue(name), "line": {"width": 1, "color": "#fff"}},
         }, index))  # fmt: skip
     return traces
+
+
+def fits(subject: Subject) -> Iterator[Figure]:
+    """Whether operations predict latency, and what they miss."""
+    found = fit(subject.records)
+    if found is None:
+        return
+    off = 100 * (median(max(ratio, 1 / ratio) for ratio in found.ratios) - 1)
+    least, most = min(found.ratios), max(found.ratios)
+    yield Figure(
+        id="fit",
+        title="Do operations predict latency?",
+        question=f"The line is the best straight one: p50 = {found.factor:.3g} ms x G-Ops^{found.exponent:.2f}, "
+        f"R² = {found.r2:.2f}. Half of the networks lie more than {off:.0f} % off it, from {least:.2f} to {most:.2f} "
+        "times what it says: choose by measured time.",
+        draw=partial(fit_figure, found),
+        alternative=f"Measured p50 against G-Ops, both logarithmic, with a straight line; {TABLE}",
+    )
+    yield Figure(
+        id="residuals",
+        title="Which families are slower than their operations?",
+        question="How far each network lies from that line, a row a family. Right of the dotted line: slower than its "
+        "operations promise.",
+        draw=partial(residuals_figure, found),
+        alternative="Measured over fitted p50 of each network, a row a family",
+    )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from bench.records import Comparison, Verdict
+from bench.report.figures.figure import Figure, Subject
 from bench.report.figures.frame import Frame, layout, plain, with_legend
 from bench.report.figures.labels import text_width
 from bench.units import latency, relative
@@ -91,3 +94,18 @@ def _hover(v: Verdict) -> str:
     lines += [f"what changed: {', '.join(v.attribution)}"] if v.attribution else []
     lines += [plain(v.reason)] if v.reason else []
     return "<br>".join(lines)
+
+
+def of_comparison(subject: Subject) -> Iterator[Figure]:
+    """The forest plot of a comparison; nothing where no model could be compared."""
+    comparison = subject.comparison
+    if comparison is None or all(v.ratio is None for v in comparison.verdicts):
+        return
+    yield Figure(
+        id="forest",
+        title="What changed",
+        question=f"The band is the margin, {100 * comparison.margin:.1f} %: an interval inside it is equivalent. Grey "
+        "ticks show the smallest change that these two runs could have seen.",
+        draw=partial(forest_figure, comparison),
+        alternative="Change of each model's p50 with its 95 % interval; every number is in the table of verdicts",
+    )

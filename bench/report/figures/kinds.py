@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
+from statistics import median
 from typing import Any
 
 from bench.records import Record
+from bench.report.figures.figure import Figure, Subject
 from bench.report.figures.frame import Frame, layout, plain, with_legend
 from bench.report.figures.labels import text_width
 
@@ -69,3 +73,24 @@ def _hover(record: Record, kind: str) -> str:
         gflops = 2 * counted.mult_adds * record.case.batch_size / ms / 1e6
         text += f", {100 * share:.0f} % of the mult-adds<br>{gflops:.1f} GFLOP/s"
     return text
+
+
+def of_kinds(subject: Subject) -> Iterator[Figure]:
+    """Where the time goes."""
+    records = subject.records
+    tax = layout_tax(records)
+    if not tax:
+        return
+    unprofiled = [r.case.name for r in records if r.measurement and not r.kinds_ms]
+    worst = next(iter(tax))
+    yield Figure(
+        id="kinds",
+        title="Where the time goes",
+        question=f"The layout tax: {100 * median(tax.values()):.1f} % of a typical network's time only changes layouts "
+        f"(transposes and reorders), at most {100 * tax[worst]:.1f} %, in {worst}. Hover to compare a kind's share of "
+        "the time with its share of the operations: where they differ, operations do not predict latency. Clocked node "
+        "by node with ONNX Runtime's profiler: read the shares, not the sum.",
+        draw=partial(kinds_figure, records),
+        alternative="Share of the time of each network by kind of layer",
+        notes=(f"Could not be profiled: {', '.join(unprofiled)}.",) if unprofiled else (),
+    )

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
+from bench.report import mobilenet
+from bench.report.figures.figure import Figure, Subject
 from bench.report.figures.frame import Frame, layout, log_axis, plain
 from bench.report.figures.labels import Point, place
 from bench.report.mobilenet import Promise
@@ -84,4 +87,21 @@ def _hover(p: Promise) -> str:
         f"<b>{plain(p.case)}</b><br>{p.promised:.2f} x fewer mult-adds<br>"
         f"{p.measured:.2f} x faster [{p.measured_low:.2f}, {p.measured_high:.2f}]<br>"
         f"keeps {100 * p.measured / p.promised:.0f} % of its promise"
+    )
+
+
+def of_promises(subject: Subject) -> Iterator[Figure]:
+    """What the two multipliers promise and keep."""
+    promises = mobilenet.promises(subject.run)
+    if not promises:
+        return
+    worst = min(promises, key=lambda p: p.measured / p.promised)
+    yield Figure(
+        id="promise",
+        title="What the multipliers promise, and what they keep",
+        question="A smaller width α or resolution ρ saves operations; does it save as much time? On the dotted line it "
+        f"does. Below it, time is lost to what operations do not count. {worst.case} keeps least: {worst.promised:.2f} "
+        f"times fewer mult-adds, {worst.measured:.2f} times faster.",
+        draw=partial(promise_figure, promises),
+        alternative="Speed-up measured against speed-up promised by counting operations",
     )

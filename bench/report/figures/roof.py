@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from functools import partial
+from statistics import median
 from typing import Any
 
 import numpy as np
 
+from bench.analysis import roofline
 from bench.analysis.roofline import Share
 from bench.records import Record, Roofline
 from bench.report.families import family, hue, in_order, shape
+from bench.report.figures.figure import Figure, Subject
 from bench.report.figures.frame import Frame, layout, log_axis, plain, with_legend
 from bench.report.figures.named import Scales, names
+from bench.units import megabytes
 
 Placed = list[tuple[Record, Share]]
 
@@ -50,4 +56,26 @@ def _said(record: Record, share: Share) -> str:
     return (
         f"<b>{plain(record.case.name)}</b><br>{share.gflops:.3g} GFLOP/s, {100 * share.share:.0f} % of its "
         f"{share.limit} bound of {share.bound_gflops:.3g}<br>{share.intensity:.3g} operations a byte"
+    )
+
+
+def roofs(subject: Subject) -> Iterator[Figure]:
+    """How much of the machine is used."""
+    run = subject.run
+    placed = [(record, share) for record in run.records if (share := roofline.share(record, run)) is not None]
+    if run.roofline is None or not placed:
+        return
+    shares = [100 * share.share for _, share in placed]
+    cache = run.roofline.cache_bytes
+    cached = f" (the slope does not bind those whose data fit into {megabytes(cache)} of cache)" if cache else ""
+    yield Figure(
+        id="roof",
+        title="How much of the machine is used?",
+        question=f"The line is what it can do at most, measured through ONNX Runtime with the same threads: "
+        f"{run.roofline.gflops:.3g} GFLOP/s of a large product of matrices, {run.roofline.gbytes_per_s:.3g} GB/s of "
+        f"memory. A typical network reaches {median(shares):.0f} % of its bound, {min(shares):.0f} to "
+        f"{max(shares):.0f} % in all; above the line, something is counted or measured wrong{cached}.",
+        draw=partial(roof_figure, placed, run.roofline),
+        alternative="Achieved GFLOP/s of each network against its operations a byte, under the roofline",
+        notes=tuple(roofline.warnings(run)),
     )

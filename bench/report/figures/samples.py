@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from bench.records import Record, Visit
 from bench.report.families import family, hue, shape
+from bench.report.figures.figure import Figure, Subject
 from bench.report.figures.frame import Frame, layout, log_axis, plain, with_legend
 
 POINTS = 3000
@@ -89,3 +91,20 @@ def _thinned(visit: Visit, count: int, p50_ms: float) -> tuple[list[float], list
     evenly = np.linspace(0, len(taken) - 1, min(count, len(taken))).round().astype(int)
     index = np.unique([*evenly, int(taken.argmin()), int(taken.argmax())])
     return ended[index].tolist(), [float(f"{value:.4g}") for value in 1e3 * taken[index] / p50_ms]
+
+
+def of_samples(subject: Subject) -> Iterator[Figure]:
+    """Whether the machine was steady."""
+    records, visits = subject.records, subject.visits
+    if not visits:
+        return
+    disturbed = sum(bool(visit.disturbances) for visit in visits)
+    yield Figure(
+        id="samples",
+        title="Raw samples over the time of the run",
+        question=f"Was the machine steady? Each point is one inference over its model's p50. {disturbed} of "
+        f"{len(visits)} visits were disturbed; they are crossed, and pointing at one says by what.",
+        draw=partial(samples_figure, records, visits),
+        alternative="Raw samples over time, disturbed visits marked",
+        notes=("Of each visit its fastest and slowest sample are drawn, and some between.",),
+    )

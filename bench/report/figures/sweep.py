@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -12,6 +14,7 @@ import msgspec
 from bench.analysis import quality
 from bench.records import Record
 from bench.report.families import family, hue, shape
+from bench.report.figures.figure import TABLE, Figure, Subject
 from bench.report.figures.frame import Frame, layout, plain, with_legend
 from bench.report.figures.hover import every_number
 
@@ -73,3 +76,21 @@ def sweep_figure(records: list[Record], frame: Frame, key: str) -> dict[str, Any
     )
     drawn["height"] = frame.height - 120
     return with_legend(data, drawn)
+
+
+def of_sweeps(subject: Subject) -> Iterator[Figure]:
+    """Throughput over batch size and over threads."""
+    records = subject.records
+    questions = {
+        "batch_size": "Does a larger batch pay? Images in a second, with 95 % intervals.",
+        "threads": "Do more threads pay? Images in a second, with 95 % intervals.",
+    }
+    for key, question in questions.items():
+        if sweeps(records, key):
+            yield Figure(
+                id=key,
+                title=f"Throughput over {TITLES[key].lower()}",
+                question=question,
+                draw=partial(sweep_figure, records, key=key),
+                alternative=f"Lines: images a second over {TITLES[key].lower()}; {TABLE}",
+            )

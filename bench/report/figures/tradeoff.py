@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from bench.analysis import precision, quality
@@ -12,6 +13,7 @@ from bench.analysis.front import dominators, pareto
 from bench.analysis.quantities import QUANTITIES
 from bench.records import Record
 from bench.report.figures.bubbles import cloud
+from bench.report.figures.figure import TABLE, Figure, Subject, origin_notes
 from bench.report.figures.frame import Frame, layout, log_axis
 
 Interval = tuple[float, float]
@@ -85,3 +87,48 @@ def _front(best: list[Record], paid: dict[int, float]) -> dict[str, Any]:
         "y": [judged.value(r) for r in best],
         "line": {"shape": "hv", "width": 1.5, "dash": "dot", "color": "#888"},
     }
+
+
+def latency(subject: Subject) -> Iterator[Figure]:
+    """Accuracy against measured latency."""
+    records = subject.records
+    judged = quality.of(records)
+    yield Figure(
+        id="latency",
+        title="Accuracy against measured latency",
+        question="Which model is the most accurate within my time? Up and to the left is better; models off the dotted "
+        "Pareto front are pale, because another one is both faster and more accurate.",
+        draw=partial(tradeoff_figure, records, price=LATENCY),
+        alternative=f"Bubbles: {judged.label} against p50; {TABLE}",
+        notes=origin_notes(records)
+        + (("Arrows lead from fp32 to the same network in a lower precision.",) if quantised(records) else ()),
+    )
+
+
+def size(subject: Subject) -> Iterator[Figure]:
+    """Accuracy against the size of the file."""
+    records = subject.records
+    judged = quality.of(records)
+    if any(SIZE.value(r) for r in records):
+        yield Figure(
+            id="size",
+            title="Accuracy against file size",
+            question="What does accuracy cost to store and to send?",
+            draw=partial(tradeoff_figure, records, price=SIZE),
+            alternative=f"Bubbles: {judged.label} against the size of the file; {TABLE}",
+        )
+
+
+def memory(subject: Subject) -> Iterator[Figure]:
+    """Accuracy against peak memory."""
+    records = subject.records
+    judged = quality.of(records)
+    if any(MEMORY.value(r) for r in records):
+        yield Figure(
+            id="memory",
+            title="Accuracy against peak memory",
+            question="What fits on a small machine? Peak resident memory of the process that was timed, the runtime "
+            "included.",
+            draw=partial(tradeoff_figure, records, price=MEMORY),
+            alternative=f"Bubbles: {judged.label} against peak memory; {TABLE}",
+        )
