@@ -1,0 +1,221 @@
+"""What a model takes: each input's name, type and axes, and the sizes with which it is run.
+
+One description for all that feed a file or speak of its inputs: counting, timing, accuracy, `ab`, messages.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+
+from bench.errors import WrongUsage, suggestion
+
+Shape = tuple[int, ...]
+
+BATCH, HEIGHT, WIDTH, CHANNELS, OTHER = "batch", "height", "width", "channels", "other"
+LAYOUTS = {
+    "NCHW": (BATCH, CHANNELS, HEIGHT, WIDTH),
+    "NHWC": (BATCH, HEIGHT, WIDTH, CHANNELS),
+    "CHW": (CHANNELS, HEIGHT, WIDTH),
+    "HWC": (HEIGHT, WIDTH, CHANNELS),
+}
+_COLOURS = (3, 1, 4)  # channels of an image: colour, grey, colour with transparency
+_LEAST_SIDE = 5  # pixels; below, a size may be channels as well
+_EXAMPLE = 224
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Axis:
+    """One axis of an input."""
+
+    role: str  # "batch", "height", "width", "channels" or "other"
+    size: int | None  # None: open
+    name: str = ""  # as the file calls an open axis; "" for nothing
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Input:
+    """One input of a model."""
+
+    name: str
+    dtype: str  # as NumPy calls it, e.g. "float32"
+    axes: tuple[Axis, ...] | None  # None: the file does not say even how many there are
+    layout: str | None = None  # a key of LAYOUTS, where it takes an image and the sizes tell
+
+    def __str__(self) -> str:
+        """As people write it, e.g. `x float32 ?x3x64x64`."""
+        return f"{self.name} {self.dtype} {self.shown}"
+
+    @property
+    def shown(self) -> str:
+        """Its shape, with the names of open axes, or "?"."""
+        if self.axes is None:
+            return "of any shape"
+        return "x".join(str(axis.size or axis.name or "?") for axis in self.axes) or "scalar"
+
+    @property
+    def batch(self) -> int | None:
+        """The place of the batch axis, or None."""
+        roles = [axis.role for axis in self.axes or ()]
+        return roles.index(BATCH) if BATCH in roles else None
+
+
+def described(name: str, dtype: str, sizes: Sequence[int | str] | None) -> Input:
+    """An input from what a file says of it: a positive size, or the name of an open axis, for each axis.
+
+    A size of 0 or below is open, as exporters write it.
+    """
+    if sizes is None:
+        return Input(name=name, dtype=dtype, axes=None)
+    known = [size if isinstance(size, int) and size > 0 else None for size in sizes]
+    names = ["" if isinstance(size, int) else size for size in sizes]
+    layout = _layout(known, names)
+    roles = LAYOUTS.get(layout or "") or _roles(known, names)
+    axes = tuple(Axis(role=r, size=s, name=n) for r, s, n in zip(roles, known, names, strict=True))
+    return Input(name=name, dtype=dtype, axes=axes, layout=layout)
+
+
+def _layout(sizes: Sequence[int | None], names: Sequence[str]) -> str | None:
+    """The layout of an image, where the sizes tell: the axis with 3 channels, else 1 or 4, else by its neighbours."""
+    if len(sizes) not in (3, 4):
+        return None
+    first, last = len(sizes) - 3, len(sizes) - 1
+    for colours in _COLOURS:
+        fitting = [axis for axis in (first, last) if sizes[axis] == colours and _are_sides(sizes, axis, first)]
+        if fitting and (len(sizes) == 4 or sizes[0] is not None):
+            return {(4, 1): "NCHW", (4, 3): "NHWC", (3, 0): "CHW", (3, 2): "HWC"}[len(sizes), fitting[0]]
+    if len(sizes) == 3:
+        return None
+    after, before = (sizes[2], sizes[3]), (sizes[1], sizes[2])
+    if sizes[1] and (after == (None, None) or (after[0] == after[1] != sizes[1])):
+        return "NCHW"
+    if sizes[3] and (before == (None, None) or (before[0] == before[1] != sizes[3])):
+        return "NHWC"
+    sides = [i for i, name in enumerate(names) if re.fullmatch(r"(?i)h|w|.*(height|width).*", name)]
+    return {(2, 3): "NCHW", (1, 2): "NHWC"}.get(tuple(sides))  # type: ignore[call-overload, no-any-return]
+
+
+def _are_sides(sizes: Sequence[int | None], channels: int, first: int) -> bool:
+    """Whether what lies beside the channels can be height and width."""
+    beside = [size for axis, size in enumerate(sizes) if axis >= first and axis != channels]
+    return len(sizes) == 4 or all(size is None or size >= _LEAST_SIDE for size in beside)
+
+
+def _roles(sizes: Sequence[int | None], names: Sequence[str]) -> tuple[str, ...]:
+    """The roles of what is no image. A fixed first axis of three is a step of a sequence, not one of a batch."""
+    first = BATCH if sizes and (sizes[0] in (None, 1) or len(sizes) != 3 and len(sizes) > 1) else OTHER
+    return (first, *[OTHER] * (len(sizes) - 1))[: len(sizes)]
+
+
+def shapes(
+    inputs: Iterable[Input],
+    *,
+    asked: Mapping[str, Sequence[int]] | None = None,
+    dimensions: Mapping[str, int] | None = None,
+    batch_size: int = 1,
+) -> dict[str, Shape]:
+    """The shape with which each input is fed, by its name, the batch included.
+
+    Args:
+        inputs: all that the model takes.
+        asked: whole shapes by the input's name; "" where there is one input.
+        dimensions: sizes of open axes by the file's name for them, or by their role where it has none.
+        batch_size: of open batch axes that nothing else settles.
+
+    Raises WrongUsage, naming the input and what to give, for what does not fit and for an axis that is left open.
+    """
+    everything = list(inputs)
+    wanted = _by_input(everything, asked or {})
+    sizes = dict(dimensions or {})
+    known = {_key(axis) for each in everything if each.name not in wanted for axis in each.axes or ()} - {""}
+    for name in sizes:
+        if name not in known:
+            hint = suggestion(name, known) or f"the inputs are {_listed(everything)}"
+            raise WrongUsage(f'the graph has no open dimension "{name}"; {hint}')
+    return {each.name: wanted.get(each.name) or _filled(each, sizes, batch_size) for each in everything}
+
+
+def batch_of(inputs: Iterable[Input], fed: Mapping[str, Shape]) -> int:
+    """The batch that runs: what the batch axes agree on, else the largest input's; 1 where no input has one."""
+    batches = {each.name: fed[each.name][each.batch] for each in inputs if each.batch is not None}
+    if len(set(batches.values())) <= 1:
+        return next(iter(batches.values()), 1)
+    return batches[max(batches, key=lambda name: prod(fed[name]))]
+
+
+def parsed_shape(text: str) -> Shape:
+    """A shape from text such as "1x3x224x224". Raises WrongUsage for anything else.
+
+    >>> parsed_shape("1x3x224x224"), parsed_shape("8")
+    ((1, 3, 224, 224), (8,))
+    """
+    if not re.fullmatch(r"\d{1,9}([x*,]\d{1,9})*", text, flags=re.ASCII):
+        raise WrongUsage(f'"{text}" is not a shape; write it as 1x3x224x224')
+    sizes = tuple(int(size) for size in re.split("[x*,]", text))
+    if not all(sizes):
+        raise WrongUsage(f'the shape "{text}" has a size of 0; an empty input has no latency')
+    return sizes
+
+
+def _by_input(inputs: Sequence[Input], asked: Mapping[str, Sequence[int]]) -> dict[str, Shape]:
+    """The shapes asked for by the inputs' names, each held against what the file fixes."""
+    names = {each.name: each for each in inputs}
+    found: dict[str, Shape] = {}
+    for name, shape in asked.items():
+        if name == "" and len(inputs) != 1:
+            raise WrongUsage(f"there are {len(inputs)} inputs ({_listed(inputs)}); say which: {_example(inputs[:1])}")
+        each = inputs[0] if name == "" else names.get(name)
+        if each is None:
+            raise WrongUsage(f'no input is called "{name}"; {suggestion(name, names) or _listed(inputs)}')
+        fits = each.axes is None or (
+            len(each.axes) == len(shape) and all(a.size in (None, s) for a, s in zip(each.axes, shape, strict=True))
+        )
+        if not fits:
+            raise WrongUsage(
+                f'input "{each.name}" takes {each.shown}, not {"x".join(map(str, shape))}; '
+                "open sizes alone can be chosen"
+            )
+        found[each.name] = tuple(shape)
+    return found
+
+
+def _key(axis: Axis) -> str:
+    """By what a size is given to an axis: the file's name, or its role; "" where neither tells it apart, or fixed."""
+    if axis.size is not None:
+        return ""
+    return axis.name or ("" if axis.role == OTHER else axis.role)
+
+
+def _filled(each: Input, sizes: Mapping[str, int], batch_size: int) -> Shape:
+    if each.axes is None:
+        raise WrongUsage(f'input "{each.name}" has no shape in the file; give it one, {_example([each])}')
+    found: list[int] = []
+    keys = [_key(axis) for axis in each.axes]
+    for place, (axis, key) in enumerate(zip(each.axes, keys, strict=True)):
+        batch = axis.role == BATCH
+        shared = batch and key in keys[place + 1 :]  # a name such as "?" that every axis has says nothing of the batch
+        size = axis.size or (None if shared else sizes.get(key)) or (batch_size if batch else None)
+        if size is None:
+            called = f' ("{axis.name}")' if axis.name else ""
+            by_name = f", or --dimension {key}={_EXAMPLE}" if key else ""
+            raise WrongUsage(
+                f'input "{each.name}" ({each.shown}) leaves dimension {place}{called} open; give it a size, e.g. '
+                f"{_example([each])}{by_name}"
+            )
+        found.append(size)
+    return tuple(found)
+
+
+def _example(inputs: Sequence[Input]) -> str:
+    """How a shape is given, on the command line and in a suite."""
+    each = inputs[0]
+    sides = {CHANNELS: 3, BATCH: 1}
+    sizes = [1, 3, _EXAMPLE, _EXAMPLE] if each.axes is None else [a.size or sides.get(a.role, _EXAMPLE) for a in each.axes]
+    shape = "x".join(map(str, sizes))
+    return f'--input-shape {each.name}={shape} (in a suite: input_shape = {{"{each.name}" = "{shape}"}})'
+
+
+def _listed(inputs: Sequence[Input]) -> str:
+    return "; ".join(map(str, inputs)) or "none"
