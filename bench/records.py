@@ -54,7 +54,9 @@ class Case:
     model: str  # a backbone's name, "module:function", or the path of a .keras or .onnx file
     arguments: Arguments = field(default_factory=dict)
     input_shape: tuple[int, ...] | None = None  # without the batch, e.g. (224, 224, 3); None: as the .onnx file says
-    dimensions: dict[str, int] = field(default_factory=dict)  # sizes of an .onnx file's dynamic dimensions, by name
+    dimensions: dict[str, int] = field(default_factory=dict)  # sizes of an .onnx file's open dimensions, by name
+    input_shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)  # of a file's inputs by name ("": the only
+    # one), the batch included: those asked for; once planned, all as they are fed
     head: str = "native"  # "native" (the model's own top), "none", or "notes" (global average pool + dense softmax)
     classes: int = 1000
     weights: str = "none"  # "none" (random), "imagenet", or the path of a weights file
@@ -129,6 +131,12 @@ class Cost:
     peak_activation_bytes: int | None = None  # largest sum alive at once in a straight-line execution
     by_kind: dict[str, KindCost] | None = None  # keys: standard, grouped, depthwise, pointwise, dense, other
     uncounted: tuple[str, ...] = ()  # operators that could not be counted; never silently 0
+    warnings: tuple[str, ...] = ()  # what is odd about the file that was counted, with what to do
+
+    @property
+    def is_lower_bound(self) -> bool:
+        """Whether something could not be counted, so that the network has at least so many mult-adds."""
+        return bool(self.uncounted)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

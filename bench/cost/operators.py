@@ -5,6 +5,8 @@ Element-wise work, pooling and moves of data. Any operator that is neither here 
 
 from __future__ import annotations
 
+from typing import Any
+
 
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
@@ -26,19 +28,22 @@ KERAS_OTHER = _words("""
     ZeroPadding1D ZeroPadding2D ZeroPadding3D
 """)
 ONNX_IN_PLACE = _words("""
-    Abs Add And BatchNormalization Cast Ceil Celu Clip Cos DequantizeLinear Div Dropout Elu Equal Erf Exp Flatten Floor
-    Gelu Greater GreaterOrEqual GroupNormalization HardSigmoid HardSwish Hardmax Identity InstanceNormalization IsInf
-    IsNaN LRN LayerNormalization LeakyRelu Less LessOrEqual Log LogSoftmax LpNormalization Max
+    Abs Acos Acosh Add And Asin Asinh Atan Atanh BatchNormalization BitShift BitwiseAnd BitwiseNot BitwiseOr
+    BitwiseXor Cast CastLike Ceil Celu Clip Cos Cosh DequantizeLinear Div Dropout Elu Equal Erf Exp Flatten Floor
+    Gelu Greater GreaterOrEqual GroupNormalization HardSigmoid HardSwish Hardmax Identity InstanceNormalization
+    IsInf IsNaN LRN LayerNormalization LeakyRelu Less LessOrEqual Log LogSoftmax LpNormalization Max
     MeanVarianceNormalization Min Mish Mod Mul Neg Not Or PRelu Pow QuantizeLinear RMSNormalization Reciprocal Relu
-    Reshape Round Selu Shrink Sigmoid Sign Sin Softmax Softplus Softsign Sqrt Squeeze Sub Sum Swish Tan Tanh
+    Reshape Round Selu Shrink Sigmoid Sign Sin Sinh Softmax Softplus Softsign Sqrt Squeeze Sub Sum Swish Tan Tanh
     ThresholdedRelu Unsqueeze Where Xor
 """)
 ONNX_OTHER = _words("""
-    ArgMax ArgMin AveragePool CenterCropPad Compress Concat ConstantOfShape CumSum DepthToSpace DynamicQuantizeLinear
-    Expand EyeLike Gather GatherElements GatherND GlobalAveragePool GlobalLpPool GlobalMaxPool LpPool MaxPool
-    NonMaxSuppression NonZero OneHot Pad RandomNormal RandomUniform Range ReduceL1 ReduceL2 ReduceLogSum
-    ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare Resize ReverseSequence RoiAlign
-    Scatter ScatterElements ScatterND Shape Size Slice SpaceToDepth Split Tile TopK Transpose Trilu Unique Upsample
+    ArgMax ArgMin AveragePool CenterCropPad Compress Concat ConcatFromSequence ConstantOfShape CumSum DepthToSpace
+    DynamicQuantizeLinear Expand EyeLike Gather GatherElements GatherND GlobalAveragePool GlobalLpPool GlobalMaxPool
+    LpPool MaxPool MaxRoiPool MaxUnpool NonMaxSuppression NonZero OneHot Pad RandomNormal RandomNormalLike
+    RandomUniform RandomUniformLike Range ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean
+    ReduceMin ReduceProd ReduceSum ReduceSumSquare Resize ReverseSequence RoiAlign Scatter ScatterElements ScatterND
+    SequenceAt SequenceConstruct SequenceEmpty SequenceInsert SequenceLength Shape Size Slice SpaceToDepth Split
+    SplitToSequence Tile TopK Transpose Trilu Unique Upsample
 """)
 # Where an ONNX operator may read learnt weights: at every input, or at these places; elsewhere at the first alone. A
 # scale, a zero point, a bound or an axis is no parameter of the network.
@@ -46,6 +51,14 @@ ONNX_LEARNT_EVERYWHERE = _words("""
     Add BatchNormalization Conv ConvTranspose Div Gemm GroupNormalization InstanceNormalization LayerNormalization
     MatMul Mul PRelu RMSNormalization Sub
 """)
-ONNX_LEARNT_AT = {"ConvInteger": (0, 1), "MatMulInteger": (0, 1), "QLinearConv": (0, 3, 8), "QLinearMatMul": (0, 3)}
+ONNX_LEARNT_AT = {"ConvInteger": (0, 1), "MatMulInteger": (0, 1), "QLinearConv": (0, 3, 8), "QLinearMatMul": (0, 3),
+                  "LSTM": (1, 2, 3, 7), "GRU": (1, 2, 3), "RNN": (1, 2, 3)}  # fmt: skip
 ONNX_SCALABLE = _words("Add Div Mul Sub")  # a lone number beside these is a constant of a formula, not a weight
 ONNX_WEIGHT_TYPES = _words("FLOAT FLOAT16 BFLOAT16 DOUBLE INT4 UINT4 INT8 UINT8 INT32 FLOAT8E4M3FN FLOAT8E5M2")
+# Their output may be far larger than what they read, by sizes that only their values say.
+ONNX_GROWING = _words("CenterCropPad ConstantOfShape Expand EyeLike OneHot Pad Range Resize Tile Upsample")
+
+
+def is_free(node: Any) -> bool:
+    """Whether a node (with an `op_type` and a `domain`) is a standard operator that multiplies no weights."""
+    return node.domain in ("", "ai.onnx") and node.op_type in ONNX_IN_PLACE | ONNX_OTHER

@@ -21,6 +21,7 @@ LAYOUTS = {
     "CHW": (CHANNELS, HEIGHT, WIDTH),
     "HWC": (HEIGHT, WIDTH, CHANNELS),
 }
+NO_TENSORS = ("sequence", "map", "optional", "sparse tensor")  # what may stand in place of a type
 _COLOURS = (3, 1, 4)  # channels of an image: colour, grey, colour with transparency
 _LEAST_SIDE = 5  # pixels; below, a size may be channels as well
 _EXAMPLE = 224
@@ -105,7 +106,7 @@ def _are_sides(sizes: Sequence[int | None], channels: int, first: int) -> bool:
 
 def _roles(sizes: Sequence[int | None], names: Sequence[str]) -> tuple[str, ...]:
     """The roles of what is no image. A fixed first axis of three is a step of a sequence, not one of a batch."""
-    first = BATCH if sizes and (sizes[0] in (None, 1) or len(sizes) != 3 and len(sizes) > 1) else OTHER
+    first = BATCH if sizes and (sizes[0] in (None, 1) or (len(sizes) != 3 and len(sizes) > 1)) else OTHER
     return (first, *[OTHER] * (len(sizes) - 1))[: len(sizes)]
 
 
@@ -189,6 +190,8 @@ def _key(axis: Axis) -> str:
 
 
 def _filled(each: Input, sizes: Mapping[str, int], batch_size: int) -> Shape:
+    if each.dtype in NO_TENSORS:
+        raise WrongUsage(f'input "{each.name}" is a {each.dtype}; only models that take tensors can be fed')
     if each.axes is None:
         raise WrongUsage(f'input "{each.name}" has no shape in the file; give it one, {_example([each])}')
     found: list[int] = []
@@ -212,7 +215,9 @@ def _example(inputs: Sequence[Input]) -> str:
     """How a shape is given, on the command line and in a suite."""
     each = inputs[0]
     sides = {CHANNELS: 3, BATCH: 1}
-    sizes = [1, 3, _EXAMPLE, _EXAMPLE] if each.axes is None else [a.size or sides.get(a.role, _EXAMPLE) for a in each.axes]
+    sizes = (
+        [1, 3, _EXAMPLE, _EXAMPLE] if each.axes is None else [a.size or sides.get(a.role, _EXAMPLE) for a in each.axes]
+    )
     shape = "x".join(map(str, sizes))
     return f'--input-shape {each.name}={shape} (in a suite: input_shape = {{"{each.name}" = "{shape}"}})'
 

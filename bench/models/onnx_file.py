@@ -23,7 +23,7 @@ _DEEPEST = 40  # graphs within graphs
 _IMPOSTORS = (
     (b"version https://git-lfs", "is a Git LFS pointer, not the model itself; run `git lfs pull` in its repository"),
     (b"<", "is a web page or XML saved under this name, not a model; download the file itself"),
-    (b"PK\x03\x04", "is a zip archive (an artifact, a .keras or a PyTorch file), not an ONNX model; unpack or export it"),
+    (b"PK\x03\x04", "is a zip archive (or a .keras or PyTorch file), not an ONNX model; unpack or export it"),
     (b"\x1f\x8b", "is a gzip archive; unpack it first"),
     (b"BZh", "is a bzip2 archive; unpack it first"),
     (b"\xfd7zXZ", "is an xz archive; unpack it first"),
