@@ -132,6 +132,15 @@ def millions(count: int) -> str:
     return quantity(count, "count")
 
 
+def bound(text: str, *, is_lower: bool) -> str:
+    """A figure as it is, or marked as one that the true one is not below.
+
+    >>> bound("4.25 M", is_lower=True), bound("4.25 M", is_lower=False)
+    ('≥ 4.25 M', '4.25 M')
+    """
+    return f"≥ {text}" if is_lower else text
+
+
 def giga(count: int) -> str:
     """Operations in thousands of millions, without a unit: the heading carries it; plainly with it where they are few.
 
@@ -178,6 +187,24 @@ def parse_share(text: str) -> float:
     if not 0 <= value < 1:
         raise WrongUsage(f'"{text}" is not a share between 0 and 1; write it as 3% or 0.03')
     return value
+
+
+def parse_shape(text: str) -> tuple[int, ...]:
+    """A shape, each size above 0, from text such as "1x3x224x224". Raises WrongUsage for anything else.
+
+    >>> parse_shape("1x3x224x224"), parse_shape("8")
+    ((1, 3, 224, 224), (8,))
+    """
+    import re
+
+    from bench.errors import WrongUsage
+
+    if not re.fullmatch(r"\d{1,9}([x×,]\d{1,9})*", text, flags=re.ASCII):
+        raise WrongUsage(f'"{text}" is not a shape; write it as 1x3x224x224')
+    sizes = tuple(int(size) for size in re.split("[x×,]", text))
+    if not all(sizes):
+        raise WrongUsage(f'the shape "{text}" has a size of 0; an empty input has no latency')
+    return sizes
 
 
 def parse_quantity(text: str, unit: str) -> float:

@@ -15,7 +15,7 @@ from bench.accuracy.predictions import Batch, Key
 from bench.accuracy.predictor import Job, Signature, Spec
 from bench.accuracy.results import Evaluation, evaluation
 from bench.errors import WrongUsage
-from bench.export import file_sha256
+from bench.models.file import sha256_of
 from bench.models.preprocessing import CROP, INTERPOLATION, Preprocessing, preprocessing
 from bench.processes import process
 from bench.records import Accuracy, Case
@@ -100,7 +100,7 @@ def evaluate(
     if not path.is_file():
         raise WrongUsage(f"there is no file {path}; give a model's name or the path of its file")
     listed = listing(settings.images, labels=settings.labels, listed=settings.classes is not None)
-    artifact_sha256 = file_sha256(path)
+    artifact_sha256 = sha256_of(path)
     with process.started(
         "bench.accuracy.predictor", what="the process that runs the model", remedy="use a smaller --batch-size",
         gpu=True,

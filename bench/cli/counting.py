@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bench.cli.root import alpha_option, as_json_option, cli, one_case, size_option, table
+from bench.cli.root import (
+    Shapes,
+    Sizes,
+    alpha_option,
+    as_json_option,
+    cli,
+    dimension_option,
+    input_shape_option,
+    one_case,
+    size_option,
+    table,
+)  # fmt: skip
 
 if TYPE_CHECKING:
     from bench.cost.working import Layer
@@ -54,14 +65,24 @@ def cost() -> None:
 @click.argument("model")
 @alpha_option
 @size_option
+@input_shape_option
+@dimension_option
 @click.option("--per-layer", is_flag=True, help="A row a layer.")
 @as_json_option
-def model(model: str, alpha: float | None, input_size: int | None, per_layer: bool, as_json: bool) -> None:
+def model(
+    model: str,
+    alpha: float | None,
+    input_size: int | None,
+    input_shapes: Shapes,
+    dimensions: Sizes,
+    per_layer: bool,
+    as_json: bool,
+) -> None:
     """Count mult-adds, parameters and memory of MODEL or FILE.onnx."""
-    from bench import cost, store
-    from bench.units import giga, megabytes, millions
+    from bench import cost, export, store
+    from bench.units import bound, giga, megabytes, millions
 
-    case = one_case(model, alpha, input_size)
+    (case,) = export.sized([one_case(model, alpha, input_size)], dict(input_shapes), dict(dimensions))
     total, layers = cost.of_case(case)
     if as_json:
         click.echo(store.json_text({"case": case, "cost": total} | ({"layers": layers} if per_layer else {})))
@@ -74,7 +95,7 @@ def model(model: str, alpha: float | None, input_size: int | None, per_layer: bo
                     r.name,
                     r.kind,
                     "x".join(map(str, r.output_shape or ())),
-                    f"{r.mult_adds:,}",
+                    "not counted" if r.mult_adds is None else f"{r.mult_adds:,}",
                     f"{r.params:,}",
                     megabytes(r.activation_bytes),
                 )
@@ -90,12 +111,15 @@ def model(model: str, alpha: float | None, input_size: int | None, per_layer: bo
         ],
     )
     click.echo(
-        f"{case.name}: {total.mult_adds:,} mult-adds ({giga(2 * total.mult_adds)} G-Ops), {total.params:,} parameters"
+        f"{case.name}: {bound(f'{total.mult_adds:,}', is_lower=total.is_lower_bound)} mult-adds "
+        f"({bound(giga(2 * total.mult_adds), is_lower=total.is_lower_bound)} G-Ops), {total.params:,} parameters"
     )
     if total.peak_activation_bytes:
         click.echo(f"peak activation memory of a straight-line execution: {megabytes(total.peak_activation_bytes)}")
     for operator in total.uncounted:
         click.echo(f"not counted: {operator}", err=True)
+    for warning in total.warnings:
+        click.echo(f"note: {warning}", err=True)
 
 
 class _Size(click.ParamType[tuple[int, int, int]]):

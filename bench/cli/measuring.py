@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from bench.cli.root import (
+    Shapes,
+    Sizes,
     against_baseline,
     alpha_option,
     as_json_option,
     cli,
+    dimension_option,
+    input_shape_option,
     one_case,
     report_of,
     results_option,
@@ -20,11 +25,11 @@ from bench.cli.root import (
     size_option,
     table,
 )
-from bench.errors import Failed
+from bench.errors import BenchError, Failed
 from bench.suites import PRECISIONS
 
 if TYPE_CHECKING:
-    pass
+    from bench.records import Case
 
 
 @cli.command()
@@ -49,11 +54,15 @@ if TYPE_CHECKING:
     metavar="[RUN]",
     help="Finish an interrupted run. [default: the latest]",
 )
+@input_shape_option
+@dimension_option
 @results_option
 @as_json_option
 def run(
     suite: tuple[str, ...],
     models: tuple[str, ...],
+    input_shapes: Shapes,
+    dimensions: Sizes,
     device: str,
     threads: int | None,
     rounds: int,
@@ -66,7 +75,7 @@ def run(
 
     SUITE is a name in suites/, a .toml file, or one or more .onnx files. [default: default]
     """
-    from bench import pipeline, store, suites
+    from bench import export, pipeline, store, suites
     from bench.analysis import precision, roofline
     from bench.cli import progress
 
@@ -77,6 +86,7 @@ def run(
         else:
             loaded = suites.load_suite(suite or ("default",))
             chosen = suites.only(loaded, models)
+            chosen = replace(chosen, cases=export.sized(chosen.cases, dict(input_shapes), dict(dimensions)))
             options = pipeline.Options(device=device, threads=threads, rounds=rounds, budget_s=budget_s)
             outcome = pipeline.run(chosen, options=options, results=results, watch=watch)
     comparison = against_baseline(outcome.run, results)
@@ -93,6 +103,10 @@ def run(
         click.echo(f"run:    {outcome.folder}")
         if page:
             click.echo(f"report: {page}")
+    for record in outcome.run.records:
+        of_count = record.cost.warnings if record.cost else ()
+        for warning in (*(record.artifact.warnings if record.case.is_onnx and record.artifact else ()), *of_count):
+            click.echo(f"note: {record.case.name}: {warning}", err=True)
     for warning in roofline.warnings(outcome.run):
         click.echo(f"suspicious: {warning}", err=True)
     failed = [record for record in outcome.run.records if record.error]
@@ -103,13 +117,15 @@ def run(
 
 
 @cli.command("list")
-@click.argument("suite", required=False)
+@click.argument("suite", nargs=-1)
+@input_shape_option
+@dimension_option
 @click.option("--families", is_flag=True, help="The backbone families: strengths, applications, paper.")
 @as_json_option
-def list_(suite: str | None, families: bool, as_json: bool) -> None:
-    """Show the suites, or a suite's cases with their parameters and mult-adds."""
-    from bench import cost, store, suites
-    from bench.units import giga, millions
+def list_(suite: tuple[str, ...], input_shapes: Shapes, dimensions: Sizes, families: bool, as_json: bool) -> None:
+    """Show the suites, or the cases of a suite or of .onnx files with their parameters and mult-adds."""
+    from bench import cost, export, store, suites
+    from bench.units import bound, giga, millions
 
     if families:
         facts = suites.facts()
@@ -124,29 +140,53 @@ def list_(suite: str | None, families: bool, as_json: bool) -> None:
             for family, names in members.items()
         ]
         table(("family", "year", "strengths", "applications", "models"), rows)
-    elif suite is None:
+    elif not suite:
         loaded = [suites.load_suite(name) for name in suites.names()]
         if as_json:
             click.echo(store.json_text([{"suite": s.name, "title": s.title, "cases": len(s.cases)} for s in loaded]))
             return
         table(("suite", "cases", "title"), [(s.name, str(len(s.cases)), s.title) for s in loaded])
     else:
-        cases = suites.load_suite(suite).cases
+        cases = export.sized(suites.load_suite(suite).cases, dict(input_shapes), dict(dimensions))
         costs = cost.of_cases(cases)
+        problems = {name: str(found) for name, found in costs.items() if isinstance(found, BenchError)}
         if as_json:
-            click.echo(store.json_text([{"case": case, "cost": costs[case.name]} for case in cases]))
-            return
-        rows = [
-            (
-                c.name,
-                "x".join(map(str, c.input_shape or ())),
-                millions(k.params),
-                millions(k.mult_adds),
-                giga(2 * k.mult_adds),
-            )
-            for c, k in ((case, costs[case.name]) for case in cases)
-        ]
-        table(("case", "input", "params", "mult-adds", "G-Ops"), rows)
+            rows_of_json = [
+                {"case": c, "cost": None if c.name in problems else costs[c.name], "error": problems.get(c.name)}
+                for c in cases
+            ]
+            click.echo(store.json_text(rows_of_json))
+        else:
+            rows = []
+            for case in cases:
+                k = costs[case.name]
+                counts = ("", "", "") if isinstance(k, BenchError) else (
+                    millions(k.params),
+                    bound(millions(k.mult_adds), is_lower=k.is_lower_bound),
+                    bound(giga(2 * k.mult_adds), is_lower=k.is_lower_bound),
+                )  # fmt: skip
+                rows.append((case.name, _input(case), *counts))
+            table(("case", "input", "params", "mult-adds", "G-Ops"), rows)
+            for found in costs.values():
+                for uncounted in () if isinstance(found, BenchError) else found.uncounted:
+                    click.echo(f"not counted: {uncounted}", err=True)
+        for problem in problems.values():
+            click.echo(f"not counted: {problem}", err=True)
+        if problems:
+            raise SystemExit(Failed.exit_code)
+
+
+def _input(case: Case) -> str:
+    """The shape of a case's input; of a file, of all its inputs as they are fed."""
+    from bench import export
+
+    if case.is_onnx:
+        try:
+            fed = export.planned(case).input_shapes
+        except BenchError:
+            return ""
+        return ", ".join("x".join(map(str, shape)) for shape in fed.values())
+    return "x".join(map(str, case.input_shape or ()))
 
 
 @cli.command()

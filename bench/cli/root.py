@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bench.errors import BenchError
+from bench.units import parse_shape
 
 if TYPE_CHECKING:
     from bench.records import Case, Comparison, Run
@@ -31,6 +32,39 @@ margin_option = click.option(
 alpha_option = click.option("--alpha", type=float, help="Width multiplier.")
 size_option = click.option("--input-size", type=click.IntRange(min=1), metavar="N", help="Height and width in pixels.")
 
+
+class _Named(click.ParamType[tuple[str, Any]]):
+    """NAME=VALUE; the name may be left out where the option says so."""
+
+    def __init__(self, name: str, convert: Callable[[str], Any], *, optional: bool) -> None:
+        self.name, self._convert, self._optional = name, convert, optional
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, Any]:
+        name, separator, text = value.rpartition("=")  # the name of an input may hold anything
+        if not separator and not self._optional:
+            self.fail(f'"{value}" is not {self.name}', param, ctx)
+        try:
+            return name, self._convert(text)
+        except (BenchError, ValueError) as error:
+            self.fail(f"{error}", param, ctx)
+
+
+def _size_of(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) < 2**31:
+        raise ValueError(f'"{text}" is not a size; write it as side=224')
+    return int(text)
+
+
+input_shape_option = click.option(
+    "--input-shape", "input_shapes", multiple=True, type=_Named("[NAME=]1x3x224x224", parse_shape, optional=True),
+    metavar="[NAME=]1x3x224x224", help="The shape that a file's input is fed. Repeatable.",
+)  # fmt: skip
+dimension_option = click.option(
+    "--dimension", "dimensions", multiple=True, type=_Named("NAME=SIZE", _size_of, optional=False),
+    metavar="NAME=SIZE", help="The size of a file's open dimension. Repeatable.",
+)  # fmt: skip
+Shapes = tuple[tuple[str, tuple[int, ...]], ...]
+Sizes = tuple[tuple[str, int], ...]
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option("--debug", is_flag=True, help="Show the traceback of an error. May stand anywhere.")

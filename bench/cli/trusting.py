@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bench.cli.root import as_json_option, cli, margin_option, results_option, table
+from bench.cli.root import (
+    Shapes,
+    Sizes,
+    as_json_option,
+    cli,
+    dimension_option,
+    input_shape_option,
+    margin_option,
+    results_option,
+    table,
+)  # fmt: skip
 from bench.errors import Inconclusive, Regression, WrongUsage
 
 if TYPE_CHECKING:
@@ -40,7 +50,8 @@ _onnx_file = click.Path(exists=True, dir_okay=False, path_type=Path)
 @threads_option
 @device_option
 @click.option("--batch-size", type=click.IntRange(min=1), default=1, show_default=True)
-@click.option("--dimension", "dimensions", multiple=True, metavar="NAME=N", help="Size of a dynamic dimension.")
+@input_shape_option
+@dimension_option
 @click.option("--python-a", metavar="PY", help="The interpreter that runs A; it needs numpy and onnxruntime alone.")
 @click.option("--python-b", metavar="PY", help="The interpreter that runs B.")
 @as_json_option
@@ -53,7 +64,8 @@ def ab(
     threads: int | None,
     device: str,
     batch_size: int,
-    dimensions: tuple[str, ...],
+    input_shapes: Shapes,
+    dimensions: Sizes,
     python_a: str | None,
     python_b: str | None,
     as_json: bool,
@@ -70,11 +82,10 @@ def ab(
     from bench.units import parse_share
 
     share, target = parse_share(margin), parse_share(width) if width else None
-    sizes = dict(map(_dimension, dimensions))
     found_device, provider = devices.resolve(device)
     setup = ab.Setup(
-        device=found_device, provider=provider, threads=threads or facts.cores_given(), dimensions=sizes,
-        batch_size=batch_size,
+        device=found_device, provider=provider, threads=threads or facts.cores_given(), dimensions=dict(dimensions),
+        input_shapes=dict(input_shapes), batch_size=batch_size,
     )  # fmt: skip
     trial = ab.measure(
         ab.Side(a, python_a or sys.executable),
@@ -90,13 +101,6 @@ def ab(
     else:
         _show_trial(trial)
     raise SystemExit(_EXIT.get(trial.judgement.verdict, 0))
-
-
-def _dimension(text: str) -> tuple[str, int]:
-    name, _, size = text.partition("=")
-    if not name or not size.isdigit() or int(size) < 1:
-        raise WrongUsage(f'"{text}" is not a dimension\'s size; write it as side=224')
-    return name, int(size)
 
 
 def _change(found: Judgement) -> str:

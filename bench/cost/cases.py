@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -27,6 +27,7 @@ class Answer:
     """What the worker says of one case: its layers, or the class and the text of an error."""
 
     layers: tuple[LayerCost, ...] = ()
+    warnings: tuple[str, ...] = ()
     error: str | None = None
     message: str = ""
 
@@ -36,31 +37,62 @@ def of_case(case: Case) -> tuple[Cost, list[LayerCost]]:
 
     Weights, precision, device and threads change no cost. Raises WrongUsage or Failed as building or reading does.
     """
-    (layers,) = _layers([case])
-    return total(layers), list(layers)
+    (answer,) = _answers([case])
+    if answer.error is not None:
+        raise _error(case, answer)
+    return _cost(answer), list(answer.layers)
 
 
-def of_cases(cases: Iterable[Case]) -> dict[str, Cost]:
-    """The cost of each case by its name; all that are not known yet are counted in one process."""
+def of_cases(cases: Iterable[Case]) -> dict[str, Cost | BenchError]:
+    """The cost of each case by its name, or why it cannot be counted, which keeps no other from it.
+
+    All that are not known yet are counted in one process.
+    """
     everything = list(cases)
-    return {case.name: total(layers) for case, layers in zip(everything, _layers(everything), strict=True)}
+    return {
+        case.name: _cost(answer) if answer.error is None else _error(case, answer)
+        for case, answer in zip(everything, _answers(everything), strict=True)
+    }
 
 
-def _layers(cases: list[Case]) -> Iterator[tuple[LayerCost, ...]]:
-    """The layers of each case, from the cache or counted. Raises the first error, naming its case."""
-    keys = [_key(case) for case in cases]
-    answers = {key: kept for key in keys if (kept := _kept(key))}
+def _cost(answer: Answer) -> Cost:
+    return replace(total(answer.layers), warnings=answer.warnings)
+
+
+def _error(case: Case, answer: Answer) -> BenchError:
+    kind: type[BenchError] = getattr(errors, answer.error or "", Failed)
+    return kind(f"{case.name}: {answer.message}")
+
+
+def _answers(cases: list[Case]) -> Iterator[Answer]:
+    """The answer to each case, from the cache or counted."""
+    answers: dict[str, Answer] = {}
+    keys = []
+    for number, case in enumerate(cases):
+        try:
+            key = _key(case)
+        except BenchError as error:
+            key = f"unreadable {number}"
+            answers[key] = Answer(error=type(error).__name__, message=str(error))
+        keys.append(key)
+    answers |= {key: kept for key in keys if (kept := _kept(key))}
     missing = {key: case for key, case in zip(keys, cases, strict=True) if key not in answers}
     if missing:
-        for key, answer in zip(missing, counted(list(missing.values())), strict=True):
+        for key, answer in zip(missing, _one_by_one(list(missing.values())), strict=True):
             answers[key] = answer
             if answer.error is None and ":" not in missing[key].model:  # a builder's source may change at any time
                 _keep(key, answer)
-    for case, key in zip(cases, keys, strict=True):
-        answer = answers[key]
-        if answer.error is not None:
-            raise getattr(errors, answer.error, Failed)(f"{case.name}: {answer.message}")
-        yield answer.layers
+    return (answers[key] for key in keys)
+
+
+def _one_by_one(cases: Sequence[Case]) -> Iterable[Answer]:
+    """The answers from one process; where it dies, from one for each case, so that only the culprit has none."""
+    try:
+        return counted(cases)
+    except Failed as error:
+        if len(cases) == 1:
+            return [Answer(error="Failed", message=str(error))]
+        return [answer for case in cases for answer in _one_by_one([case])]
 
 
 def counted(cases: Sequence[Case]) -> list[Answer]:
@@ -85,7 +117,8 @@ def answer(case: Case) -> Answer:
         if case.is_onnx:
             from bench.cost import onnx_graph
 
-            return Answer(layers=tuple(onnx_graph.layers(case.model, case.dimensions)))
+            count = onnx_graph.count(case.model, case.dimensions, case.input_shapes, case.batch_size)
+            return Answer(layers=tuple(count.layers), warnings=count.warnings)
         import keras
 
         from bench import models
@@ -103,6 +136,9 @@ def answer(case: Case) -> Answer:
             return Answer(layers=tuple(keras_graph.layers(model, case.input_shape)))
     except BenchError as error:
         return Answer(error=type(error).__name__, message=str(error))
+    except Exception as error:
+        # Whatever a library raises concerns this case alone.
+        return Answer(error="Failed", message=f"{type(error).__name__}: {' '.join(str(error).split())[:400]}")
 
 
 def _key(case: Case) -> str:
@@ -116,7 +152,8 @@ def _key(case: Case) -> str:
     else:
         content = case.model
         versions = {name: _version(name) for name in ("keras", "tensorflow")}
-    what = [content, case.arguments, case.input_shape, case.dimensions, case.head, case.classes, versions, _own()]
+    fed = (case.input_shapes, case.batch_size) if case.is_onnx else ()
+    what = [content, fed, case.arguments, case.input_shape, case.dimensions, case.head, case.classes, versions, _own()]
     return hashlib.sha256(msgspec.json.encode(what, order="sorted")).hexdigest()
 
 

@@ -219,9 +219,9 @@ class _Inference:
         Exporters write a reshape as arithmetic on the shape of its input, which inference alone does not always follow.
         """
         graph = self.graph
-        values = {t.name: _value(t) for t in graph.initializer if t.data_type in _WHOLE and prod(t.dims) <= _LARGE}
+        whole = [t for t in graph.initializer if t.data_type in _WHOLE and prod(t.dims) <= _LARGE]
+        values = {t.name: value for t in whole if (value := _value(t)) is not None}
         floats = {t.name: t for t in graph.initializer if t.data_type not in _WHOLE and prod(t.dims) <= _LARGE}
-        values = {name: value for name, value in values.items() if value is not None}
         shapes = _known_shapes([*graph.input, *graph.value_info])
         shapes |= {tensor.name: tuple(tensor.dims) for tensor in [*self.weights, *graph.initializer]}
         gone: list[onnx.NodeProto] = []

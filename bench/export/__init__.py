@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bench.export.own import artifact_of_file
+from bench.export.own import artifact_of_file, planned, sized
 from bench.export.pool import Exported, ExportFailure, export
-from bench.export.request import ExportRequest, file_sha256, request
+from bench.export.request import ExportRequest, request
 
-__all__ = ["ExportFailure", "ExportRequest", "Exported", "artifact_of_file", "export", "file_sha256", "request"]
+__all__ = ["ExportFailure", "ExportRequest", "Exported", "artifact_of_file", "export", "planned", "request", "sized"]

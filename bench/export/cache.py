@@ -15,7 +15,8 @@ from filelock import FileLock
 from platformdirs import user_cache_path
 
 from bench.errors import Failed, WrongUsage
-from bench.export.request import ExportRequest, file_sha256
+from bench.export.request import ExportRequest
+from bench.models.file import file_sha256
 from bench.records import Artifact, Cost
 
 MODEL = "model.onnx"

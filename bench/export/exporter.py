@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import json
 import os
 import re
 import time
@@ -15,7 +16,8 @@ import msgspec
 
 from bench.errors import Failed
 from bench.export import cache
-from bench.export.request import ExportRequest, file_sha256
+from bench.export.request import ExportRequest
+from bench.models.file import file_sha256
 from bench.records import Artifact
 
 CHECK_INPUTS = 3
@@ -109,7 +111,7 @@ def prepared(request: ExportRequest) -> tuple[Any, bool, Any, Any, Any]:
     random = request.weights == "none" and request.model in facts()
     with weights.unfilled() if random else nullcontext():
         model = models.build(
-            request.model, arguments=dict(request.arguments), input_shape=request.input_shape, head=request.head,
+            request.model, arguments=json.loads(request.arguments), input_shape=request.input_shape, head=request.head,
             classes=request.classes, weights=request.weights,
         )  # fmt: skip
     shape = _shape(model, request)

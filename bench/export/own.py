@@ -2,31 +2,110 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
-from bench.errors import Failed
-from bench.export.request import file_sha256
-from bench.records import Artifact
+from bench.errors import Failed, WrongUsage, suggestion
+from bench.models import inputs, onnx_file
+from bench.models.file import identity, side_files
+from bench.records import Artifact, Case
+
+_NOT_RANDOM = ("string", "complex64", "complex128", "bfloat16", "unknown")
+
+
+def planned(case: Case) -> Case:
+    """The case with what the file says of it: the shapes that it is fed, the batch that they make, the precision.
+
+    Raises WrongUsage for sizes that do not fit or are left open, Failed for a file that is no ONNX model.
+    """
+    header = onnx_file.read(Path(case.model))
+    for each in header.inputs:
+        if each.dtype in _NOT_RANDOM:
+            raise Failed(f'{case.model}: input "{each.name}" is of type {each.dtype}, which cannot be filled here')
+    try:
+        fed = inputs.shapes(
+            header.inputs, asked=case.input_shapes, dimensions=case.dimensions, batch_size=case.batch_size
+        )
+    except WrongUsage as error:
+        raise WrongUsage(f"{case.model}: {error}") from error
+    side_files(Path(case.model), header)
+    batch = inputs.batch_of(header.inputs, fed)
+    if case.batch_size not in (1, batch):
+        raise WrongUsage(f"{case.model}: the batch is {batch}; batch_size {case.batch_size} does not fit; leave it out")
+    return replace(case, input_shapes=fed, batch_size=batch, precision=header.precision)
+
+
+def fed(path: Path, case: Case) -> dict[str, tuple[int, ...]]:
+    """The shapes with which a file is fed for a case, by input: the user's own file, or one exported for it.
+
+    Raises as `planned`.
+    """
+    if not path.name.endswith(".onnx"):
+        return {}
+    known = onnx_file.read(path).inputs
+    return inputs.shapes(known, asked=case.input_shapes, dimensions=case.dimensions, batch_size=case.batch_size)
+
+
+def sized(
+    cases: Iterable[Case], shapes: Mapping[str, Sequence[int]], dimensions: Mapping[str, int]
+) -> tuple[Case, ...]:
+    """The cases, with shapes and sizes of open dimensions given to those files that have such inputs.
+
+    Raises WrongUsage for one that no file has.
+    """
+    everything = tuple(cases)
+    files = [case for case in everything if case.is_onnx]
+    if not (shapes or dimensions):
+        return everything
+    if not files:
+        raise WrongUsage(
+            "--input-shape and --dimension give the open sizes of .onnx files, and there is none here; "
+            "a Keras model has --input-size"
+        )
+    known = {case.name: _inputs(case) for case in files}
+    names = {each.name for found in known.values() for each in found or ()}
+    open_names = {name for found in known.values() for name in inputs.open_names(found or ())}
+    for option, given, valid in (("--input-shape", shapes, names), ("--dimension", dimensions, open_names)):
+        for name in given:
+            if name and name not in valid and None not in known.values():
+                listed = "; ".join(str(each) for found in known.values() for each in found or ())
+                raise WrongUsage(f"{option} {name}: {suggestion(name, valid) or 'no file has it'}; inputs: {listed}")
+
+    def with_sizes(case: Case) -> Case:
+        if not case.is_onnx:
+            return case
+        found = known[case.name]
+        own, open_ = {each.name for each in found or ()}, inputs.open_names(found or ())
+        return replace(
+            case,
+            input_shapes=case.input_shapes
+            | {name: tuple(shape) for name, shape in shapes.items() if found is None or name in own or not name},
+            dimensions=case.dimensions
+            | {name: size for name, size in dimensions.items() if found is None or name in open_},
+        )
+
+    return tuple(map(with_sizes, everything))
 
 
 def artifact_of_file(path: Path) -> Artifact:
-    """The facts of an ONNX file. Raises Failed when it cannot be read or is no ONNX model."""
-    import onnx
-    from google.protobuf.message import DecodeError
-
-    sha256 = file_sha256(path)
-    try:
-        model = onnx.load(path, load_external_data=False)
-    except DecodeError as error:
-        raise Failed(f"{path} is not an ONNX model, or is cut short ({error}); export it again") from error
-    opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), None)
-    if opset is None or not model.graph.node:
-        raise Failed(f"{path} holds no ONNX graph; export it again")
-    kinds = [node.op_type for node in model.graph.node]
+    """The facts of an ONNX file, and of all that it refers to. Raises WrongUsage or Failed as reading it does."""
+    header = onnx_file.read(path)
+    if header.opset is None:
+        raise Failed(f"{path} does not say of which opset its operators are; export it again")
+    known = identity(path, header)
     return Artifact(
-        sha256=sha256,
-        size_bytes=path.stat().st_size,
-        opset=opset,
-        nodes=len(kinds),
-        transposes=kinds.count("Transpose"),
+        sha256=known.sha256,
+        size_bytes=known.size_bytes,
+        opset=header.opset,
+        nodes=len(header.operators),
+        transposes=header.operators.count("Transpose"),
     )
+
+
+def _inputs(case: Case) -> tuple[inputs.Input, ...] | None:
+    """None for a file that cannot be read, which is said when it is measured."""
+    with suppress(Failed, WrongUsage):
+        return onnx_file.read(Path(case.model)).inputs
+    return None

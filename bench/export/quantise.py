@@ -21,7 +21,8 @@ from bench.cost import onnx_graph
 from bench.data import scenes
 from bench.errors import Failed
 from bench.export import cache, clean, fidelity
-from bench.export.request import SYNTHETIC, ExportRequest, file_sha256
+from bench.export.request import SYNTHETIC, ExportRequest
+from bench.models.file import file_sha256
 from bench.records import Artifact, Fidelity
 from bench.suites import facts
 from bench.units import percent

@@ -10,10 +10,10 @@ from dataclasses import asdict, dataclass, replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
-from bench.errors import Failed, WrongUsage
+from bench.errors import WrongUsage
 from bench.machine import facts
+from bench.models.file import file_sha256
 from bench.records import Case
 
 EXPORTER_VERSION = 11  # raise it whenever the exporter makes another file from the same request
@@ -28,7 +28,7 @@ class ExportRequest:
     """Everything that a user's choices can change in the exported file."""
 
     model: str
-    arguments: tuple[tuple[str, Any], ...]
+    arguments: str  # JSON, by name, sorted: what a builder takes may hold lists and tables
     input_shape: tuple[int, ...] | None
     head: str
     classes: int
@@ -66,7 +66,7 @@ def request(case: Case) -> ExportRequest:
     reduced = case.precision != "fp32"
     return ExportRequest(
         model=case.model,
-        arguments=tuple(sorted(case.arguments.items())),
+        arguments=json.dumps(case.arguments, sort_keys=True),
         input_shape=case.input_shape,
         head=case.head,
         classes=case.classes,
@@ -97,15 +97,6 @@ def integers(instructions: set[str], architecture: str) -> str:
     if architecture.lower() not in ("x86_64", "amd64"):
         return "s8s8"
     return "u8s8" if instructions & VNNI else "u8s7"
-
-
-def file_sha256(path: Path) -> str:
-    """The SHA-256 of a file's content. Raises Failed when it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise Failed(f"cannot read {path}: {error.strerror}") from error
 
 
 @cache

@@ -26,16 +26,15 @@ def identity(path: Path, header: onnx_file.OnnxFile | None = None) -> Identity:
     Raises WrongUsage when there is no such file, and Failed when it, or a file that it refers to, cannot be read, is
     missing or too short.
     """
-    references: dict[str, int] = {}
+    sides: dict[str, Path] = {}
     if path.name.endswith(".onnx"):
-        references = (header or onnx_file.read(path)).references
+        sides = side_files(path, header or onnx_file.read(path))
     elif not path.is_file():
         raise WrongUsage(f"no file {path}; correct the path")
     own = path.resolve()
-    sides = {location: _side(path, location, least) for location, least in sorted(references.items())}
-    sha256 = _sha256(own)
+    sha256 = file_sha256(own)
     if sides:
-        lines = [sha256, *(f"{_sha256(side)} {location}" for location, side in sides.items())]
+        lines = [sha256, *(f"{file_sha256(side)} {location}" for location, side in sides.items())]
         sha256 = hashlib.sha256("\n".join(lines).encode(errors="surrogatepass")).hexdigest()
     parts = tuple(dict.fromkeys((own, *sides.values())))
     return Identity(path=path, parts=parts, size_bytes=sum(part.stat().st_size for part in parts), sha256=sha256)
@@ -44,6 +43,20 @@ def identity(path: Path, header: onnx_file.OnnxFile | None = None) -> Identity:
 def sha256_of(path: Path) -> str:
     """The hash of a model and all that it refers to. Raises as `identity`."""
     return identity(path).sha256
+
+
+def side_files(path: Path, header: onnx_file.OnnxFile) -> dict[str, Path]:
+    """The real files that an ONNX file refers to, by how it calls them. Raises Failed for a missing or short one."""
+    return {location: _side(path, location, least) for location, least in sorted(header.references.items())}
+
+
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of one file's own content. Raises Failed when it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise Failed(f"{path} cannot be read ({error.strerror}); check its permissions and the disk") from error
 
 
 def _side(path: Path, location: str, least: int) -> Path:
@@ -60,11 +73,3 @@ def _side(path: Path, location: str, least: int) -> Path:
             f"{side} is cut short: {size:,} bytes of the {least:,} that {path.name} reads of it; download it again"
         )
     return side
-
-
-def _sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise Failed(f"{path} cannot be read ({error.strerror}); check its permissions and the disk") from error

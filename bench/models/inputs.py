@@ -95,7 +95,7 @@ def _layout(sizes: Sequence[int | None], names: Sequence[str]) -> str | None:
     if sizes[3] and (before == (None, None) or (before[0] == before[1] != sizes[3])):
         return "NHWC"
     sides = [i for i, name in enumerate(names) if re.fullmatch(r"(?i)h|w|.*(height|width).*", name)]
-    return {(2, 3): "NCHW", (1, 2): "NHWC"}.get(tuple(sides))  # type: ignore[call-overload, no-any-return]
+    return "NCHW" if sides == [2, 3] else "NHWC" if sides == [1, 2] else None
 
 
 def _are_sides(sizes: Sequence[int | None], channels: int, first: int) -> bool:
@@ -130,12 +130,18 @@ def shapes(
     everything = list(inputs)
     wanted = _by_input(everything, asked or {})
     sizes = dict(dimensions or {})
-    known = {_key(axis) for each in everything if each.name not in wanted for axis in each.axes or ()} - {""}
+    _check_batch([each for each in everything if each.name not in wanted], batch_size, sizes)
+    known = open_names(each for each in everything if each.name not in wanted)
     for name in sizes:
         if name not in known:
             hint = suggestion(name, known) or f"the inputs are {_listed(everything)}"
             raise WrongUsage(f'the graph has no open dimension "{name}"; {hint}')
     return {each.name: wanted.get(each.name) or _filled(each, sizes, batch_size) for each in everything}
+
+
+def open_names(inputs: Iterable[Input]) -> set[str]:
+    """By what names sizes can be given to their open axes."""
+    return {_key(axis) for each in inputs for axis in each.axes or ()} - {""}
 
 
 def batch_of(inputs: Iterable[Input], fed: Mapping[str, Shape]) -> int:
@@ -144,20 +150,6 @@ def batch_of(inputs: Iterable[Input], fed: Mapping[str, Shape]) -> int:
     if len(set(batches.values())) <= 1:
         return next(iter(batches.values()), 1)
     return batches[max(batches, key=lambda name: prod(fed[name]))]
-
-
-def parsed_shape(text: str) -> Shape:
-    """A shape from text such as "1x3x224x224". Raises WrongUsage for anything else.
-
-    >>> parsed_shape("1x3x224x224"), parsed_shape("8")
-    ((1, 3, 224, 224), (8,))
-    """
-    if not re.fullmatch(r"\d{1,9}([x*,]\d{1,9})*", text, flags=re.ASCII):
-        raise WrongUsage(f'"{text}" is not a shape; write it as 1x3x224x224')
-    sizes = tuple(int(size) for size in re.split("[x*,]", text))
-    if not all(sizes):
-        raise WrongUsage(f'the shape "{text}" has a size of 0; an empty input has no latency')
-    return sizes
 
 
 def _by_input(inputs: Sequence[Input], asked: Mapping[str, Sequence[int]]) -> dict[str, Shape]:
@@ -180,6 +172,19 @@ def _by_input(inputs: Sequence[Input], asked: Mapping[str, Sequence[int]]) -> di
             )
         found[each.name] = tuple(shape)
     return found
+
+
+def _check_batch(inputs: Sequence[Input], batch_size: int, sizes: Mapping[str, int]) -> None:
+    """Refuse a batch size that no input can have."""
+    if batch_size == 1 or not inputs:
+        return
+    batches = [each.axes[each.batch] for each in inputs if each.axes and each.batch is not None]
+    if not batches:
+        raise WrongUsage(f"no input has a batch axis, so that batch_size {batch_size} does not fit: {_listed(inputs)}")
+    for axis in batches:
+        fixed = axis.size or sizes.get(_key(axis), batch_size)
+        if fixed != batch_size:
+            raise WrongUsage(f"the batch is {fixed}; batch_size {batch_size} does not fit; leave it out")
 
 
 def _key(axis: Axis) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bench.errors import BenchError, WrongUsage
+from bench.errors import BenchError
 from bench.pipeline.work import Phase, Work
 from bench.records import Accuracy, Artifact, Case, Cost
 
@@ -34,11 +34,11 @@ def _export(work: Work, cases: Sequence[Case]) -> None:
     for case in own:
         work.watch.begin(f"reading {case.model}")
         try:
-            artifact, cost = _own_file(case)
+            planned, artifact, cost = _own_file(case)
         except BenchError as error:
             work.set(case, error=str(error))
         else:
-            work.set(case, artifact=artifact, cost=cost)
+            work.set(case, case=planned, artifact=artifact, cost=cost)
             work.paths[case.name] = Path(case.model)
         work.watch.end(work.records[case.name])
     begin = work.watch.begin
@@ -53,15 +53,19 @@ def _export(work: Work, cases: Sequence[Case]) -> None:
         work.stored()
 
 
-def _own_file(case: Case) -> tuple[Artifact, Cost]:
-    """What is known of a user's own ONNX file. Raises BenchError when it is not one."""
+def _own_file(case: Case) -> tuple[Case, Artifact, Cost | None]:
+    """What is known of a user's own ONNX file. Raises BenchError when it is not one, or cannot be fed.
+
+    One that cannot be counted is timed all the same.
+    """
     from bench import cost, export
 
-    if case.precision != "fp32":
-        raise WrongUsage(
-            f"{case.model} is timed as it is; leave out precision, or name the Keras model to have it made"
-        )
-    return export.artifact_of_file(Path(case.model)), cost.of_case(case)[0]
+    planned = export.planned(case)
+    artifact = export.artifact_of_file(Path(case.model))
+    try:
+        return planned, artifact, cost.of_case(planned)[0]
+    except BenchError as error:
+        return planned, replace(artifact, warnings=(f"not counted: {error}",)), None
 
 
 PHASE = Phase("export", _wanted, _export)

@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench import store
-from bench.errors import WrongUsage
+from bench.errors import BenchError, WrongUsage
 from bench.pipeline import calibrate, export, judge, profile, time, train
 from bench.pipeline.watch import Silent, Watch
 from bench.pipeline.work import Phase, Work
 from bench.records import INTERRUPTED, SCHEMA_VERSION, Case, Record, Run, Settings
 from bench.suites import Suite, load_suite
+from bench.suites.values import FILE_SUFFIXES
 
 PHASES: tuple[Phase, ...] = (
     train.PHASE, export.PHASE, calibrate.PHASE, time.PHASE, profile.PHASE, judge.PHASE,
@@ -113,7 +114,28 @@ def _planned(cases: Iterable[Case], device: str, provider: str, threads: int) ->
     planned = tuple(replace(c, device=device, provider=provider, threads=c.threads or threads) for c in cases)
     if not planned:
         raise WrongUsage("nothing to measure: the suite has no cases")
+    for case in planned:
+        if case.model.endswith(FILE_SUFFIXES) and not Path(case.model).exists():
+            raise WrongUsage(f"no file {case.model}; correct the path")
+    _refuse_unusable(planned)
     return planned
+
+
+def _refuse_unusable(cases: Iterable[Case]) -> None:
+    """Raise what is wrong with the first file when nothing else can be measured either: no run is stored for it."""
+    from bench import export
+
+    problems = []
+    for case in cases:
+        if not case.is_onnx:
+            return
+        try:
+            export.planned(case)
+        except BenchError as error:
+            problems.append(error)
+        else:
+            return
+    raise problems[0]
 
 
 def _finish(work: Work) -> Outcome:

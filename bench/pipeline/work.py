@@ -32,7 +32,7 @@ class Work:
         store.write(self.folder, current)
         return current
 
-    def set(self, case: Case, **changes: Any) -> None:
+    def set(self, case: Case, /, **changes: Any) -> None:
         """Change fields of a case's record."""
         self.records[case.name] = replace(self.records[case.name], **changes)
 

@@ -52,7 +52,7 @@ def why_not(provider: str) -> str | None:
     """None when a small model runs on the provider in a process of its own, else what stood in the way."""
     with probe() as path:
         spec = {
-            "path": str(path), "provider": provider, "threads": 1, "batch_size": 1, "dimensions": {}, "seed": 0,
+            "path": str(path), "provider": provider, "threads": 1, "batch_size": 1, "shapes": {}, "seed": 0,
             "warmup_s": 0.1, "min_time_s": 0.0, "min_count": 1, "inject": 0.0,
         }  # fmt: skip
         try:

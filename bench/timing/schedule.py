@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.analysis import statistics
-from bench.errors import Failed
+from bench.errors import BenchError
+from bench.export.own import fed
 from bench.machine import lock, neighbours
 from bench.processes import process
 from bench.records import Case, Health, Settings, Visit
@@ -74,7 +75,7 @@ def visits(targets: Sequence[Target], settings: Settings, *, done: Sequence[Visi
             time.sleep(plan.wait_s(target))
             try:
                 visit = one(target, number, settings)
-            except Failed as error:
+            except BenchError as error:
                 plan.failed.add(target.case.name)
                 yield VisitFailed(target.case.name, number, str(error))
                 continue
@@ -83,7 +84,8 @@ def visits(targets: Sequence[Target], settings: Settings, *, done: Sequence[Visi
 
 
 def one(target: Target, number: int, settings: Settings) -> Visit:
-    """One visit. Raises Failed when the worker reports an error, dies or takes far longer than it should."""
+    """One visit. Raises Failed when the worker reports an error, dies or takes far longer than it should, and
+    WrongUsage for a shape that does not fit."""
     started_at, begun, before = now(), time.monotonic(), neighbours.snapshot()
     spec = specification(target.case, target.path, settings, inject=target.inject)
     result = process.visit(spec, timeout_s=timeout_s(settings))
@@ -108,7 +110,7 @@ def specification(case: Case, path: Path, settings: Settings, **changes: Any) ->
         "provider": case.provider or settings.provider,
         "threads": case.threads or 1,
         "batch_size": case.batch_size,
-        "dimensions": case.dimensions,
+        "shapes": fed(path, case),
         "seed": settings.seed,
         "warmup_s": settings.warmup_s,
         "min_time_s": settings.min_time_s,

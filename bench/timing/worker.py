@@ -167,40 +167,27 @@ def _nodes(session: Any, provider: str) -> dict[str, int]:
 
 
 def _inputs(np: Any, session: Any, spec: dict[str, Any]) -> dict[str, Any]:
-    """Random inputs of the model's types, dynamic dimensions filled from the specification."""
+    """Random inputs of the model's types, in the shapes that the specification gives by name."""
     rng = np.random.default_rng(spec["seed"])
-    kinds = {"float": np.float32, "float16": np.float16, "double": np.float64, "uint8": np.uint8, "int8": np.int8,
-             "int32": np.int32, "int64": np.int64, "bool": np.bool_}  # fmt: skip
-    sizes = spec["dimensions"]
-    unknown = set(sizes) - {d for value in session.get_inputs() for d in value.shape} - {"batch"}
-    if unknown:
-        raise _Refused(
-            f"no input has a dimension called {', '.join(sorted(unknown))}; the inputs are "
-            + "; ".join(f"{value.name} {value.shape}" for value in session.get_inputs())
-        )
+    kinds = {"float": np.float32, "float16": np.float16, "double": np.float64, "bool": np.bool_} | {
+        f"{sign}int{bits}": np.dtype(f"{sign}int{bits}") for sign in ("", "u") for bits in (8, 16, 32, 64)
+    }
     feeds = {}
     for value in session.get_inputs():
         kind = re.sub(r"tensor\((.*)\)", r"\1", value.type)
         if kind not in kinds:
             raise _Refused(f"input {value.name} is of type {value.type}, which cannot be filled with random numbers")
-        shape = []
-        for axis, size in enumerate(value.shape):
-            if isinstance(size, int):
-                shape.append(size)
-            elif size in sizes:
-                shape.append(sizes[size])
-            elif axis == 0:
-                shape.append(spec["batch_size"])
-            else:
-                raise _Refused(
-                    f"input {value.name} leaves dimension {axis} ({size}) open; give it a size in the suite, e.g. "
-                    f'dimensions = {{ "{size or "name"}" = 224 }}'
-                )
-        if spec["batch_size"] != 1 and shape and shape[0] != spec["batch_size"]:
+        declared = [size if isinstance(size, int) and size > 0 else None for size in value.shape]
+        shape = spec["shapes"].get(value.name)
+        if shape is None:
+            shape = [size or spec["batch_size"] for size in declared]
+        if len(declared) != len(shape) or any(
+            size not in (None, fed) for size, fed in zip(declared, shape, strict=True)
+        ):
             raise _Refused(
-                f"input {value.name} has a fixed batch of {shape[0]}; batch_size {spec['batch_size']} does not fit"
+                f"input {value.name} takes {value.shape}, not {list(shape)}; see `bench cost` for its inputs"
             )
-        dtype = kinds[kind]
+        dtype = np.dtype(kinds[kind])
         random = rng.standard_normal(shape) if np.issubdtype(dtype, np.floating) else rng.integers(0, 2, shape)
         feeds[value.name] = random.astype(dtype)
     return feeds

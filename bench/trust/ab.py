@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
-from bench.errors import Failed
-from bench.export.request import file_sha256
+from bench.errors import BenchError, Failed
 from bench.machine import lock
+from bench.models.file import sha256_of
 from bench.processes import process
 from bench.records import Case, Settings
 from bench.timing.schedule import as_visit, now, specification, timeout_s
@@ -44,7 +44,8 @@ class Setup:
     device: str = "cpu"
     provider: str = "CPUExecutionProvider"
     threads: int = 1
-    dimensions: Mapping[str, int] = field(default_factory=dict)  # of dynamic dimensions, by name
+    dimensions: Mapping[str, int] = field(default_factory=dict)  # of open dimensions, by name
+    input_shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # by the input's name
     batch_size: int = 1
     seed: int = 0
 
@@ -74,7 +75,7 @@ def measure(
     for side in (a, b):
         if not side.path.is_file():
             raise Failed(f"no file {side.path}; correct the path, or make one with `bench export MODEL -o FILE.onnx`")
-    same_file = file_sha256(a.path) == file_sha256(b.path)
+    same_file = sha256_of(a.path) == sha256_of(b.path)
     pairs: list[Pair] = []
     taken = 0
     with lock.measuring():
@@ -140,19 +141,20 @@ def _pair(a: Side, b: Side, setup: Setup, a_first: bool) -> tuple[Pair, tuple[st
     for name in "AB" if a_first else "BA":
         side = a if name == "A" else b
         case = Case(
-            name=name, model=str(side.path), dimensions=dict(setup.dimensions), batch_size=setup.batch_size,
+            name=name, model=str(side.path), dimensions=dict(setup.dimensions),
+            input_shapes=dict(setup.input_shapes), batch_size=setup.batch_size,
             device=setup.device, provider=setup.provider, threads=setup.threads,
         )  # fmt: skip
         settings = Settings(
             rounds=1, min_time_s=MIN_TIME_S, min_count=MIN_COUNT, warmup_s=WARMUP_S, budget_s=None, seed=setup.seed,
             device=setup.device, provider=setup.provider,
         )  # fmt: skip
-        spec = specification(case, side.path, settings, inject=side.inject)
         started_at = now()
         try:
+            spec = specification(case, side.path, settings, inject=side.inject)
             result = process.visit(spec, python=side.python, timeout_s=timeout_s(settings))
-        except Failed as error:
-            raise Failed(f"{name} ({side.path}): {error}") from error
+        except BenchError as error:
+            raise type(error)(f"{name} ({side.path}): {error}") from error
         visits[name], runtimes[name] = as_visit(result, name, 0, started_at), result["runtime"]
     one, other = visits["A"], visits["B"]
     pair = Pair(

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.analysis.comparison import must_match_differences
-from bench.errors import Failed
-from bench.export import cache, file_sha256
+from bench.errors import BenchError, Failed
+from bench.export import cache
 from bench.machine import facts
+from bench.models.file import sha256_of
 from bench.records import Comparison, Record, Run, Verdict
 from bench.trust import ab, trial
 from bench.trust.trial import Trial
@@ -108,7 +109,7 @@ def _measured_anew(
     case = new.case
     setup = ab.Setup(
         device=case.device, provider=case.provider or "CPUExecutionProvider", threads=case.threads or 1,
-        dimensions=case.dimensions, batch_size=case.batch_size,
+        dimensions=case.dimensions, input_shapes=case.input_shapes, batch_size=case.batch_size,
     )  # fmt: skip
     a, b = (ab.Side(path) for path in files if path)
     try:
@@ -166,4 +167,7 @@ def _file(record: Record) -> Path | None:
         path = cache.folder() / artifact.key / cache.MODEL
     else:
         return None
-    return path if path.is_file() and file_sha256(path) == artifact.sha256 else None
+    try:
+        return path if sha256_of(path) == artifact.sha256 else None
+    except BenchError:
+        return None

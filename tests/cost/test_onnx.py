@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from bench import cost, suites
 from bench.cost import formulas, onnx_graph
 from bench.cost.layers import LayerCost, peak_bytes, skeleton, total
-from bench.errors import WrongUsage
+from bench.errors import Failed, WrongUsage
 
 
 def weight(name: str, *shape: int) -> onnx.TensorProto:
@@ -131,16 +131,16 @@ def test_an_unknown_operator_is_named_and_never_0() -> None:
 def test_a_recurrent_layer_is_not_counted_as_nothing() -> None:
     node = helper.make_node("LSTM", ["x", "w", "r"], ["y"], hidden_size=3, name="lstm")
     found = total(onnx_graph.layers(model([node], [weight("w", 1, 12, 5), weight("r", 1, 12, 3)], [7, 1, 5])))
-    assert found.uncounted == ("LSTM (lstm)",)
+    assert (found.mult_adds, found.params, found.uncounted) == (7 * (12 * 5 + 12 * 3), 96, ())
 
 
 @pytest.mark.parametrize(
     ("graph", "dimensions", "says"),
     [
-        (conv(4, 8, size="side"), {}, r'dimension "side" of input "x" is dynamic; give it a size.*side = 224'),
-        (conv(4, 8, size=None), {}, r'dimension number 2 of input "x" is dynamic'),
-        (conv(4, 8, size="side"), {"sied": 3}, r'no dynamic dimension "sied"; did you mean "side"'),
-        (conv(4, 8), {"side": 3}, r'no dynamic dimension "side"; valid: batch'),
+        (conv(4, 8, size="side"), {}, r'leaves dimension 2 \("side"\) open; give it a size.*x=1x4x224x224.*side=224'),
+        (conv(4, 8, size=None), {}, r"leaves dimension 2 open; give it a size.*--input-shape x=1x4x224x224"),
+        (conv(4, 8, size="side"), {"sied": 3}, r'no open dimension "sied"; did you mean "side"'),
+        (conv(4, 8), {"side": 3}, r'no open dimension "side"; valid: batch'),
     ],
 )
 def test_unknown_sizes_are_named(graph: onnx.ModelProto, dimensions: dict[str, int], says: str) -> None:
@@ -156,12 +156,12 @@ def test_a_size_given_by_name() -> None:
 def test_a_file_that_is_no_model(tmp_path: Path) -> None:
     path = tmp_path / "cut.onnx"
     path.write_bytes(conv(4, 8).SerializeToString()[:-40])
-    with pytest.raises(WrongUsage, match=r"cut\.onnx"):
+    with pytest.raises(Failed, match=r"cut\.onnx.*cut short"):
         onnx_graph.layers(path)
     path.write_bytes(b"")
-    with pytest.raises(WrongUsage, match="empty graph"):
+    with pytest.raises(Failed, match=r"cut\.onnx is empty"):
         onnx_graph.layers(path)
-    with pytest.raises(WrongUsage, match="cannot be read"):
+    with pytest.raises(WrongUsage, match="no file"):
         onnx_graph.layers(tmp_path / "none.onnx")
 
 
@@ -214,7 +214,7 @@ def test_a_damaged_cache_entry_is_counted_again(tmp_path: Path, monkeypatch: pyt
 def test_an_error_names_the_case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BACKBENCH_CACHE", str(tmp_path / "cache"))
     onnx.save(conv(4, 8, size="side"), tmp_path / "net.onnx")
-    with pytest.raises(WrongUsage, match=r'^net: dimension "side"'):
+    with pytest.raises(WrongUsage, match=r'^net: input "x" .* leaves dimension 2 \("side"\) open'):
         cost.of_case(suites.case_of_model(str(tmp_path / "net.onnx")))
     with pytest.raises(WrongUsage, match="cannot be read"):
         cost.of_case(suites.case_of_model(str(tmp_path / "missing.onnx")))

@@ -132,12 +132,12 @@ def no_model(tmp_path):
 
 
 BAD = {
-    "truncated": (damaged, "check the file"),
-    "not a model": (no_model, "check the file"),
+    "truncated": (damaged, "cut short"),
+    "not a model": (no_model, "no ONNX model"),
     "no file": (lambda tmp: target(tmp / "none.onnx"), "no file"),
-    "open size": (lambda tmp: target(write_model(tmp / "m.onnx", ("b", "height"))), "height = 224|\"height\" = 224"),
-    "no such size": (lambda tmp: target(write_model(tmp / "m.onnx"), dimensions={"widht": 3}), "no input has .*widht"),
-    "fixed batch": (lambda tmp: target(write_model(tmp / "m.onnx"), batch_size=4), "fixed batch of 1"),
+    "open size": (lambda tmp: target(write_model(tmp / "m.onnx", ("b", "height"))), "leaves dimension 1 .*--input-shape"),
+    "no such size": (lambda tmp: target(write_model(tmp / "m.onnx"), dimensions={"widht": 3}), "no open .*widht"),
+    "fixed batch": (lambda tmp: target(write_model(tmp / "m.onnx"), batch_size=4), "the batch is 1; batch_size 4"),
     "no such device": (lambda tmp: target(write_model(tmp / "m.onnx"), provider="CUDAExecutionProvider"), "CUDAExec"),
     "out of memory": (lambda tmp: target(write_model(tmp / "m.onnx", ("b", 2**31)), batch_size=2**20), "memory"),
 }  # fmt: skip

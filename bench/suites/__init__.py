@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,14 +14,26 @@ from typing import Any
 
 from bench.errors import WrongUsage, suggestion
 from bench.records import Case, LabelledImages, Training
+from bench.suites.values import (
+    FILE_SUFFIXES,
+    SHAPES,
+    Key,
+    Location,
+    check_table,
+    check_value,
+    distinct,
+    is_file,
+    plain,
+    shapes,
+    sizes,
+)  # fmt: skip
 
-_SOURCE_TREE = Path(__file__).resolve().parent.parent / "suites"
-_INSTALLED = Path(__file__).resolve().parent / "_suites"
+_PACKAGE = Path(__file__).resolve().parent.parent
+_SOURCE_TREE, _INSTALLED = _PACKAGE.parent / "suites", _PACKAGE / "_suites"
 FOLDER = _SOURCE_TREE if _SOURCE_TREE.is_dir() else _INSTALLED
 
 PRECISIONS = ("fp32", "fp16", "int8", "int8-dynamic")
 HEADS = ("native", "none", "notes")
-FILE_SUFFIXES = (".onnx", ".keras")
 PREPROCESSES = ("caffe", "tf", "torch", "unit", "included", "none")
 DATA_SETS = ("digits", "scenes")
 INTERPOLATIONS = ("bilinear", "bicubic")
@@ -39,48 +50,50 @@ class Suite:
     left_out: tuple[str, ...] = ()  # names of the suite's cases that were not asked for
 
 
-@dataclass(frozen=True, slots=True)
-class _Key:
-    """What one key of a case may hold."""
-
-    kind: type
-    says: str
-    valid: Sequence[Any] | None = None
-    sweeps: bool = True
-    least: float | None = None
-
-
-_KEYS: dict[str, _Key] = {
-    "model": _Key(str, "a backbone's name, an .onnx or .keras file, or module:function"),
-    "alpha": _Key(float, "a positive number", least=0.0),
-    "input_size": _Key(int, "a positive whole number of pixels", least=0),
-    "threads": _Key(int, "a positive whole number", least=0),
-    "batch_size": _Key(int, "a positive whole number", least=0),
-    "precision": _Key(str, f"one of {', '.join(PRECISIONS)}", valid=PRECISIONS),
-    "weights": _Key(str, '"none", "imagenet" or a weights file'),
-    "head": _Key(str, f"one of {', '.join(HEADS)}", valid=HEADS),
-    "classes": _Key(int, "a positive whole number", least=0),
-    "name": _Key(str, "a string", sweeps=False),
-    "dimensions": _Key(dict, "a table of sizes, e.g. {batch = 1}", sweeps=False),
-    "arguments": _Key(dict, "a table of the builder's arguments", sweeps=False),
-    "accuracy": _Key(dict, 'a table, e.g. {images = "DIR"}', sweeps=False),
-    "train": _Key(dict, 'a table, e.g. {data = "digits"}', sweeps=False),
+_KEYS: dict[str, Key] = {
+    "model": Key(str, "a backbone's name, an .onnx or .keras file, or module:function"),
+    "alpha": Key(float, "a positive number", least=0.0),
+    "input_size": Key(int, "a positive whole number of pixels", least=0),
+    "threads": Key(int, "a positive whole number", least=0),
+    "batch_size": Key(int, "a positive whole number", least=0),
+    "precision": Key(str, f"one of {', '.join(PRECISIONS)}", valid=PRECISIONS),
+    "weights": Key(str, '"none", "imagenet" or a weights file'),
+    "head": Key(str, f"one of {', '.join(HEADS)}", valid=HEADS),
+    "classes": Key(int, "a positive whole number", least=0),
+    "name": Key(str, "a string", sweeps=False),
+    "dimensions": Key(dict, "a table of sizes, e.g. {batch = 1}", sweeps=False),
+    "input_shape": Key(object, SHAPES, sweeps=False),
+    "arguments": Key(dict, "a table of the builder's arguments", sweeps=False),
+    "accuracy": Key(dict, 'a table, e.g. {images = "DIR"}', sweeps=False),
+    "train": Key(dict, 'a table, e.g. {data = "digits"}', sweeps=False),
 }
-_TRAIN_KEYS: dict[str, _Key] = {
-    "data": _Key(str, f"one of {', '.join(DATA_SETS)}", valid=DATA_SETS),
-    "examples": _Key(int, "a positive whole number of images", least=0),
-    "epochs": _Key(int, "a positive whole number", least=0),
+_TRAIN_KEYS: dict[str, Key] = {
+    "data": Key(str, f"one of {', '.join(DATA_SETS)}", valid=DATA_SETS),
+    "examples": Key(int, "a positive whole number of images", least=0),
+    "epochs": Key(int, "a positive whole number", least=0),
 }
-_ACCURACY_KEYS: dict[str, _Key] = {
-    "images": _Key(str, "a folder of images"),
-    "labels": _Key(str, "a CSV file of file,label"),
-    "classes": _Key(str, "a file of class names, one a line"),
-    "class_order": _Key(str, f"one of {', '.join(CLASS_ORDERS)}", valid=CLASS_ORDERS),
-    "preprocess": _Key(str, f"one of {', '.join(PREPROCESSES)}", valid=PREPROCESSES),
-    "crop": _Key(float, "a share above 0 and at most 1", least=0.0),
-    "interpolation": _Key(str, f"one of {', '.join(INTERPOLATIONS)}", valid=INTERPOLATIONS),
+_ACCURACY_KEYS: dict[str, Key] = {
+    "images": Key(str, "a folder of images"),
+    "labels": Key(str, "a CSV file of file,label"),
+    "classes": Key(str, "a file of class names, one a line"),
+    "class_order": Key(str, f"one of {', '.join(CLASS_ORDERS)}", valid=CLASS_ORDERS),
+    "preprocess": Key(str, f"one of {', '.join(PREPROCESSES)}", valid=PREPROCESSES),
+    "crop": Key(float, "a share above 0 and at most 1", least=0.0),
+    "interpolation": Key(str, f"one of {', '.join(INTERPOLATIONS)}", valid=INTERPOLATIONS),
 }
 _TOP_LEVEL = {"title", "models", "case"}
+_AS_IT_IS = "an .onnx file is timed as it is; name the Keras model, or its .keras file, to have another one made"
+_OPEN_SIZES = (
+    'an .onnx file is timed as it is; its open sizes are given by input_shape, e.g. "1x3x224x224", or dimensions'
+)
+_NO_FILE = "it gives the open sizes of an .onnx file; a Keras model has input_size and batch_size"
+# What has no effect on a kind of model, and what to do instead.
+_WITHOUT_EFFECT: dict[str, dict[str, str]] = {
+    ".onnx": dict.fromkeys(("alpha", "precision", "weights", "head", "classes", "arguments", "train"), _AS_IT_IS)
+    | {"input_size": _OPEN_SIZES},
+    ".keras": {"arguments": "a .keras file is built already; write the builder as module:function"},
+    "": {},
+}
 
 
 @cache
@@ -108,7 +121,7 @@ def load_suite(suite: str | Path | Sequence[str]) -> Suite:
     if text.endswith(".onnx"):
         return _of_onnx_files([text])
     path = Path(text) if text.endswith(".toml") else FOLDER / f"{text}.toml"
-    if not path.is_file():
+    if not is_file(path):
         if text.endswith(".toml"):
             raise WrongUsage(f"suite file {text} does not exist; `bench list` shows the suites that do")
         raise WrongUsage(f'no suite "{text}"; {suggestion(text, names())}')
@@ -143,44 +156,25 @@ def select(cases: Iterable[Case], wanted: Sequence[str]) -> tuple[Case, ...]:
 def case_of_model(model: str, **values: Any) -> Case:
     """One validated case from a model's name and the keys of a suite's `[[case]]`; None values are left out."""
     table = {"model": model} | {key: value for key, value in values.items() if value is not None}
-    return next(_expand(table, _Location("", "", 0), Path()))
+    return next(_expand(table, Location("", "", 0), Path(), distinct([model])))
 
 
 def _of_onnx_files(files: Sequence[str]) -> Suite:
     wrong = [file for file in files if not file.endswith(".onnx")]
     if wrong or not files:
         raise WrongUsage(f'give one suite, or only .onnx files; "{wrong[0] if wrong else ""}" is not an .onnx file')
-    cases = _unique(case_of_model(file) for file in files)
+    labels = distinct(files)
+    cases = _unique(case_of_model(file, name=labels[file]) for file in files)
     return Suite(Path(files[0]).stem if len(files) == 1 else "onnx-files", "ONNX files", cases)
-
-
-@dataclass(frozen=True, slots=True)
-class _Location:
-    """Where in a suite file something stands, for messages."""
-
-    file: str
-    text: str
-    case: int  # 1 for the first [[case]]; 0 outside of one
-
-    def of(self, key: str) -> str:
-        """`file:line` of the key, as far as it can be found, and its name."""
-        if not self.file:
-            return f'"{key}"'
-        within_case = 0
-        for number, line in enumerate(self.text.splitlines(), start=1):
-            within_case += bool(re.match(r"\s*\[\[\s*case\s*\]\]", line))
-            if within_case == self.case and re.match(rf"""\s*(\[+\s*)?["']?{re.escape(key)}["']?\s*(=|\.|\])""", line):
-                return f'{self.file}:{number}: "{key}"'
-        return f'{self.file}: "{key}"'
 
 
 def _read(path: Path) -> Suite:
     try:
         text = path.read_text(encoding="utf-8")
         table = tomllib.loads(text)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, RecursionError, tomllib.TOMLDecodeError) as error:
         raise WrongUsage(f"{path}: not a readable TOML file: {error}") from error
-    top = _Location(str(path), text, 0)
+    top = Location(str(path), text, 0)
     for key in table:
         if key not in _TOP_LEVEL:
             raise WrongUsage(f"{top.of(key)} is not a key of a suite; {suggestion(key, _TOP_LEVEL)}")
@@ -193,10 +187,15 @@ def _read(path: Path) -> Suite:
         raise WrongUsage(f"{top.of('models')} must be a list of backbone names")
     if not isinstance(tables, list) or not all(isinstance(case, dict) for case in tables):
         raise WrongUsage(f"{top.of('case')} must be written as [[case]] tables")
+    named = [model for case in tables for model in _listed(case.get("model")) if isinstance(model, str)]
+    labels = distinct([*models, *named])
     cases = _unique(
         itertools.chain(
-            (case for name in models for case in _expand({"model": name}, top, path.parent, key="models")),
-            *(_expand(case, _Location(str(path), text, i), path.parent) for i, case in enumerate(tables, start=1)),
+            (case for name in models for case in _expand({"model": name}, top, path.parent, labels, key="models")),
+            *(
+                _expand(case, Location(str(path), text, i), path.parent, labels)
+                for i, case in enumerate(tables, start=1)
+            ),
         )
     )
     if not cases:
@@ -213,13 +212,14 @@ def _unique(cases: Iterable[Case]) -> tuple[Case, ...]:
     return tuple(seen.values())
 
 
-def _expand(table: Mapping[str, Any], where: _Location, base: Path, *, key: str = "model") -> Iterator[Case]:
+def _expand(
+    table: Mapping[str, Any], where: Location, base: Path, labels: Mapping[str, str], *, key: str = "model"
+) -> Iterator[Case]:
     """All cases of one [[case]] table: the product of its lists, in the order in which they are written."""
     if "model" not in table:
         raise WrongUsage(f'{where.file}: [[case]] number {where.case} has no "model"')
-    models = table["model"] if isinstance(table["model"], list) else [table["model"]]
-    for model in models:
-        if not isinstance(model, str):
+    for model in _listed(table["model"]):
+        if not isinstance(model, str) or "\0" in model:
             raise WrongUsage(f"{where.of(key)} must be {_KEYS['model'].says}")
         allowed = _arguments_of(model, where, key)
         lists: dict[str, list[Any]] = {}
@@ -228,10 +228,14 @@ def _expand(table: Mapping[str, Any], where: _Location, base: Path, *, key: str 
                 lists[name] = _checked(name, value, allowed, model, where)
         for values in itertools.product(*lists.values()):
             swept = {name for name, choices in lists.items() if len(choices) > 1}
-            yield _case(model, dict(zip(lists, values, strict=True)), swept, set(allowed), base, where)
+            yield _case(model, dict(zip(lists, values, strict=True)), swept, set(allowed), base, where, labels)
 
 
-def _arguments_of(model: str, where: _Location, key: str) -> Mapping[str, Any]:
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _arguments_of(model: str, where: Location, key: str) -> Mapping[str, Any]:
     """The constructor arguments that a model accepts, by name. Raises WrongUsage for an unknown model."""
     if model.endswith(FILE_SUFFIXES) or ":" in model:
         return {}
@@ -241,20 +245,26 @@ def _arguments_of(model: str, where: _Location, key: str) -> Mapping[str, Any]:
     return arguments
 
 
-def _checked(name: str, value: Any, allowed: Mapping[str, Any], model: str, where: _Location) -> list[Any]:
+def _checked(name: str, value: Any, allowed: Mapping[str, Any], model: str, where: Location) -> list[Any]:
     """The values of one key as a list, each of the right kind."""
+    kind = next((suffix for suffix in FILE_SUFFIXES if model.endswith(suffix)), "")
+    useless = dict(_WITHOUT_EFFECT[kind])
+    if kind != ".onnx":
+        useless |= dict.fromkeys(("dimensions", "input_shape"), _NO_FILE)
+    if name in useless:
+        raise WrongUsage(f"{where.of(name)} has no effect on {model}: {useless[name]}")
     known = {key: _KEYS[key] for key in _KEYS if key != "alpha" or "alpha" in allowed}
-    rule = known.get(name) or (_Key(object, "a value") if name in allowed else None)
+    rule = known.get(name) or (Key(object, "a value") if name in allowed else None)
     if rule is None:
         reason = f"{model} takes no {name}" if name in _KEYS else "is not a key of a case"
         raise WrongUsage(f"{where.of(name)}: {reason}; {suggestion(name, set(known) | set(allowed))}".rstrip("; "))
-    if isinstance(value, list) and not rule.sweeps:
+    if isinstance(value, list) and not rule.sweeps and rule.kind is not object:
         raise WrongUsage(f"{where.of(name)} cannot be a list; it must be {rule.says}")
-    values = value if isinstance(value, list) else [value]
+    values = value if isinstance(value, list) and rule.sweeps else [value]
     if not values:
         raise WrongUsage(f"{where.of(name)} is an empty list; it must hold {rule.says}")
     for item in values:
-        _check_value(where.of(name), item, rule)
+        check_value(where.of(name), item, rule)
         _check_argument(name, item, allowed.get(name), model, where)
     smallest = facts().get(model, {}).get("min_input")
     if name == "input_size" and smallest and min(values) < smallest:
@@ -262,38 +272,19 @@ def _checked(name: str, value: Any, allowed: Mapping[str, Any], model: str, wher
     return values
 
 
-def _check_value(what: str, item: Any, rule: _Key) -> None:
-    """Hold one value against its key's rule."""
-    right = isinstance(item, rule.kind) or (rule.kind is float and isinstance(item, int))
-    if not right or (isinstance(item, bool) and rule.kind in (int, float)):
-        raise WrongUsage(f"{what} is {item!r}; it must be {rule.says}")
-    if rule.least is not None and item <= rule.least:
-        raise WrongUsage(f"{what} is {item!r}; it must be {rule.says}")
-    if rule.valid is not None and item not in rule.valid:
-        raise WrongUsage(f"{what} is {item!r}; {suggestion(str(item), rule.valid)}")
-
-
-def _check_table(at: str, table: Mapping[str, Any], keys: Mapping[str, _Key]) -> None:
-    """Hold a table that is a key's value against the rules of its own keys."""
-    for key, value in table.items():
-        if key not in keys:
-            raise WrongUsage(f"{at}: {key} is not a key of it; {suggestion(key, keys)}")
-        _check_value(f"{at}: {key}", value, keys[key])
-
-
-def _training(table: Mapping[str, Any], where: _Location) -> Training:
+def _training(table: Mapping[str, Any], where: Location) -> Training:
     """What a case's key `train` says."""
     at = where.of("train")
-    _check_table(at, table, _TRAIN_KEYS)
+    check_table(at, table, _TRAIN_KEYS)
     if "data" not in table:
         raise WrongUsage(f"{at} names no data; it must be {_KEYS['train'].says}")
     return Training(**table)
 
 
-def _labelled_images(table: Mapping[str, Any], model: str, base: Path, where: _Location) -> LabelledImages:
+def _labelled_images(table: Mapping[str, Any], model: str, base: Path, where: Location) -> LabelledImages:
     """What a case's key `accuracy` says; its paths are taken from the suite file's folder."""
     at = where.of("accuracy")
-    _check_table(at, table, _ACCURACY_KEYS)
+    check_table(at, table, _ACCURACY_KEYS)
     if "images" not in table:
         raise WrongUsage(f"{at} names no images; it must be {_KEYS['accuracy'].says}")
     if table.get("crop", 1.0) > 1:
@@ -311,27 +302,34 @@ def _labelled_images(table: Mapping[str, Any], model: str, base: Path, where: _L
     return LabelledImages(**found)
 
 
-def _check_argument(name: str, item: Any, limits: Any, model: str, where: _Location) -> None:
+def _check_argument(name: str, item: Any, limits: Any, model: str, where: Location) -> None:
     """Hold a constructor argument against the valid values that the facts list, where they list any."""
     if isinstance(limits, list) and item not in limits:
         raise WrongUsage(f"{where.of(name)} is {item!r}; {model} accepts {', '.join(map(str, limits))}")
 
 
 def _case(
-    model: str, values: dict[str, Any], swept: set[str], arguments: set[str], base: Path, where: _Location
+    model: str,
+    values: dict[str, Any],
+    swept: set[str],
+    arguments: set[str],
+    base: Path,
+    where: Location,
+    labels: Mapping[str, str],
 ) -> Case:
     about = facts().get(model, {})
     size = values.get("input_size", about.get("native_input"))
-    path = base / model
+    label = labels.get(model, model)
     if model.endswith(FILE_SUFFIXES):
-        model = str(path if path.is_file() else model)
+        model = str(base / model)
     given = {key: float(v) if key == "alpha" else v for key, v in values.items() if key in arguments}
     return Case(
-        name=values.get("name") or _name(model, values, swept, arguments, about.get("native_input")),
+        name=values.get("name") or _name(label, values, swept, arguments, about.get("native_input")),
         model=model,
-        arguments=given | values.get("arguments", {}),
+        arguments=given | plain(values.get("arguments", {}), where.of("arguments")),
         input_shape=(size, size, 3) if size and not model.endswith(".onnx") else None,
-        dimensions=dict(values.get("dimensions", {})),
+        dimensions=sizes(values.get("dimensions", {}), where.of("dimensions")),
+        input_shapes=shapes(values["input_shape"], where.of("input_shape")) if "input_shape" in values else {},
         train=_training(values["train"], where) if "train" in values else None,
         accuracy=_labelled_images(values["accuracy"], model, base, where) if "accuracy" in values else None,
         **{
@@ -342,9 +340,9 @@ def _case(
     )
 
 
-def _name(model: str, values: Mapping[str, Any], swept: set[str], arguments: set[str], native: int | None) -> str:
+def _name(label: str, values: Mapping[str, Any], swept: set[str], arguments: set[str], native: int | None) -> str:
     """What people call the case: the model and whatever sets it apart."""
-    parts = [Path(model).stem if model.endswith(FILE_SUFFIXES) else model]
+    parts = [label]
     for key, value in values.items():
         if key == "input_size":
             if key in swept or value != native:
