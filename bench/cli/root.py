@@ -42,7 +42,7 @@ class _Named(click.ParamType[tuple[str, Any]]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, Any]:
         name, separator, text = value.rpartition("=")  # the name of an input may hold anything
         if not separator and not self._optional:
-            self.fail(f'"{value}" is not {self.name}', param, ctx)
+            self.fail(f'"{value}" is not {self.name}, e.g. side=224', param, ctx)
         try:
             return name, self._convert(text)
         except (BenchError, ValueError) as error:

@@ -135,7 +135,7 @@ BAD = {
     "truncated": (damaged, "cut short"),
     "not a model": (no_model, "no ONNX model"),
     "no file": (lambda tmp: target(tmp / "none.onnx"), "no file"),
-    "open size": (lambda tmp: target(write_model(tmp / "m.onnx", ("b", "height"))), "leaves dimension 1 .*--input-shape"),
+    "open size": (lambda tmp: target(write_model(tmp / "m.onnx", ("b", "height"))), "leaves dimension 1 .*--input-"),
     "no such size": (lambda tmp: target(write_model(tmp / "m.onnx"), dimensions={"widht": 3}), "no open .*widht"),
     "fixed batch": (lambda tmp: target(write_model(tmp / "m.onnx"), batch_size=4), "the batch is 1; batch_size 4"),
     "no such device": (lambda tmp: target(write_model(tmp / "m.onnx"), provider="CUDAExecutionProvider"), "CUDAExec"),
