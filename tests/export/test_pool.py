@@ -17,7 +17,7 @@ import pytest
 from bench import export
 from bench.errors import Failed
 from bench.export import cache, pool
-from bench.export.request import file_sha256
+from bench.models.file import file_sha256
 from bench.records import Case
 
 pytestmark = pytest.mark.slow

@@ -13,8 +13,9 @@ from bench import store
 from bench.analysis import comparison
 from bench.cli import root
 from bench.errors import Failed
-from bench.export import cache, file_sha256
+from bench.export import cache
 from bench.machine import facts
+from bench.models.file import file_sha256
 from bench.records import Case, Comparison, Machine, Run, Verdict
 from bench.trust import ab, confirmation
 from bench.trust.trial import Judgement, Trial
