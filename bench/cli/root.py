@@ -66,6 +66,7 @@ dimension_option = click.option(
 Shapes = tuple[tuple[str, tuple[int, ...]], ...]
 Sizes = tuple[tuple[str, int], ...]
 
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option("--debug", is_flag=True, help="Show the traceback of an error. May stand anywhere.")
 @click.version_option(package_name="backbench")
