@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from bench.errors import Failed
+from bench.machine import neighbours
 from bench.processes import process
 
 Spec = dict[str, Any]
@@ -37,6 +38,7 @@ class Machine:
         self.specs, self.begun, self.slept = list[Spec](), list[float](), list[float]()
         self.rng = np.random.default_rng(6)
         monkeypatch.setattr(process, "visit", self.visit)
+        monkeypatch.setattr(neighbours, "snapshot", dict)  # nobody else is on it
 
     @property
     def clock(self) -> SimpleNamespace:

@@ -13,7 +13,6 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import onnx
 import psutil
 import pytest
@@ -65,7 +64,7 @@ def fake_visit(name="m", number=0, p50_ns=1_000_000, disturbances=()):
     )  # fmt: skip
 
 
-def test_rounds_visit_every_case_in_shuffled_order_and_resume_what_is_missing(tmp_path):
+def test_rounds_visit_every_case_and_resume_what_is_missing(tmp_path):
     targets = [target(write_model(tmp_path / f"{name}.onnx")) for name in "ab"]
     events = list(timing.visits(targets, settings(rounds=2)))
     visits = [event for event in events if isinstance(event, Visit)]
@@ -83,21 +82,6 @@ def test_rounds_visit_every_case_in_shuffled_order_and_resume_what_is_missing(tm
         timing.visits(targets, settings(rounds=2), done=[fake_visit("a"), fake_visit("a", 1), fake_visit("b")])
     )
     assert [(v.case, v.round) for v in again if isinstance(v, Visit) and v.round < 2] == [("b", 1)]
-
-
-def test_visits_to_one_case_are_spread_over_time(tmp_path, monkeypatch):
-    slept = []
-    monkeypatch.setattr(schedule.time, "sleep", slept.append)
-    a, b = (target(write_model(tmp_path / f"{name}.onnx")) for name in "ab")
-    monkeypatch.setattr(schedule, "one", lambda case, number, _: fake_visit(case.case.name, number))
-    list(timing.visits([a, b], settings(rounds=3, spacing_s=60.0)))
-    first, second, *others = slept
-    assert (first, second) == (0, 0)
-    assert 59 < others[0] <= 60
-    assert 119 < others[-1] <= 120  # nobody slept here, so that the third waits for the second's turn as well
-    slept.clear()
-    list(timing.visits([a, b], settings(rounds=3)))
-    assert not any(slept)
 
 
 @pytest.mark.parametrize(
@@ -266,54 +250,6 @@ def test_the_chain_that_shows_the_pace_is_what_it_says():
     onnx.checker.check_model(model, full_check=True)
     assert {node.op_type for node in model.graph.node} == {"MatMul"}
     assert len(model.graph.node) == 60
-
-
-@pytest.mark.parametrize(
-    ("health", "word"),
-    [
-        (Health(stolen_ms=50.0), "host"),
-        (Health(throttled_ms=100.0), "container's limit"),
-        (Health(others_cpu_share=0.3), "30 % of the cores"),
-        (Health(stolen_ms=10.0, throttled_ms=0.0, others_cpu_share=0.04, involuntary_switches=900), None),
-        (Health(), None),
-    ],
-)
-def test_marks_of_disturbance(health, word):
-    marks = schedule.disturbances(health, 1000.0)
-    assert (word in marks[0]) if word else marks == []
-
-
-def test_disturbed_visits_are_repeated_but_not_for_ever():
-    plan = schedule._Plan([target(Path("m.onnx"))], settings(rounds=2), [])
-    taken = 0
-    while (chosen := plan.next()) is not None:
-        plan.add(fake_visit("m", chosen[1], disturbances=("noise",)))
-        taken += 1
-    assert taken == 2 + schedule.REPEATS
-
-
-def test_the_budget_s_rest_goes_to_the_widest_interval():
-    targets = [target(Path(f"{name}.onnx")) for name in "ab"]
-    plan = schedule._Plan(targets, settings(rounds=3, budget_s=1000.0), [])
-    rng = np.random.default_rng(0)
-    order = []
-    while (chosen := plan.next()) is not None:
-        name = chosen[0].case.name
-        order.append(name)
-        plan.add(fake_visit(name, chosen[1], int(1e6 * rng.normal(1, 0.02 if name == "b" else 1e-4))))
-    assert order.count("a") == 3
-    assert order.count("b") > 6
-    assert len(plan.rounds) == len(order)  # no round's number is used twice
-
-
-def test_a_spent_budget_still_gives_every_case_one_visit():
-    targets = [target(Path(f"{name}.onnx")) for name in "abc"]
-    plan = schedule._Plan(targets, settings(rounds=5, budget_s=0.0), [])
-    taken = []
-    while (chosen := plan.next()) is not None:
-        plan.add(fake_visit(chosen[0].case.name, chosen[1]))
-        taken.append(chosen[0].case.name)
-    assert sorted(taken) == ["a", "b", "c"]
 
 
 def test_a_worker_that_takes_too_long_is_ended(tmp_path):
