@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
@@ -11,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from bench.machine import lock
 from bench.timing import profile
 from bench.timing.schedule import Target
-from tests.timing.test_timing import np, settings, target
+from tests.timing.test_timing import settings, target
 
 
 def network(path: Path) -> Target:
