@@ -1,12 +1,15 @@
 """Statistics on simulated visits, where the truth is known."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest, false_discovery_control, wilcoxon
+from scipy.stats import t as t_distribution
 
 from bench.analysis import statistics
-from bench.records import Visit
+from bench.records import Health, Visit
 
 
 def simulated_visits(rng, count, *, p50_ms=10.0, between=0.01, within=0.005, samples=60, phase=0.0):
@@ -117,3 +120,196 @@ def test_wilson_is_symmetric_and_inside_0_to_1():
     assert low == 0.0
     assert statistics.wilson(10, 10) == pytest.approx((1 - high, 1.0))
     assert statistics.wilson(0, 0) == (0.0, 1.0)
+
+
+def made(case="m", number=0, ms=(1.0,), **more):
+    plain = {"load_ms": 5.0, "first_inference_ms": 20.0, "peak_rss_bytes": 10, "provider": "P"}
+    return Visit(case=case, round=number, started_at="", samples_ns=tuple(round(1e6 * x) for x in ms), **(plain | more))
+
+
+def test_a_summary_by_hand():
+    visits = [
+        made(number=0, ms=[10, 11, 12], load_ms=4.0, first_inference_ms=30.0, peak_rss_bytes=70, threads=2,
+             health=Health(pace_ms=0.25), copy_samples_ns=(13_000_000, 15_000_000)),
+        made(number=1, ms=[20, 21], load_ms=6.0, first_inference_ms=50.0, peak_rss_bytes=50, threads=2,
+             health=Health(pace_ms=0.26), copy_samples_ns=(24_000_000,)),
+        made(number=2, ms=[1, 1, 1], load_ms=99.0, first_inference_ms=99.0, peak_rss_bytes=99, threads=2,
+             disturbances=("noise",), health=Health(pace_ms=9.0), copy_samples_ns=(1,)),
+        made(number=3, ms=[13, 14], load_ms=8.0, first_inference_ms=35.0, peak_rss_bytes=60, threads=2),
+    ]  # fmt: skip
+    found = statistics.summarise(visits, batch_size=4, seed=0)
+    # The three undisturbed visits weigh a third each: half of the weight lies below the middle of 13 and 14 ms.
+    assert found.p50_ms == 13.5
+    assert found.p50_ms_low < 13.5 < found.p50_ms_high
+    assert (found.p90_ms, found.p95_ms, found.p99_ms) == (None, None, None)
+    assert found.min_ms == 10
+    assert found.throughput_per_s == pytest.approx(4000 / 13.5, rel=1e-5)
+    assert (found.load_ms, found.first_inference_ms, found.peak_rss_bytes) == (6.0, 35.0, 70)
+    assert (found.visits, found.samples, found.disturbed_visits) == (4, 7, 1)
+    assert found.visit_p50_ms == (11.0, 20.5, 13.5)
+    assert found.pace_ms == 0.255
+    # Two visits with copies, of equal weight: their samples' middles lie at 1/8, 3/8 and 3/4.
+    assert found.with_copies_p50_ms == pytest.approx(15 + 9 / 3, rel=1e-5)
+    bare = statistics.summarise([made(ms=[3, 4])], batch_size=1, seed=0)
+    assert (bare.pace_ms, bare.with_copies_p50_ms, bare.disturbed_visits) == (None, None, 0)
+
+
+def test_a_summary_keeps_six_digits():
+    found = statistics.summarise([made(ms=[1.234567])], batch_size=1, seed=0)
+    assert (found.p50_ms, found.min_ms, found.throughput_per_s) == (1.23457, 1.23457, 810.001)
+    assert (found.p50_ms_low, found.p50_ms_high, found.visit_p50_ms) == (1.23457, 1.23457, (1.23457,))
+
+
+def test_disturbed_visits_count_only_where_too_few_are_quiet():
+    quiet, noisy = made(), made(disturbances=("noise",))
+    assert statistics.counted([quiet, noisy, quiet]) == [quiet, quiet]
+    assert statistics.counted([quiet, noisy]) == [quiet, noisy]
+    assert statistics.counted([quiet, noisy, noisy]) == [quiet, noisy, noisy]
+    assert statistics.counted([noisy]) == [noisy]
+
+
+def test_visits_at_a_slow_pace_are_marked_beside_those_with_as_many_threads():
+    def met(number, pace_ms, threads, **more):
+        return made(number=number, health=Health(pace_ms=pace_ms), threads=threads, **more)
+
+    visits = [met(0, 0.20, 1), met(1, 0.23, 1, disturbances=("noise",)), met(2, 0.2299, 1), met(3, 0.40, 2),
+              met(4, 0.60, 2), made(number=5, threads=1)]  # fmt: skip
+    marked = statistics.paced(iter(visits))
+    assert [visit.disturbances for visit in marked] == [
+        (), ("noise", "the machine ran 1.1 times slower"), (), (), ("the machine ran 1.5 times slower",), (),
+    ]  # fmt: skip
+    assert [replace(visit, disturbances=()) for visit in marked] == [replace(v, disturbances=()) for v in visits]
+    grouped = statistics.by_case([*visits, made("other")])
+    assert grouped == {"m": marked, "other": [made("other")]}
+
+
+def test_a_percentile_lies_between_the_middles_of_the_samples_weights():
+    visits = [np.array([2.0, 1.0]), np.array([3.0])]
+    assert statistics.percentile(visits, 0.5) == pytest.approx(2 + 1 / 3)
+    assert statistics.percentile(visits, 0.125) == 1.0
+    assert statistics.percentile(visits, 0.25) == pytest.approx(1.5)
+    assert (statistics.percentile(visits, 0.0), statistics.percentile(visits, 1.0)) == (1.0, 3.0)
+
+
+@pytest.mark.parametrize(("q", "least"), [(0.90, 30), (0.95, 60), (0.99, 300)])
+def test_a_percentile_needs_three_samples_beyond_it(q, least):
+    assert statistics.supports(least, q)
+    assert not statistics.supports(least - 1, q)
+
+
+def test_upper_percentiles_come_one_by_one():
+    found = [statistics.summarise([made(ms=range(1, n + 1))], batch_size=1, seed=0) for n in (30, 60, 300)]
+    assert [(m.p90_ms is None, m.p95_ms is None, m.p99_ms is None) for m in found] == [
+        (False, True, True), (False, False, True), (False, False, False),
+    ]  # fmt: skip
+    assert (found[2].p90_ms, found[2].p95_ms, found[2].p99_ms) == (270.5, 285.5, 297.5)
+
+
+def test_the_interval_of_one_visit_is_the_middle_of_its_samples():
+    assert statistics.interval([np.arange(1001.0)], seed=0) == (25.0, 975.0)
+
+
+def test_the_interval_is_as_wide_as_its_simulation_found(monkeypatch):
+    """With as many visits as samples, all constant, only which visits are drawn matters: widths follow the factors."""
+    monkeypatch.setattr(statistics, "RESAMPLES", 10_000)
+    monkeypatch.setattr(statistics, "_DRAWN", 12)
+    for count, factor in ((2, 12.6), (3, 4.3), (4, 1.75), (5, 1.15), (6, 1.15), (7, 1.55), (8, 1.25), (9, 1.12)):
+        values = [10 * math.exp(0.01 * i) for i in range(count)]
+        visits = [np.full(30, value) for value in values]
+        low, high = statistics.interval(visits, seed=1)
+        centre = statistics.percentile(visits, 0.5)
+        drawn = np.random.default_rng(2).integers(0, count, (100_000, count))
+        medians = np.median(np.log(values)[drawn], axis=1)
+        down, up = np.quantile(medians, [0.025, 0.975])
+        assert math.log(centre / low) == pytest.approx(factor * (math.log(centre) - down), rel=0.12)
+        assert math.log(high / centre) == pytest.approx(factor * (up - math.log(centre)), rel=0.12)
+
+
+def test_neighbouring_samples_are_drawn_together():
+    values = np.arange(100.0)
+    drawn = statistics._blocks(values, np.random.default_rng(0))
+    assert drawn.shape == (statistics.RESAMPLES, 120)
+    steps = (np.diff(drawn, axis=1) % 100 == 1).mean(axis=0)
+    inside = np.delete(steps, np.arange(9, 119, 10))
+    assert (inside == 1).all(), "ten in a row, the square root of 100"
+    assert (steps[9::10] < 0.1).all()
+    assert set(drawn.ravel()) == set(values), "blocks go around the end, so that no sample is left out"
+    assert statistics._blocks(np.array([7.0]), np.random.default_rng(0)).tolist() == [[7.0] * 120] * 500
+
+
+def test_an_interval_holds_the_p50_even_where_the_resamples_do_not():
+    visits = [np.full(5, 10.0), np.full(5, 10.0)]
+    assert statistics.interval(visits, seed=0) == pytest.approx((10.0, 10.0))
+
+
+def test_the_width_of_the_visits_alone():
+    assert statistics.visits_width([made()]) == math.inf
+    logs = [0.0, 0.01, 0.05]
+    visits = [made(ms=[1000 * math.exp(x)] * 3) for x in logs]
+    half = t_distribution.ppf(0.975, 2) * np.std(logs, ddof=1) / math.sqrt(3)
+    assert statistics.visits_width(visits) == pytest.approx(2 * half, rel=1e-4)
+    assert statistics.visits_width(visits[:2]) == pytest.approx(2 * 12.7062 * 0.01 / 2, rel=1e-3)
+
+
+@pytest.mark.parametrize("degrees", [1, 2, 3.5, 10, 200])
+def test_student_t_agrees_with_scipy(degrees):
+    for t in (0.0, 0.3, 1.0, 2.5, 8.0, -2.5):
+        assert statistics.student_t_p(t, degrees) == pytest.approx(2 * t_distribution.sf(abs(t), degrees), rel=1e-3)
+    for p in (0.9, 0.5, 0.05, 0.01, 1e-3):
+        assert statistics.student_t(p, degrees) == pytest.approx(t_distribution.isf(p / 2, degrees), rel=1e-3)
+    assert statistics.student_t975(degrees) == pytest.approx(t_distribution.isf(0.025, degrees), rel=1e-3)
+
+
+@pytest.mark.parametrize("count", [5, 6, 8, 11])
+@pytest.mark.parametrize("p", [0.1, 0.05, 0.01])
+def test_the_signed_rank_interval_holds_what_the_test_does_not_reject(count, p):
+    values = np.random.default_rng(count).normal(0.3, 1, count)
+    centre, low, high = statistics.signed_rank_interval(values, p)
+    walsh = np.array([(a + b) / 2 for i, a in enumerate(values) for b in values[i:]])
+    assert centre == pytest.approx(np.median(walsh))
+    if math.isinf(low):
+        assert high == math.inf
+        assert 2 / 2**count > p
+        return
+    tiny = 1e-9
+    for end, outward in ((low, -tiny), (high, tiny)):
+        assert wilcoxon(values - (end + outward), method="exact").pvalue <= p
+        assert wilcoxon(values - (end - outward), method="exact").pvalue > p
+
+
+@pytest.mark.parametrize("count", [1, 4, 9, 14])
+def test_the_signed_rank_p_value_is_scipys(count):
+    values = np.random.default_rng(count).normal(0.5, 1, count)
+    assert statistics.signed_rank_p(values) == pytest.approx(wilcoxon(values, method="exact").pvalue, rel=1e-12)
+    assert statistics.signed_rank_p([*values, 0.0]) == statistics.signed_rank_p(values)
+    assert statistics.signed_rank_p(-values) == pytest.approx(statistics.signed_rank_p(values))
+
+
+def test_discoveries_are_benjamini_and_hochbergs():
+    rng = np.random.default_rng(7)
+    for _ in range(200):
+        p_values = rng.random(rng.integers(1, 12)) ** 3
+        expected = (false_discovery_control(p_values) <= 0.05).tolist()
+        assert statistics.discoveries(p_values) == expected
+        assert statistics.discoveries(p_values, rate=0.3) == (false_discovery_control(p_values) <= 0.3).tolist()
+    assert statistics.discoveries([]) == []
+    assert statistics.discoveries([0.05]) == [True]
+    # Bonferroni would find the first alone.
+    assert statistics.discoveries([0.01, 0.02, 0.03, 0.04, 0.9]) == [True, True, True, True, False]
+
+
+def test_wilson_is_scipys():
+    for n in (1, 2, 7, 40, 1000):
+        for successes in {0, 1, n // 3, n // 2, n - 1, n}:
+            expected = binomtest(successes, n).proportion_ci(method="wilson")
+            assert statistics.wilson(successes, n) == pytest.approx((expected.low, expected.high), abs=1e-8)
+
+
+def test_newcombe_s_interval_of_a_difference():
+    """Newcombe 1998, table II, examples (a) and (h): 56/70 - 48/80 and 10/10 - 0/10."""
+    wilson = statistics.wilson
+    found = statistics.newcombe(48 / 80, wilson(48, 80), 56 / 70, wilson(56, 70))
+    assert found == pytest.approx((0.2, 0.0524, 0.3339), abs=1e-4)
+    back = statistics.newcombe(56 / 70, wilson(56, 70), 48 / 80, wilson(48, 80))
+    assert back == pytest.approx((-0.2, -0.3339, -0.0524), abs=1e-4)
+    assert statistics.newcombe(0.0, wilson(0, 10), 1.0, wilson(10, 10)) == pytest.approx((1, 0.6075, 1), abs=1e-4)

@@ -1,29 +1,17 @@
-"""Trials of two files: the judgement on made-up pairs, and the measuring in real worker processes."""
+"""What made-up pairs say of two files."""
 
 from __future__ import annotations
 
-import json
 import math
-import sys
 from collections import Counter
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
-from bench.cli import main
-from bench.errors import Failed
-from bench.machine import lock
-from bench.trust import ab, trial
+from bench.trust import trial
 from bench.trust.trial import Pair
-from tests.timing.test_timing import write_model
-
-
-@pytest.fixture(autouse=True)
-def own_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lock, "PATH", tmp_path / "measuring.lock")
 
 
 def pairs(rng: np.random.Generator, count: int, *, ratio: float = 1.0, spread: float = 0.01, torn: float = 0.0,
@@ -63,14 +51,15 @@ def test_identical_files_are_hardly_ever_called_slower_or_faster(noise: dict[str
     assert found["slower"] + found["faster"] <= 12  # 1 % of 600, and two standard errors
 
 
-def test_looking_as_often_without_paying_for_it_would_cry_wolf_more_often(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_looking_as_often_without_paying_for_it_would_cry_wolf_more_often() -> None:
     def alarms(correct: bool) -> int:
         rng = np.random.default_rng(1)
-        ends = [verdict_at_first_stop(pairs(rng, 160), margin=0.0, correct=correct) for _ in range(800)]
+        ends = [verdict_at_first_stop(pairs(rng, 48), margin=0.0, correct=correct) for _ in range(800)]
         return sum(end != "inconclusive" for end in ends)
 
-    assert alarms(correct=False) > 1.8 * max(alarms(correct=True), 1)
-    assert alarms(correct=True) <= 0.01 * 800 + 6
+    paid, unpaid = alarms(correct=True), alarms(correct=False)
+    assert unpaid > 1.8 * max(paid, 1)
+    assert paid <= 0.01 * 800 + 6
 
 
 def test_the_intervals_of_all_looks_together_hold_the_truth() -> None:
@@ -122,113 +111,69 @@ def test_too_few_pairs_conclude_nothing_however_far_apart() -> None:
     assert none.width == math.inf
 
 
-class Machine:
-    """Visits that take a second each on a clock of its own."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, b_ratio: float, visit_s: float = 1.0) -> None:
-        self.now, self.visit_s, self.b_ratio, self.order = 0.0, visit_s, b_ratio, ""
-        self.rng = np.random.default_rng(6)
-        monkeypatch.setattr(ab.time, "monotonic", lambda: self.now)
-        monkeypatch.setattr(ab.process, "visit", self.visit)
-
-    def visit(self, spec: dict[str, Any], **_: object) -> dict[str, Any]:
-        self.now += self.visit_s
-        name = Path(spec["path"]).stem
-        self.order += name
-        centre = (self.b_ratio if name == "b" else 1.0) * math.exp(self.rng.normal(0, 0.005))
-        return {
-            "samples_ns": [int(1e7 * centre)] * 7, "sampling_ns": 7e7, "copy_samples_ns": [], "warmup_ns": [],
-            "warmed_up": True, "load_ms": 1.0, "first_inference_ms": 1.0, "peak_rss_bytes": 1, "provider": "CPU",
-            "threads": 1, "provider_nodes": {}, "health": {}, "runtime": "1.0",
-        }  # fmt: skip
+def level(count: int, ratio: float, step: float = 0.001) -> list[Pair]:
+    """Pairs whose log ratios are evenly spread around that of `ratio`, `step` apart."""
+    logs = [math.log(ratio) + step * (number - (count - 1) / 2) for number in range(count)]
+    return [Pair(a_p50_ms=10.0, b_p50_ms=10 * math.exp(log), a_first=True) for log in logs]
 
 
-@pytest.fixture
-def two(tmp_path: Path) -> tuple[ab.Side, ab.Side]:
-    return ab.Side(write_model(tmp_path / "a.onnx")), ab.Side(write_model(tmp_path / "b.onnx"))
+def test_the_looks_spend_the_allowed_error_and_no_more() -> None:
+    parts = [trial.spent(look) for look in range(len(trial.LOOKS))]
+    assert parts == [1 / 512, 7 / 512, 7 / 64, 7 / 8]
+    assert sum(parts) == 1
+    assert trial.LOOKS[-1] == 1
+    assert trial.pairs_needed() == 8
 
 
-def test_a_trial_stops_at_a_planned_look_that_decides(
-    monkeypatch: pytest.MonkeyPatch, two: tuple[ab.Side, ab.Side]
-) -> None:
-    machine = Machine(monkeypatch, b_ratio=1.1)
-    looks: list[float] = []
-    found = ab.measure(*two, ab.Setup(), budget_s=100, on_look=lambda _, seconds: looks.append(seconds))
-    assert found.judgement.verdict == "slower"
-    assert found.stopped == "decided"
-    assert looks[-1] == found.seconds <= 50
-    assert all(any(0 <= seconds - share * 100 <= 2 for share in trial.LOOKS) for seconds in looks)
-    blocks = {machine.order[i : i + 4] for i in range(0, len(machine.order) - 3, 4)}
-    assert blocks == {"abba", "baab"}
+def test_a_judgement_by_hand() -> None:
+    found = trial.judged(level(9, 1.1), margin=0.03, look=3)
+    assert found.ratio == pytest.approx(1.1, rel=1e-12)
+    # Of the 512 patterns of nine signs, 10 have a rank sum of at most 5, 14 of at most 6; 2.1875 % of them are 11.2.
+    walsh = sorted((i + j) / 2 for i in range(-4, 5) for j in range(i, 5))
+    assert found.ratio_low == pytest.approx(1.1 * math.exp(0.001 * walsh[5]), rel=1e-12)
+    assert found.ratio_high == pytest.approx(1.1 * math.exp(-0.001 * walsh[5]), rel=1e-12)
+    assert found.p == pytest.approx(2 / 512)
+    assert (found.verdict, found.pairs) == ("slower", 9)
+    assert found.width == pytest.approx(found.ratio_high - found.ratio_low, rel=1e-12)
+    error = 0.001 * -walsh[5] / norm.ppf(1 - 0.05 * 0.875 / 2)
+    seen = math.exp(error * (norm.ppf(1 - 0.01 * 0.875 / 2) + norm.ppf(0.8))) - 1
+    assert found.detectable == pytest.approx(seen, rel=1e-6)
 
 
-def test_a_trial_keeps_to_its_budget_and_a_wanted_width_goes_on_until_it_is_reached(
-    monkeypatch: pytest.MonkeyPatch, two: tuple[ab.Side, ab.Side]
-) -> None:
-    Machine(monkeypatch, b_ratio=1.025)
-    spent = ab.measure(*two, ab.Setup(), budget_s=41, margin=0.02, width=0.0001)
-    assert (spent.stopped, spent.seconds) == ("budget", 40.0)
-    machine = Machine(monkeypatch, b_ratio=1.1)
-    narrow = ab.measure(*two, ab.Setup(), budget_s=800, width=0.006)
-    assert narrow.stopped == "width"
-    assert narrow.judgement.width <= 0.006
-    assert machine.now < 800
-    Machine(monkeypatch, b_ratio=1.1, visit_s=60.0)
-    assert ab.measure(*two, ab.Setup(), budget_s=60).judgement.pairs == 1
+def test_an_early_look_asks_for_more_than_the_last() -> None:
+    ten = level(10, 1.1)  # all of one sign: p is 2 of 1024, above 1 % of the third look's share
+    third, last = (trial.judged(ten, margin=0.03, look=look) for look in (2, 3))
+    assert third.p == last.p == pytest.approx(2 / 1024)
+    assert (third.verdict, last.verdict) == ("inconclusive", "slower")
+    assert third.ratio_low is not None
+    assert last.ratio_low is not None
+    assert 1.03 < third.ratio_low < last.ratio_low
+    assert trial.judged(ten, margin=0.03, look=0).ratio_low is None
+    assert trial.judged(ten, margin=0.03, look=0).verdict == "inconclusive"
 
 
-def call(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as stopped:
-        main(arguments)
-    out, err = capsys.readouterr()
-    return int(stopped.value.code or 0), out, err
-
-
-def test_the_command_finds_the_slower_file_and_prints_one_json_document(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, value in (("MIN_TIME_S", 0.02), ("MIN_COUNT", 5), ("WARMUP_S", 0.15)):
-        monkeypatch.setattr(ab, name, value)
-    a, b = (write_model(tmp_path / f"{n}.onnx", (8, 4096), steps=steps) for n, steps in (("a", 20), ("b", 80)))
-    code, out, _ = call(capsys, "ab", str(a), str(b), "--budget", "20", "--threads", "1", "--device", "cpu", "--json")
-    found = json.loads(out)
-    assert found["judgement"]["verdict"] == "slower"
-    assert code == 1
-    assert found["judgement"]["ratio_low"] > 1.2
-    assert found["a_runtime"] == found["b_runtime"]
-    code, out, err = call(capsys, "ab", str(a), str(a), "--budget", "1", "--threads", "1", "--device", "cpu")
-    assert code == 3
-    assert "needs 8 pairs: raise --budget" in out
-    assert "same file" in out
-    assert "too few pairs" in err
+def test_the_margin_decides_between_slower_and_equivalent() -> None:
+    small = level(12, 1.02)
+    assert trial.judged(small, margin=0.01, look=3).verdict == "slower"
+    assert trial.judged(small, margin=0.05, look=3).verdict == "equivalent"
+    assert trial.judged(level(12, 1 / 1.02), margin=0.01, look=3).verdict == "faster"
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "says"),
-    [
-        (["a.onnx", "none.onnx"], 2, "none.onnx"),
-        (["a.onnx", "a.onnx", "--dimension", "side"], 2, "side=224"),
-        (["a.onnx", "a.onnx", "--width", "wide"], 2, "is not a share"),
-        (["a.onnx", "a.onnx", "--dimension", "side=8"], 2, '(a.onnx): the graph has no open dimension "side"'),
-        (["a.onnx", "a.onnx", "--python-b", "./no-python"], 5, "cannot start ./no-python"),
-    ],
-)
-def test_what_cannot_be_tried_is_one_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, arguments: list[str],
-    code: int, says: str,
-) -> None:  # fmt: skip
-    monkeypatch.chdir(tmp_path)
-    write_model(tmp_path / "a.onnx")
-    got, out, err = call(capsys, "ab", "--device", "cpu", *arguments)
-    assert (got, out) == (code, "")
-    assert says in err
-    assert err.count("\n") == 1
+    ("a_pace_ms", "b_pace_ms", "torn"),
+    [(1.0, 1.15, True), (1.15, 1.0, True), (1.0, 1.149, False), (1.149, 1.0, False), (2.0, 1.0, True),
+     (None, 1.0, False), (1.0, None, False), (0.0, 1.0, False), (1.0, 0.0, False)],
+)  # fmt: skip
+def test_a_pair_is_torn_whichever_side_met_the_slower_pace(
+    a_pace_ms: float | None, b_pace_ms: float | None, torn: bool
+) -> None:
+    pair = Pair(a_p50_ms=1.0, b_p50_ms=1.0, a_first=True, a_pace_ms=a_pace_ms, b_pace_ms=b_pace_ms)
+    assert pair.torn is torn
 
 
-def test_an_interpreter_without_onnxruntime_is_named(tmp_path: Path) -> None:
-    path = write_model(tmp_path / "a.onnx")
-    bare = tmp_path / "python"
-    bare.write_text(f'#!/bin/sh\nexec "{sys.executable}" -S "$@"\n')
-    bare.chmod(0o755)
-    with pytest.raises(Failed, match=r"^B .*lacks what timing needs.*pip install numpy onnxruntime"):
-        ab.measure(ab.Side(path), ab.Side(path, str(bare)), ab.Setup(seed=1), budget_s=5)
+def test_leaving_torn_pairs_out_favours_neither_file() -> None:
+    whole = level(12, 1.0)
+    slow_a = [Pair(a_p50_ms=20.0, b_p50_ms=10.0, a_first=True, a_pace_ms=0.5, b_pace_ms=0.25)] * 4
+    slow_b = [Pair(a_p50_ms=10.0, b_p50_ms=20.0, a_first=True, a_pace_ms=0.25, b_pace_ms=0.5)] * 4
+    for torn in (slow_a, slow_b):
+        assert trial.judged([*whole, *torn], margin=0.03, look=3) == trial.judged(whole, margin=0.03, look=3)
