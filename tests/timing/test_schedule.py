@@ -26,6 +26,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     """A machine whose visits take a second each."""
     made = Machine(monkeypatch)
     monkeypatch.setattr(schedule, "time", made.clock)
+    monkeypatch.setattr(schedule, "fed", lambda _, case: {"x": [case.batch_size, 8]})  # there is no file to read
     monkeypatch.setattr(lock, "PATH", tmp_path / "measuring.lock")
     return made
 
@@ -87,12 +88,12 @@ def test_events_and_visits_of_a_round(machine: Machine) -> None:
 
 
 def test_the_specification_says_all_that_was_chosen(machine: Machine) -> None:
-    case = Case(name="m", model="m.onnx", batch_size=4, dimensions={"side": 8}, threads=3, provider="P")
+    case = Case(name="m", model="m.onnx", batch_size=4, threads=3, provider="P")
     chosen = settings(seed=9, warmup_s=1.5, min_time_s=0.25, min_count=7)
     spec = schedule.specification(case, Path("folder/m.onnx"), chosen, inject=0.05)
     assert spec.pop("pace")
     assert spec == {
-        "path": "folder/m.onnx", "provider": "P", "threads": 3, "batch_size": 4, "dimensions": {"side": 8}, "seed": 9,
+        "path": "folder/m.onnx", "provider": "P", "threads": 3, "batch_size": 4, "shapes": {"x": [4, 8]}, "seed": 9,
         "warmup_s": 1.5, "min_time_s": 0.25, "min_count": 7, "inject": 0.05,
     }  # fmt: skip
     bare = schedule.specification(Case(name="m", model="m"), Path("m"), chosen)
