@@ -64,28 +64,33 @@ def _show(found: Evaluation) -> None:
     recalls = "101 recalls, the highest precision at each or beyond it"
     if found.objects and found.coco_map_at_iou is None:
         recalls = "COCO has none at this IoU, only at .50, .55, … .95"
+    over = "mean over IoU .50:.95"
+    coco_ap, notes_ap = found.coco.ap, found.notes_map_over_ious
     table(
-        (f"mean AP {at}", "value", "how"),
+        ("mean AP", at, over, "how"),
         [
-            ("the notes' AP", _percent(found.notes_map), "sum over thresholds of (r[i+1] - r[i]) P[i+1]"),
-            ("COCO's AP", _percent(found.coco_map_at_iou), recalls),
-            ("notes' - COCO's", _points(found.notes_minus_coco), ""),
+            ("the notes' AP", _percent(found.notes_map), _percent(notes_ap), "sum of (r[i+1] - r[i]) P[i+1]"),
+            ("COCO's AP", _percent(found.coco_map_at_iou), _percent(coco_ap), recalls),
+            ("notes' - COCO's", _points(found.notes_minus_coco), _points(_difference(notes_ap, coco_ap)), ""),
         ],
     )
     kept = f"at confidence {found.confidence_threshold:g}"
     table(
-        ("class", "objects", "detections", "COCO AP", f"COCO AP {at}", f"notes' AP {at}", "precision", "recall", "F1"),
+        (
+            "class", "objects", "detections", "COCO AP", "notes' AP", f"COCO AP {at}", f"notes' AP {at}", "precision",
+            "recall", "F1",
+        ),
         [
             (
                 readable(c.name), f"{c.objects:,}", f"{c.detections:,}", _percent(c.coco_ap),
-                _percent(c.coco_ap_at_iou), _percent(c.notes_ap), *_rates(c.counts),
+                _percent(c.notes_ap_over_ious), _percent(c.coco_ap_at_iou), _percent(c.notes_ap), *_rates(c.counts),
             )
             for c in found.classes
         ]
         + [
             (
                 "all", f"{found.objects:,}", f"{found.detections - found.ignored:,}", _percent(found.coco.ap),
-                _percent(found.coco_map_at_iou), _percent(found.notes_map), *_rates(found.counts),
+                _percent(notes_ap), _percent(found.coco_map_at_iou), _percent(found.notes_map), *_rates(found.counts),
             )
         ],
     )  # fmt: skip
@@ -139,6 +144,10 @@ def _without_objects(found: Evaluation) -> Iterator[str]:
 
 def _rates(counts: Counts) -> tuple[str, str, str]:
     return _percent(counts.precision), _percent(counts.recall), _percent(counts.f1)
+
+
+def _difference(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else one - other
 
 
 def _percent(share: float | None) -> str:

@@ -1,23 +1,25 @@
 """COCO-format files read into columns, every fault in them one clear line.
 
 Ground truth is an object with `images`, `categories` and `annotations`; detections are a list of objects with
-`image_id`, `category_id`, `bbox` and `score`. Ids become positions in the sorted lists of ids, so that an annotation
-with id 0 is one like any other (pycocotools takes it for "unmatched").
+`image_id`, `category_id`, `bbox` and `score`. Ids become positions in the sorted lists of ids. Those of annotations are
+not needed: one with id 0 is one like any other (pycocotools takes it for "unmatched").
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TypeVar
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.detection import ids
+from bench.detection.ids import Id
 from bench.errors import WrongUsage
 
 Floats = NDArray[np.float64]
@@ -25,13 +27,10 @@ Integers = NDArray[np.int64]
 Booleans = NDArray[np.bool_]
 
 
-_Id = Annotated[int, msgspec.Meta(ge=-(2**62), le=2**62)]
-
-
 class Image(msgspec.Struct, frozen=True, gc=False):
     """An image of the ground truth; listed even when nothing is on it, or false positives on it would vanish."""
 
-    id: _Id
+    id: Id
     width: float | None = None
     height: float | None = None
     file_name: str | None = None
@@ -40,15 +39,15 @@ class Image(msgspec.Struct, frozen=True, gc=False):
 class Category(msgspec.Struct, frozen=True, gc=False):
     """A class of objects."""
 
-    id: _Id
+    id: Id
     name: str
 
 
 class _Annotation(msgspec.Struct, gc=False):
-    id: _Id
-    image_id: _Id
-    category_id: _Id
+    image_id: Id
+    category_id: Id
     bbox: tuple[float, float, float, float]
+    id: Id | None = None
     area: float | None = None
     iscrowd: int | bool = 0
 
@@ -60,8 +59,8 @@ class _Truth(msgspec.Struct):
 
 
 class _Detection(msgspec.Struct, gc=False):
-    image_id: _Id
-    category_id: _Id
+    image_id: Id
+    category_id: Id
     bbox: tuple[float, float, float, float]
     score: float
 
@@ -106,45 +105,60 @@ def read(gt: Path, dt: Path) -> Dataset:
     """
     truth = _decode(gt, _Truth)
     found = _decode(dt, list[_Detection])
-    images, categories = _sorted(gt, "image", truth.images), _sorted(gt, "category", truth.categories)
-    _sorted(gt, "annotation", truth.annotations)
-    image_ids = np.array([image.id for image in images], dtype=np.int64)
-    category_ids = np.array([category.id for category in categories], dtype=np.int64)
+    images, categories = ids.by_id(gt, "image", truth.images), ids.by_id(gt, "category", truth.categories)
+    _refuse_twice(gt, truth.annotations)
+    called = {
+        "image": ids.names_of_images([image.id for image in images], [image.file_name for image in images]),
+        "category": ids.names_of_categories([c.id for c in categories], [c.name for c in categories]),
+    }
+    odd: list[str] = []
+
+    def places(path: Path, what: str, wanted: list[Id]) -> Integers:
+        positions, kind = ids.positions(path, what, wanted, called[what])
+        if kind:
+            odd.append(f"{path.name} names each {what} {kind}, not by its id: so it was read")
+        return positions
+
     boxes = _boxes(gt, "annotation", truth.annotations)
     sizes = boxes[:, 2] * boxes[:, 3]
     areas = np.array([np.nan if a.area is None else a.area for a in truth.annotations], dtype=np.float64)
     objects = Objects(
-        image=_positions(gt, "image", image_ids, [a.image_id for a in truth.annotations]),
-        category=_positions(gt, "category", category_ids, [a.category_id for a in truth.annotations]),
+        image=places(gt, "image", [a.image_id for a in truth.annotations]),
+        category=places(gt, "category", [a.category_id for a in truth.annotations]),
         box=boxes,
         area=np.where(np.isnan(areas), sizes, areas),
         crowd=np.array([a.iscrowd for a in truth.annotations], dtype=bool),
     )
     detections = Detections(
-        image=_positions(dt, "image", image_ids, [d.image_id for d in found]),
-        category=_positions(dt, "category", category_ids, [d.category_id for d in found]),
+        image=places(dt, "image", [d.image_id for d in found]),
+        category=places(dt, "category", [d.category_id for d in found]),
         box=_boxes(dt, "detection", found),
         score=np.array([d.score for d in found], dtype=np.float64),
     )
-    odd = _oddities(images, objects, detections)
+    odd += _oddities(images, objects, detections)
     if any(annotation.id == 0 for annotation in truth.annotations):
         odd.append("an annotation has the id 0: here it is an object like any other, pycocotools would not match it")
     return Dataset(images, categories, objects, detections, tuple(odd))
 
 
 _T = TypeVar("_T")
-_Identified = TypeVar("_Identified", Image, Category, _Annotation)
+
+
+_FORMS = {
+    True: "ground truth is {images: [...], categories: [...], annotations: [...]}",
+    False: "detections are a list of {image_id, category_id, bbox: [x, y, width, height], score}",
+}
 
 
 def _decode(path: Path, kind: type[_T]) -> _T:
     try:
-        content = path.read_bytes()
+        content = path.read_bytes().removeprefix(b"\xef\xbb\xbf")  # as Windows writes
     except OSError as error:
         raise WrongUsage(f"cannot read {path}: {error.strerror}") from error
     try:
         return msgspec.json.decode(content, type=kind)
     except msgspec.ValidationError as error:
-        raise WrongUsage(f"{path} is not in COCO's format: {error}") from error
+        raise WrongUsage(f"{path} is not in COCO's format: {error}; {_FORMS[kind is _Truth]}") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         stumbled = re.search(r"\(byte (\d+)\)", str(error))
         for word in (b"NaN", b"Infinity"):
@@ -154,28 +168,13 @@ def _decode(path: Path, kind: type[_T]) -> _T:
         raise WrongUsage(f"{path} is not JSON: {error}; {remedy}") from error
 
 
-def _sorted(path: Path, what: str, entries: Sequence[_Identified]) -> tuple[_Identified, ...]:
-    """The entries by id. Raises WrongUsage for an id that stands twice."""
-    ordered = tuple(sorted(entries, key=lambda entry: entry.id))
-    for one, next_one in pairwise(ordered):
-        if one.id == next_one.id:
-            raise WrongUsage(f"{path}: two {what} entries have the id {one.id}; ids must differ")
-    return ordered
-
-
-def _positions(path: Path, what: str, known: Integers, ids: list[int]) -> Integers:
-    """Where each id stands in the sorted known ones. Raises WrongUsage for the first that does not."""
-    wanted = np.array(ids, dtype=np.int64)
-    places = np.searchsorted(known, wanted)
-    strangers = places == len(known)
-    strangers[~strangers] = known[places[~strangers]] != wanted[~strangers]
-    if strangers.any():
-        first = int(np.argmax(strangers))
+def _refuse_twice(path: Path, annotations: Sequence[_Annotation]) -> None:
+    """Raise WrongUsage for annotations of one id: the same objects may stand in the file twice."""
+    twice = [each for each, count in Counter(a.id for a in annotations if a.id is not None).items() if count > 1]
+    if twice:
         raise WrongUsage(
-            f"{path}: entry {first} has the {what}_id {wanted[first]}, which the ground truth does not list; "
-            f"{int(strangers.sum())} of {len(wanted)} entries are so: are the two files of the same data set?"
+            f"{path}: two annotation entries have the id {ids.shown(twice[0])}; ids must differ, or leave them out"
         )
-    return places.astype(np.int64)
 
 
 def _boxes(path: Path, what: str, entries: Sequence[_Annotation | _Detection]) -> Floats:

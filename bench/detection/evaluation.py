@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -82,11 +83,12 @@ def evaluate_dataset(
     at = confidence if confidence is not None else best.confidence if best else _USUAL_CONFIDENCE
     judged = mistakes.judge(data, matched, at)
     same_iou = coco.position(iou)
+    over_ious = _notes_ap_over_ious(data, matched.pairs)
     classes = tuple(
-        _class(data, matched, overlap, precision[:, :, k], same_iou, at, k) for k in range(len(data.categories))
+        _class(data, matched, overlap, precision[:, :, k], over_ious[:, k], same_iou, at, k)
+        for k in range(len(data.categories))
     )
-    notes = [c.notes_ap for c in classes if c.notes_ap is not None]
-    notes_map = float(np.mean(notes)) if notes else None
+    notes_map = _mean([c.notes_ap for c in classes])
     coco_map = None if same_iou is None else figures.ap_by_iou[same_iou]
     return Evaluation(
         images=len(data.images),
@@ -101,6 +103,8 @@ def evaluate_dataset(
         coco=figures,
         coco_map_at_iou=coco_map,
         notes_map=notes_map,
+        notes_map_over_ious=_mean([c.notes_ap_over_ious for c in classes]),
+        notes_map_by_iou=tuple(_mean([_number(ap) for ap in one]) for one in over_ious),
         notes_minus_coco=None if notes_map is None or coco_map is None else notes_map - coco_map,
         counts=_counts(matched, overlap, found.score, every, steps.total, at),
         best_f1=best,
@@ -113,6 +117,33 @@ def evaluate_dataset(
         rules=RULES,
         warnings=(*data.warnings, *_beyond_coco(data)),
     )
+
+
+def _notes_ap_over_ious(data: Dataset, pairs: matching.Pairs) -> Floats:
+    """The notes' AP at each of COCO's ten IoU thresholds, of shape (IoU threshold, class); NaN without objects."""
+    objects, found = data.objects, data.detections
+    totals = np.bincount(objects.category[~objects.crowd], minlength=len(data.categories)).tolist()
+    by_class = np.argsort(found.category, kind="stable")
+    starts = np.searchsorted(found.category[by_class], np.arange(len(totals) + 1))
+    figures = np.full((len(coco.IOU_THRESHOLDS), len(totals)), np.nan)
+    for i, iou in enumerate(coco.IOU_THRESHOLDS.tolist()):
+        matched = matching.match(data, iou, pairs)
+        for k, total in enumerate(totals):
+            of_class = by_class[starts[k] : starts[k + 1]]
+            counted = of_class[~matched.ignored[of_class]]
+            ap = curves.average_precision(curves.steps(found.score[counted], matched.found[counted] >= 0, total))
+            figures[i, k] = np.nan if ap is None else ap
+    return figures
+
+
+def _mean(figures: Sequence[float | None]) -> float | None:
+    """The mean of those that there are, or None."""
+    there = [figure for figure in figures if figure is not None]
+    return float(np.mean(there)) if there else None
+
+
+def _number(figure: float) -> float | None:
+    return None if math.isnan(figure) else float(figure)
 
 
 def _beyond_coco(data: Dataset) -> list[str]:
@@ -172,6 +203,7 @@ def _class(
     matched: Matching,
     overlap: Floats,
     precision: Floats,
+    over_ious: Floats,
     same_iou: int | None,
     confidence: float,
     k: int,
@@ -187,6 +219,7 @@ def _class(
         detections=int(counted.sum()),
         counts=_counts(matched, overlap, found.score, of_class, total, confidence),
         notes_ap=curves.average_precision(steps),
+        notes_ap_over_ious=_mean([_number(ap) for ap in over_ious]),
         pr_area=curves.area_under_precision_recall(steps),
         coco_ap=coco.average(precision),
         coco_ap50=coco.average(precision[0]),

@@ -46,11 +46,15 @@ class Matching:
     pairs: Pairs  # all with an overlap of NEAR or more
 
 
-def match(data: Dataset, iou: float) -> Matching:
-    """Match detections with the objects of their class at an IoU of at least `iou`."""
+def match(data: Dataset, iou: float, pairs: Pairs | None = None) -> Matching:
+    """Match detections with the objects of their class at an IoU of at least `iou`.
+
+    `pairs`: those of another matching of the same data at an IoU of NEAR or more, which are the same.
+    """
     least = min(iou, 1 - 1e-10)  # as COCO: a threshold of 1 is met by equal boxes
     detections, objects = data.detections, data.objects
-    pairs = _overlapping(data, min(NEAR, least))
+    if pairs is None:
+        pairs = _overlapping(data, min(NEAR, least))
     rank = _ranks(detections.score)
     right = (detections.category[pairs.detection] == objects.category[pairs.object]) & (pairs.overlap >= least)
     crowd = objects.crowd[pairs.object]

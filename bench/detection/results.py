@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bench.detection.ids import Id
+
 BACKGROUND = "background"
 
 GIVEN, BEST_F1, NO_BEST_F1 = ORIGINS = ("given", "where F1 is best", "the usual one, as no F1 is best")
@@ -101,6 +103,7 @@ class ClassResult:
     detections: int  # those on crowd regions not among them
     counts: Counts  # at the confidence threshold
     notes_ap: float | None  # sum of (r[i+1] - r[i]) P[i+1] over thresholds; None without objects
+    notes_ap_over_ious: float | None  # mean over IoU .5:.05:.95: the notes' COCO AP of the class
     pr_area: float | None  # by trapezoids
     coco_ap: float | None
     coco_ap50: float | None
@@ -134,7 +137,7 @@ class DrawnBox:
 class ImageResult:
     """An image and what went wrong on it at the confidence threshold."""
 
-    image_id: int
+    image_id: Id
     file_name: str | None
     width: float | None
     height: float | None
@@ -159,6 +162,8 @@ class Evaluation:
     coco: CocoFigures
     coco_map_at_iou: float | None  # COCO's AP at iou_threshold; None unless it is one of COCO's ten
     notes_map: float | None  # mean of the classes' notes_ap
+    notes_map_over_ious: float | None  # mean of the classes' notes_ap_over_ious: COCO mAP as the notes define it
+    notes_map_by_iou: tuple[float | None, ...]  # at .5, .55, ..., .95
     notes_minus_coco: float | None  # notes_map - coco_map_at_iou
     counts: Counts
     best_f1: Counts | None  # at the confidence with the highest F1; None without detections or objects

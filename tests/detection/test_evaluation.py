@@ -155,6 +155,45 @@ def test_the_notes_ap_differs_from_cocos(tmp_path: Path) -> None:
     assert abs(found.notes_map - found.coco.ap50) > 0.01
 
 
+def test_the_notes_map_is_their_ap_averaged_over_ten_thresholds(tmp_path: Path) -> None:
+    truth = {
+        "images": [image(1), image(2), image(3)],
+        "categories": CATEGORIES[:1],
+        "annotations": [thing(1, 1, 1), thing(2, 2, 1)],
+    }
+    placed = hit(2, 1, 0.8, [10.0, 10.0, 40.0, 31.0])  # IoU 31/40 = 0.775: right at 0.5, 0.55, ... 0.75
+    found = evaluate(*write(tmp_path, truth, [hit(3, 1, 0.95), hit(1, 1, 0.9), placed]))
+    # Up to 0.75: wrong, right (recall 1/2, precision 1/2), right (recall 1, precision 2/3). Beyond, the last is wrong.
+    low, high = 1 / 2 * 1 / 2 + 1 / 2 * 2 / 3, 1 / 2 * 1 / 2
+    assert found.notes_map_by_iou == pytest.approx([low] * 6 + [high] * 4)
+    assert found.notes_map_over_ious == pytest.approx(0.45)
+    assert found.classes[0].notes_ap_over_ious == pytest.approx(0.45)
+    assert found.notes_map == pytest.approx(low)
+
+
+@pytest.mark.parametrize("iou", [0.05, 0.5, 0.75])
+def test_each_of_the_ten_is_the_notes_ap_at_that_threshold(iou: float, tmp_path: Path) -> None:
+    files = write(tmp_path, *generate(8, levels=50))
+    found = evaluate(*files, iou=iou)
+    each = [evaluate(*files, iou=float(at)) for at in np.linspace(0.5, 0.95, 10)]
+    assert found.notes_map_by_iou == pytest.approx([one.notes_map for one in each], abs=1e-12)
+    assert len(set(found.notes_map_by_iou)) > 5
+    by_class = [[one.classes[k].notes_ap for one in each] for k in range(len(found.classes))]
+    assert [c.notes_ap_over_ious for c in found.classes] == [
+        None if aps[0] is None else pytest.approx(np.mean([ap or 0.0 for ap in aps])) for aps in by_class
+    ]
+
+
+def test_a_class_in_one_image_is_not_mixed_up_with_another_in_the_next(tmp_path: Path) -> None:
+    """COCO's limit of 100 holds for each class in each image."""
+    truth = {"images": [image(1), image(2)], "categories": CATEGORIES[:2], "annotations": [thing(1, 1, 1)]}
+    found = [hit(i, k, n / 100) for i in (1, 2) for k in (1, 2) for n in range(70)]
+    assert not [line for line in evaluate(*write(tmp_path, truth, found)).warnings if "most confident" in line]
+    found += [hit(2, 1, n / 100) for n in range(40)]
+    warnings = evaluate(*write(tmp_path, truth, found)).warnings
+    assert [line.partition(" are not")[0] for line in warnings if "most confident" in line] == ["10 detections"]
+
+
 def test_it_is_written_and_read_back(tmp_path: Path) -> None:
     found = evaluate(*write(tmp_path, *generate(1)))
     text = msgspec.json.encode(found)
@@ -192,7 +231,8 @@ def test_a_missing_area_is_the_boxs(tmp_path: Path) -> None:
         (lambda t, f: f[1].update(bbox=[0, 1, 1]), r"dt\.json is not in COCO's format: .*\$\[1\]\.bbox"),
         (lambda t, f: f[1].update(score="0.5"), r"dt\.json is not in COCO's format: .*\$\[1\]\.score"),
         (lambda t, f: f[1].pop("score"), r"dt\.json is not in COCO's format: .*score"),
-        (lambda t, f: f[1].update(image_id=2**70), r"dt\.json is not in COCO's format: .*image_id"),
+        (lambda t, f: f[1].update(image_id=2**70), r"dt\.json: entry 1 has the image_id 1180591620717411303424, which"),
+        (lambda t, f: f[1].update(image_id=True), r"dt\.json is not in COCO's format: .*image_id"),
         (lambda t, f: t.pop("images"), r"gt\.json is not in COCO's format: .*images"),
         (lambda t, f: t["annotations"][0].pop("bbox"), r"gt\.json is not in COCO's format: .*bbox"),
     ],
