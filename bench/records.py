@@ -63,7 +63,8 @@ class Case:
     precision: str = "fp32"  # one of suites.PRECISIONS
     batch_size: Count = 1
     device: str = "auto"  # "auto" when asked for; "cpu" or "cuda" once planned
-    provider: str | None = None  # ONNX Runtime's execution provider, once planned
+    runtime: str = "onnxruntime"  # one of suites.RUNTIMES
+    provider: str | None = None  # what the runtime calls the device, once planned
     threads: Count | None = None  # intra-op threads; None until planned
     accuracy: LabelledImages | None = None  # None: not measured on images
     train: Training | None = None  # None: not trained here
@@ -167,7 +168,8 @@ class Visit:
     load_ms: float
     first_inference_ms: float
     peak_rss_bytes: int
-    provider: str  # the execution provider in force
+    provider: str  # what ran: the runtime's name for the device
+    runtime: str = ""  # its version
     threads: int = 1
     provider_nodes: dict[str, int] = field(default_factory=dict)  # provider -> nodes that it runs, where known
     health: Health = field(default_factory=Health)
@@ -292,7 +294,7 @@ class Settings:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Roofline:
-    """What the machine did at most, through ONNX Runtime, in fp32, when the run was measured."""
+    """What the machine did at most, through one of the run's runtimes, in fp32, when the run was measured."""
 
     gflops: Positive  # of a large product of matrices, 2 operations a mult-add
     gbytes_per_s: Positive  # of a large elementwise Add: bytes read and written
@@ -316,6 +318,12 @@ class Run:
     phases_s: dict[str, float] = field(default_factory=dict)  # export, timing, ...: wall seconds
     roofline: Roofline | None = None
     roofline_error: str | None = None  # why it could not be measured
+
+    @property
+    def runtimes(self) -> dict[str, str]:
+        """The runtimes of its cases, by name, with their versions."""
+        names = sorted({record.case.runtime for record in self.records})
+        return {name: str(self.machine.may_drift.get(name, "")) for name in names}
 
 
 VERDICTS = ("slower", "faster", "suspect", "equivalent", "inconclusive", "missing", "added", "failed")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from bench import runtimes
 from bench.accuracy import predictions, staging
 from bench.accuracy.agreement import with_keras
 from bench.accuracy.images import image_set, listing
@@ -19,6 +20,7 @@ from bench.models.file import sha256_of
 from bench.models.preprocessing import CROP, INTERPOLATION, Preprocessing, preprocessing
 from bench.processes import process
 from bench.records import Accuracy, Case
+from bench.runtimes.device import DEFAULT
 from bench.suites import facts
 
 BATCH_SIZE = 32
@@ -43,7 +45,8 @@ class Settings:
     dimensions: dict[str, int] = field(default_factory=dict)  # sizes of open dimensions, by name
     batch_size: int | None = None  # None: as many as `_BATCH_BYTES` allow, up to BATCH_SIZE
     threads: int = 1
-    provider: str = "CPUExecutionProvider"
+    runtime: str = DEFAULT
+    provider: str | None = None  # None: the runtime's name for the CPU
     model: str | None = None  # what people call it; None: the file's name
 
 
@@ -62,7 +65,8 @@ def settings_of(case: Case) -> Settings:
         interpolation=asked.interpolation,
         dimensions=case.dimensions,
         threads=case.threads or 1,
-        provider=case.provider or "CPUExecutionProvider",
+        runtime=case.runtime,
+        provider=case.provider,
         model=case.name,
     )
 
@@ -107,7 +111,8 @@ def evaluate(
     ) as worker:  # fmt: skip
         spec = Spec(
             path=str(path),
-            provider=settings.provider,
+            runtime=settings.runtime,
+            provider=settings.provider or runtimes.get(settings.runtime).DEVICES["cpu"],
             threads=settings.threads,
             input_size=settings.input_size,
             dimensions=settings.dimensions,
@@ -130,6 +135,7 @@ def evaluate(
             images_sha256=images.sha256,
             preprocessing=p,
             batch_size=batch_size,
+            runtime=settings.runtime,
             provider=signature.provider,
         )
         batches = predictions.load(kept, key) if kept else []
@@ -165,7 +171,8 @@ def evaluate(
         answered = (prediction for batch in batches for prediction in batch.predictions)
         timed = staging.measure(
             staging.Question(
-                onnx=str(path),
+                path=str(path),
+                runtime=settings.runtime,
                 provider=signature.provider,
                 threads=settings.threads,
                 preprocessing=p,

@@ -43,6 +43,7 @@ class Key:
     images_sha256: str
     preprocessing: Preprocessing
     batch_size: int
+    runtime: str
     provider: str
 
     @property

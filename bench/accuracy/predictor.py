@@ -1,4 +1,4 @@
-"""The worker process that runs an ONNX file on images: decoding in threads, inference beside it or in turn.
+"""The worker process that runs a model's file on images: decoding in threads, inference beside it or in turn.
 
 A `Spec` is answered by a `Signature`; a `Job` by one `Batch` after another.
 """
@@ -16,15 +16,14 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from bench import runtimes
 from bench.accuracy.predictions import TOP, Batch, Prediction
 from bench.errors import Failed, WrongUsage
 from bench.machine.facts import cores_given
 from bench.models.preprocessing import Array, Preprocessing, batch_array, write
 
 AHEAD = 2  # batches that are decoded while one is inferred, where cores are free for it: what bounds the memory
-_DTYPES = {
-    "tensor(float)": "float32", "tensor(float16)": "float16", "tensor(double)": "float64", "tensor(uint8)": "uint8",
-}  # fmt: skip
+_DTYPES = ("float32", "float16", "float64", "uint8")
 _SUM_TOLERANCE = 1e-2  # of probabilities, in half precision
 
 
@@ -33,6 +32,7 @@ class Spec:
     """The file to run, and how."""
 
     path: str
+    runtime: str
     provider: str
     threads: int
     input_size: int | None = None  # pixels a side, for an input that leaves it open
@@ -91,46 +91,42 @@ def _ahead(spec: Spec) -> int:
     None where inference has every core: a thread of a layer that loses its core to a decoder keeps all the others
     waiting, which costs more than taking turns.
     """
-    return AHEAD if spec.provider != "CPUExecutionProvider" or spec.threads < cores_given() else 0
+    return AHEAD if spec.provider != runtimes.get(spec.runtime).DEVICES["cpu"] or spec.threads < cores_given() else 0
 
 
-def _session(spec: Spec) -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = spec.threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    # Threads that spin while they wait, also after a run, would take the cores from those that decode.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    if spec.provider != "CPUExecutionProvider" and hasattr(onnxruntime, "preload_dlls"):
-        onnxruntime.preload_dlls()
+def _session(spec: Spec) -> runtimes.Session:
+    known = runtimes.get(spec.runtime)
     try:
-        session = onnxruntime.InferenceSession(spec.path, options, providers=[spec.provider])
+        # Threads that spin while they wait, also after a run, would take the cores from those that decode.
+        session = known.load(spec.path, {"provider": spec.provider, "threads": spec.threads, "spin": False})
+    except ImportError:
+        raise
     except Exception as error:
         text = " ".join(str(error).split())
-        raise Failed(f"ONNX Runtime cannot load {spec.path}: {text[:300]}; export it again, or check the file") from (
+        raise Failed(f"{known.TITLE} cannot load {spec.path}: {text[:300]}; export it again, or check the file") from (
             error
         )
-    if spec.provider not in session.get_providers():
-        raise Failed(f"asked for {spec.provider}, but the session runs on {', '.join(session.get_providers())}")
+    if spec.provider not in session.ran()["providers"]:
+        raise Failed(f"asked for {spec.provider}, but the session runs on {', '.join(session.ran()['providers'])}")
     return session
 
 
-def _signature(session: Any, spec: Spec) -> tuple[Signature, int]:
+def _signature(session: runtimes.Session, spec: Spec) -> tuple[Signature, int]:
     """What the file takes and gives, found by running it once on zeros, and the place of the output with the scores."""
     from bench.accuracy.decoding import DECODER
 
     name = Path(spec.path).name
-    if len(session.get_inputs()) != 1:
-        raise WrongUsage(f"{name} has {len(session.get_inputs())} inputs; a classifier of images has one")
-    given = session.get_inputs()[0]
-    if given.type not in _DTYPES:
-        raise WrongUsage(f"{name} takes {given.type}; float, float16, double and uint8 work")
-    shape: list[int | None] = [size if isinstance(size, int) else spec.dimensions.get(size) for size in given.shape]
+    if len(session.inputs) != 1:
+        raise WrongUsage(f"{name} has {len(session.inputs)} inputs; a classifier of images has one")
+    ((given, dtype, asked),) = session.inputs
+    if dtype not in _DTYPES:
+        raise WrongUsage(f"{name} takes {dtype}; {', '.join(_DTYPES)} work")
+    shape: list[int | None] = [
+        size if isinstance(size, int) else spec.dimensions.get(size) if size else None for size in asked
+    ]
     layouts = _layouts(shape)
     if not layouts:
-        raise WrongUsage(f"{name} takes {given.shape}: not a batch of images with 3 channels, NHWC or NCHW")
+        raise WrongUsage(f"{name} takes {asked}: not a batch of images with 3 channels, NHWC or NCHW")
     batch = shape[0]
     problem = ""
     for layout, sizes in layouts:
@@ -138,10 +134,10 @@ def _signature(session: Any, spec: Spec) -> tuple[Signature, int]:
             raise WrongUsage(f"{name} takes {sizes[1]}x{sizes[0]} pixels; --input-size {spec.input_size} does not fit")
         height, width = (size or spec.input_size for size in sizes)
         if height is None or width is None:
-            raise WrongUsage(f"{name} leaves its input size open ({given.shape}); give --input-size N")
+            raise WrongUsage(f"{name} leaves its input size open ({asked}); give --input-size N")
         zeros = (3, height, width) if layout == "NCHW" else (height, width, 3)
         try:
-            results = session.run(None, {given.name: np.zeros((batch or 1, *zeros), _DTYPES[given.type])})
+            results = session.run({given: np.zeros((batch or 1, *zeros), dtype)})
         except Exception as error:
             # With every size open, only running it tells the layout.
             problem = problem or " ".join(str(error).split())
@@ -151,10 +147,10 @@ def _signature(session: Any, spec: Spec) -> tuple[Signature, int]:
             layout=layout,
             height=height,
             width=width,
-            dtype=_DTYPES[given.type],
+            dtype=dtype,
             batch_size=batch,
             outputs=classes,
-            output=session.get_outputs()[output].name,
+            output=session.outputs[output],
             provider=spec.provider,
             decoder=DECODER,
         ), output
@@ -186,9 +182,9 @@ def _scores(name: str, results: list[Any]) -> tuple[int, int]:
     raise WrongUsage(f"{name} gives {shapes}, and no list of class scores; is it a classifier, with its head?")
 
 
-def _batches(session: Any, output: int, signature: Signature, job: Job, ahead: int) -> Iterator[Batch]:
+def _batches(session: runtimes.Session, output: int, signature: Signature, job: Job, ahead: int) -> Iterator[Batch]:
     """The batches' predictions in order. While one is inferred, the next `ahead` are decoded."""
-    name = session.get_inputs()[0].name
+    ((name, *_),) = session.inputs
     starts = range(job.first * job.batch_size, len(job.files), job.batch_size)
     free = [batch_array(job.batch_size, job.preprocessing) for _ in range(min(ahead + 1, len(starts)))]
     waiting: deque[tuple[int, Array, list[Future[str | None]]]] = deque()
@@ -211,7 +207,7 @@ def _batches(session: Any, output: int, signature: Signature, job: Job, ahead: i
                 problems = [each.result() for each in filling]
                 whole = len(problems) if signature.batch_size is None else job.batch_size
                 before_run = time.perf_counter()
-                scores = np.asarray(session.run(None, {name: array[:whole]})[output])
+                scores = np.asarray(session.run({name: array[:whole]})[output])
                 after_run = time.perf_counter()
                 free.append(array)
                 found, probabilities = _predictions(

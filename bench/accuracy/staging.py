@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from bench import runtimes
 from bench.accuracy import results
 from bench.accuracy.predictions import TOP
 from bench.errors import Failed
@@ -38,7 +39,8 @@ Stage = tuple[str, Callable[[Any], Any]]
 class Question:
     """A file that has been judged, and the images that can be read."""
 
-    onnx: str
+    path: str
+    runtime: str
     provider: str
     threads: int  # of inference
     preprocessing: Preprocessing
@@ -147,26 +149,16 @@ def answer(asked: dict[str, Any]) -> dict[str, list[int]]:
     question = msgspec.convert(asked, Question)
     from bench.accuracy.decoding import Unreadable
 
-    session = _session(question)
-    (given,) = session.get_inputs()
+    # As a deployment has it: its threads spin while they wait for the next layer.
+    session = runtimes.get(question.runtime).load(
+        question.path, {"provider": question.provider, "threads": question.threads}
+    )
+    ((name, *_),), place = session.inputs, list(session.outputs).index(question.output)
 
     def run(batch: Array) -> Array:
-        return np.asarray(session.run([question.output], {given.name: batch})[0])
+        return np.asarray(session.run({name: batch})[place])
 
     try:
         return timed(groups(question.files, question.batch_size), pipeline(question, run))
     except Unreadable as error:
         raise Failed(f"an image that was judged cannot be read any more ({error}); give the command again") from error
-
-
-def _session(question: Question) -> Any:
-    """A session as a deployment has it: its threads spin while they wait for the next layer."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = question.threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    if question.provider != "CPUExecutionProvider" and hasattr(onnxruntime, "preload_dlls"):
-        onnxruntime.preload_dlls()
-    return onnxruntime.InferenceSession(question.onnx, options, providers=[question.provider])

@@ -172,11 +172,12 @@ def _changes(baseline: Run, run: Run) -> list[str]:
     if baseline.roofline and run.roofline:
         old, new = (facts | _peaks(one.roofline) for facts, one in ((old, baseline), (new, run)) if one.roofline)
     drift = {key for key in {*old, *new} if _drifted(old.get(key), new.get(key))}
+    runtimes = {*baseline.runtimes, *run.runtimes}
     ignored: dict[str, Any] = dict.fromkeys(_SETTINGS_INFORM)
     found = {
-        "runtime": "onnxruntime" in drift,
+        "runtime": bool(drift & runtimes),
         "settings": replace(baseline.settings, **ignored) != replace(run.settings, **ignored),
-        "machine": bool(drift - {"onnxruntime"} or must_match_differences(baseline.machine, run.machine)),
+        "machine": bool(drift - runtimes or must_match_differences(baseline.machine, run.machine)),
     }
     return [what for what, is_so in found.items() if is_so]
 

@@ -104,16 +104,17 @@ def counted(visits: Sequence[Visit]) -> list[Visit]:
 def paced(visits: Iterable[Visit]) -> list[Visit]:
     """All visits of a run, those marked that met the machine at a slow pace.
 
-    The pace depends on the threads, so that each number of threads is a group by itself.
+    The pace depends on the threads and on the runtime, so that each number of threads in each is a group by itself.
     """
     everything = list(visits)
-    fastest: dict[int, float] = {}
+    fastest: dict[tuple[int, str], float] = {}
     for visit in everything:
         if visit.health.pace_ms is not None:
-            fastest[visit.threads] = min(visit.health.pace_ms, fastest.get(visit.threads, math.inf))
+            group = visit.threads, visit.runtime
+            fastest[group] = min(visit.health.pace_ms, fastest.get(group, math.inf))
 
     def marked(visit: Visit) -> Visit:
-        slower = (visit.health.pace_ms or 0.0) / fastest.get(visit.threads, math.inf)
+        slower = (visit.health.pace_ms or 0.0) / fastest.get((visit.threads, visit.runtime), math.inf)
         if slower < SLOW_PACE:
             return visit
         return replace(visit, disturbances=(*visit.disturbances, f"the machine ran {slower:.1f} times slower"))

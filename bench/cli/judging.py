@@ -12,7 +12,7 @@ import click
 
 from bench.cli.root import RESULTS, as_json_option, cli, table
 from bench.errors import Failed, WrongUsage
-from bench.suites import CLASS_ORDERS, INTERPOLATIONS, PREPROCESSES
+from bench.suites import CLASS_ORDERS, INTERPOLATIONS, PREPROCESSES, RUNTIMES
 
 if TYPE_CHECKING:
     from bench.accuracy.measuring import Progress
@@ -42,7 +42,8 @@ _file = click.Path(path_type=Path, exists=True, dir_okay=False)
 @click.option("--input-size", type=click.IntRange(min=1), metavar="N", help="Height and width in pixels.")
 @click.option("--batch-size", type=click.IntRange(min=1), metavar="N", help="[default: up to 32, as memory allows]")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
-@click.option("--threads", type=click.IntRange(min=1), help="Threads of ONNX Runtime. [default: the cores given]")
+@click.option("--threads", type=click.IntRange(min=1), help="Threads of the runtime. [default: the cores given]")
+@click.option("--runtime", type=click.Choice(list(RUNTIMES)), help="[default: the one for such a file]")
 @click.option("--agree-with-keras", is_flag=True, help="Ask the Keras model about the same images, too.")
 @click.option("--stages", is_flag=True, help="Time decoding, resizing, scaling, inference and the rest apart, too.")
 @click.option("--resume/--fresh", default=True, show_default=True, help="Go on with the predictions that are kept.")
@@ -64,6 +65,7 @@ def accuracy(
     batch_size: int | None,
     device: str,
     threads: int | None,
+    runtime: str | None,
     agree_with_keras: bool,
     stages: bool,
     resume: bool,
@@ -74,7 +76,7 @@ def accuracy(
 
     Predictions are kept beside the result as they come: an interrupted command goes on where it was.
     """
-    from bench import store, suites
+    from bench import runtimes, store, suites
     from bench.accuracy import Settings, evaluate
     from bench.machine import facts
     from bench.runtimes import device as devices
@@ -87,11 +89,12 @@ def accuracy(
     known = model in suites.facts()
     case = suites.case_of_model(
         model, alpha=alpha, input_size=None if own_file else input_size,
-        weights=weights or ("imagenet" if known else None),
+        weights=weights or ("imagenet" if known else None), runtime=runtime,
     )  # fmt: skip
     if known and case.weights == "none":
         click.echo("random weights: this accuracy is that of chance", err=True)
-    provider = devices.resolve(device)[1]
+    runtimes.require(case.runtime)
+    provider = devices.resolve(device, case.runtime)[1]
     out = output or RESULTS / "accuracy" / f"{store.slug(f'{case.name} {images.resolve().name}')}.json"
     kept = out.with_suffix(".predictions.jsonl")
     if not resume:
@@ -107,6 +110,7 @@ def accuracy(
         input_size=input_size,
         batch_size=batch_size,
         threads=threads or facts.cores_given(),
+        runtime=case.runtime,
         provider=provider,
         model=case.name,
     )

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     "--model", "models", multiple=True, metavar="NAME", help="Only these cases; * matches anything. Repeatable."
 )
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
-@click.option("--threads", type=click.IntRange(min=1), help="Threads of ONNX Runtime. [default: the cores given]")
+@click.option("--threads", type=click.IntRange(min=1), help="Threads of the runtime. [default: the cores given]")
 @click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True, help="Visits to each case.")
 @click.option(
     "--budget",

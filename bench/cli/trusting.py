@@ -20,6 +20,7 @@ from bench.cli.root import (
     table,
 )  # fmt: skip
 from bench.errors import Inconclusive, Regression, WrongUsage
+from bench.suites import RUNTIMES, runtime_of
 
 if TYPE_CHECKING:
     from bench.trust.trial import Judgement, Trial
@@ -33,7 +34,7 @@ _STOPPED = {
 
 device_option = click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 threads_option = click.option(
-    "--threads", type=click.IntRange(min=1), help="Threads of ONNX Runtime. [default: the cores given]"
+    "--threads", type=click.IntRange(min=1), help="Threads of the runtime. [default: the cores given]"
 )
 _onnx_file = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -52,8 +53,10 @@ _onnx_file = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--batch-size", type=click.IntRange(min=1), default=1, show_default=True)
 @input_shape_option
 @dimension_option
-@click.option("--python-a", metavar="PY", help="The interpreter that runs A; it needs numpy and onnxruntime alone.")
+@click.option("--python-a", metavar="PY", help="The interpreter that runs A; it needs numpy and the runtime alone.")
 @click.option("--python-b", metavar="PY", help="The interpreter that runs B.")
+@click.option("--runtime-a", type=click.Choice(list(RUNTIMES)), help="A's runtime. [default: the one for such a file]")
+@click.option("--runtime-b", type=click.Choice(list(RUNTIMES)), help="B's runtime.")
 @as_json_option
 def ab(
     a: Path,
@@ -68,12 +71,14 @@ def ab(
     dimensions: Sizes,
     python_a: str | None,
     python_b: str | None,
+    runtime_a: str | None,
+    runtime_b: str | None,
     as_json: bool,
 ) -> None:
-    """Say whether B.onnx is faster or slower than A.onnx.
+    """Say whether file B is faster or slower than file A.
 
     Interleaved pairs of fresh processes. Exit code 1 when B is slower, 3 when the budget shows nothing. One file under
-    two ONNX Runtimes: name it twice and give --python-a and --python-b.
+    two runtimes: name it twice and give --runtime-a and --runtime-b, or --python-a and --python-b.
     """
     from bench import store
     from bench.machine import facts
@@ -82,14 +87,15 @@ def ab(
     from bench.units import parse_share
 
     share, target = parse_share(margin), parse_share(width) if width else None
-    found_device, provider = devices.resolve(device)
+    names = runtime_a or runtime_of(str(a)), runtime_b or runtime_of(str(b))
+    places = [devices.resolve(device, name)[0] for name in names]
     setup = ab.Setup(
-        device=found_device, provider=provider, threads=threads or facts.cores_given(), dimensions=dict(dimensions),
-        input_shapes=dict(input_shapes), batch_size=batch_size,
+        device=max(places, key=lambda place: place == "cpu"), threads=threads or facts.cores_given(),
+        dimensions=dict(dimensions), input_shapes=dict(input_shapes), batch_size=batch_size,
     )  # fmt: skip
     trial = ab.measure(
-        ab.Side(a, python_a or sys.executable),
-        ab.Side(b, python_b or sys.executable),
+        ab.Side(a, python_a or sys.executable, names[0]),
+        ab.Side(b, python_b or sys.executable, names[1]),
         setup,
         budget_s=budget_s,
         margin=share,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import re
+from collections.abc import Mapping
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import psutil
@@ -23,12 +23,12 @@ def cores_given() -> int:
     return max(1, min(allowed, int(quota)) if quota else allowed)
 
 
-def collect(device: str, threads: int) -> Machine:
-    """What is known of this machine. Importing no runtime: their versions are read from their metadata."""
+def collect(device: str, threads: int, runtimes: Mapping[str, str]) -> Machine:
+    """What is known of this machine. `runtimes`: those that measure on it, by name, with their versions."""
     return Machine(
         must_match={"cpu": cpu_model(), "cores": cores_given(), "device": _device_name(device), "threads": threads},
         may_drift={
-            "onnxruntime": runtime_version(),
+            **runtimes,
             "os": f"{platform.system()} {platform.release()}",
             "python": platform.python_version(),
             "governor": read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor") or "not shown",
@@ -50,16 +50,6 @@ def cpu_model() -> str:
     if not name:
         return platform.processor() or platform.machine()
     return f"{name} family {family} model {model}" if family and model else name
-
-
-def runtime_version() -> str:
-    """The installed ONNX Runtime and its version."""
-    for name in ("onnxruntime-gpu", "onnxruntime"):
-        try:
-            return f"{name} {version(name)}"
-        except PackageNotFoundError:
-            continue
-    return "not installed"
 
 
 def _device_name(device: str) -> str:

@@ -22,7 +22,7 @@ def _calibrate(work: Work, cases: Sequence[Case]) -> None:
     work.watch.begin("calibrating: the machine's peak and bandwidth")
     (threads, _), *_ = Counter(case.threads or 1 for case in cases).most_common(1)
     try:
-        roofline = calibration.calibrate(work.begun.settings, threads)
+        roofline = calibration.calibrate(work.begun.settings, threads, {case.runtime for case in cases})
     except BenchError as error:
         work.watch.begin(f"no calibration: {error}")
         work.begun = replace(work.begun, roofline_error=str(error))

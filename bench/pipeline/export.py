@@ -13,7 +13,7 @@ from bench.records import Accuracy, Artifact, Case, Cost
 
 
 def _wanted(work: Work) -> list[Case]:
-    return [r.case for r in work.records.values() if r.case.train is None or r.case.name in work.weights]
+    return [r.case for r in work.able() if r.case.train is None or r.case.name in work.weights]
 
 
 def _export(work: Work, cases: Sequence[Case]) -> None:

@@ -25,7 +25,7 @@ def _judge(work: Work, cases: Sequence[Case]) -> None:
         path = work.paths[case.name]
         try:
             if case.train:
-                measured = training.accuracy(path, case.train.data)
+                measured = training.accuracy(path, case.train.data, case.runtime)
             else:
                 kept = work.folder / "accuracy" / f"{store.slug(case.name)}.jsonl"
                 measured = accuracy.measure(path, accuracy.settings_of(case), kept=kept)

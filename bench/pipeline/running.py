@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench import store
+from bench import runtimes, store
 from bench.errors import BenchError, WrongUsage
 from bench.pipeline import calibrate, export, judge, profile, time, train
 from bench.pipeline.watch import Silent, Watch
@@ -61,15 +61,20 @@ def run(
     from bench.machine import facts
     from bench.runtimes import device as devices
 
-    device, provider = devices.resolve(options.device)
-    cases = _planned(suite.cases, device, provider, options.threads or facts.cores_given())
+    if not suite.cases:
+        raise WrongUsage("nothing to measure: the suite has no cases")
+    names = sorted({case.runtime for case in suite.cases})
+    places = {name: devices.resolve(options.device if runtimes.installed(name) else "cpu", name) for name in names}
+    threads = options.threads or facts.cores_given()
+    cases = _planned(suite.cases, places, threads)
+    device, provider = next(iter(places.values()))
     begun = Run(
         schema_version=SCHEMA_VERSION,
         suite=suite.name,
         title=suite.title,
         left_out=suite.left_out,
         started_at=store.now(),
-        machine=facts.collect(device, options.threads or facts.cores_given()),
+        machine=facts.collect(device, threads, runtimes.versions(names)),
         settings=Settings(
             rounds=options.rounds,
             min_time_s=options.min_time_s,
@@ -103,17 +108,20 @@ def _resumed(begun: Run, folder: Path, watch: Watch) -> Outcome:
     from bench.errors import NotComparable
     from bench.machine import facts
 
-    here = facts.collect(begun.settings.device, begun.machine.must_match.get("threads") or facts.cores_given())
+    threads = begun.machine.must_match.get("threads") or facts.cores_given()
+    here = facts.collect(begun.settings.device, threads, runtimes.versions(begun.runtimes))
     differing = must_match_differences(begun.machine, here)
     if differing:
         raise NotComparable(f"{folder} was begun on another machine ({'; '.join(differing)}); start a new run here")
     return _finish(Work(begun, folder, watch))
 
 
-def _planned(cases: Iterable[Case], device: str, provider: str, threads: int) -> tuple[Case, ...]:
-    planned = tuple(replace(c, device=device, provider=provider, threads=c.threads or threads) for c in cases)
-    if not planned:
-        raise WrongUsage("nothing to measure: the suite has no cases")
+def _planned(cases: Sequence[Case], places: Mapping[str, tuple[str, str]], threads: int) -> tuple[Case, ...]:
+    """The cases as they will be timed. `places`: device and provider by runtime."""
+    planned = tuple(
+        replace(case, device=places[case.runtime][0], provider=places[case.runtime][1], threads=case.threads or threads)
+        for case in cases
+    )
     for case in planned:
         if case.model.endswith(FILE_SUFFIXES) and not Path(case.model).exists():
             raise WrongUsage(f"no file {case.model}; correct the path")

@@ -10,7 +10,7 @@ from bench.records import Case
 
 
 def _wanted(work: Work) -> list[Case]:
-    return [record.case for record in work.records.values() if record.case.train]
+    return [record.case for record in work.able() if record.case.train]
 
 
 def _train(work: Work, cases: Sequence[Case]) -> None:

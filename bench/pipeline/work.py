@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bench import store
+from bench import runtimes, store
 from bench.pipeline.watch import Watch
 from bench.records import Case, Record, Run
 
@@ -45,6 +45,13 @@ class Work:
         finally:
             self.phases_s[phase] = round(before + time.monotonic() - start, 1)
             self.stored()
+
+    def able(self) -> list[Record]:
+        """The records of the cases whose runtime is installed; the others' errors say what to install."""
+        for record in self.records.values():
+            if runtimes.installed(record.case.runtime) is None:
+                self.set(record.case, error=runtimes.missing(record.case.runtime))
+        return [record for record in self.records.values() if runtimes.installed(record.case.runtime)]
 
     def with_file(self) -> list[Record]:
         """The records of the cases that have a file to time."""

@@ -26,7 +26,7 @@ def summary(run: Run, comparison: Comparison | None = None) -> str:
     paragraphs = [
         f"### {_code(run.title or run.suite)}",
         f"{_code(machine.get('cpu'))}, {_code(machine.get('cores'))} cores, {_code(machine.get('threads'))} threads, "
-        f"{_code(run.settings.device)}, {_code(run.machine.may_drift.get('onnxruntime'))}, {_code(run.started_at)}",
+        f"{_code(run.settings.device)}, {_code(', '.join(run.runtimes.values()))}, {_code(run.started_at)}",
         *_trust(run),
         *(_code(line.strip()) for line in answer.in_words(choice.pick(run))),
         *(_verdicts(comparison) if comparison else ()),

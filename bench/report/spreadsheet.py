@@ -35,7 +35,7 @@ def _row(run: Run, record: Record) -> dict[str, Any]:
         "suite": run.suite,
         "started_at": run.started_at,
         "machine": machine_name(run.machine),
-        "onnxruntime": run.machine.may_drift.get("onnxruntime"),
+        "runtime": run.runtimes[case.runtime],
         "case": case.name,
         "model": case.model,
         "family": family(case),

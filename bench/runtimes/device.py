@@ -2,67 +2,62 @@
 
 from __future__ import annotations
 
-import base64
 import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from bench.errors import Failed
+from bench import runtimes
+from bench.errors import Failed, WrongUsage
 from bench.processes import process
 
-PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
-
-# y = x + x for float x of shape (1, 4): the smallest model that shows whether a device runs anything.
-_PROBE = base64.b64decode(
-    "CAk6QQoOCgF4CgF4EgF5IgNBZGQSBXByb2JlWhMKAXgSDgoMCAESCAoCCAEKAggEYhMKAXkSDgoMCAESCAoCCAEKAggEQgQKABAO"
-)
+DEFAULT = "onnxruntime"
+_SURVEY = Path(__file__).parent / "survey.py"
 
 
-def resolve(device: str) -> tuple[str, str]:
-    """The device and execution provider to use for "auto", "cpu" or "cuda".
+def resolve(device: str, runtime: str = DEFAULT) -> tuple[str, str]:
+    """The device to use for "auto", "cpu" or "cuda", and what the runtime calls it.
 
-    "auto" is CUDA where a small model really runs on it, else the CPU. Raises Failed when CUDA was asked for and
-    cannot run.
+    "auto" is CUDA where the runtime really runs on it, else the CPU. Raises WrongUsage when the runtime does not know
+    the device, Failed when CUDA was asked for and cannot run.
     """
-    if device == "cpu":
-        return device, PROVIDERS[device]
-    reason = _why_not_cuda()
+    known = runtimes.get(runtime)
+    if device == "cpu" or "cuda" not in known.DEVICES:
+        if device == "cuda":
+            raise WrongUsage(f"{known.TITLE} runs on {', '.join(known.DEVICES)} alone; use --device cpu")
+        return "cpu", known.DEVICES["cpu"]
+    reason = _why_not_cuda(runtime)
     if reason is None:
-        return "cuda", PROVIDERS["cuda"]
+        return "cuda", known.DEVICES["cuda"]
     if device == "cuda":
         raise Failed(
             f"CUDA cannot run here: {reason}; install the driver and `pip install backbench[cuda]` in place of "
             "backbench[cpu], or use --device cpu"
         )
-    return "cpu", PROVIDERS["cpu"]
+    return "cpu", known.DEVICES["cpu"]
 
 
-@contextmanager
-def probe() -> Iterator[Path]:
-    """The smallest model, as a file that is gone afterwards."""
-    with tempfile.NamedTemporaryFile(suffix=".onnx") as file:
-        file.write(_PROBE)
-        file.flush()
-        yield Path(file.name)
+def survey(runtime: str, provider: str | None = None) -> dict[str, Any]:
+    """What the runtime's smallest model shows on a provider, in a process of its own.
+
+    `version`, `build`, `providers` that are built in, and `default_threads`: those that it starts when nobody says how
+    many. Raises Failed, in one line, when it does not run.
+    """
+    asked = {"runtime": str(runtimes.file(runtime)), "provider": provider or runtimes.get(runtime).DEVICES["cpu"]}
+    what = f"the process that asks {runtimes.get(runtime).TITLE}"
+    survey: dict[str, Any] = process.ask(_SURVEY, asked, what=what, timeout_s=120, gpu=True)
+    return survey
 
 
-def why_not(provider: str) -> str | None:
+def why_not(provider: str, runtime: str = DEFAULT) -> str | None:
     """None when a small model runs on the provider in a process of its own, else what stood in the way."""
-    with probe() as path:
-        spec = {
-            "path": str(path), "provider": provider, "threads": 1, "batch_size": 1, "shapes": {}, "seed": 0,
-            "warmup_s": 0.1, "min_time_s": 0.0, "min_count": 1, "inject": 0.0,
-        }  # fmt: skip
-        try:
-            process.visit(spec, timeout_s=120)
-        except Failed as error:
-            return str(error)
+    try:
+        survey(runtime, provider)
+    except Failed as error:
+        return str(error)
     return None
 
 
-def _why_not_cuda() -> str | None:
+def _why_not_cuda(runtime: str) -> str | None:
     if shutil.which("nvidia-smi") is None and not Path("/proc/driver/nvidia").exists():
         return "no NVIDIA driver found"
-    return why_not(PROVIDERS["cuda"])
+    return why_not(runtimes.get(runtime).DEVICES["cuda"], runtime)

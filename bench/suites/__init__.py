@@ -34,6 +34,8 @@ FOLDER = _SOURCE_TREE if _SOURCE_TREE.is_dir() else _INSTALLED
 
 PRECISIONS = ("fp32", "fp16", "int8", "int8-dynamic")
 HEADS = ("native", "none", "notes")
+RUNTIMES = {name: _PACKAGE / "runtimes" / f"{name}.py" for name in ("onnxruntime",)}
+"""The runtimes by name, each with its file: see `bench.runtimes`."""
 PREPROCESSES = ("caffe", "tf", "torch", "unit", "included", "none")
 DATA_SETS = ("digits", "scenes")
 INTERPOLATIONS = ("bilinear", "bicubic")
@@ -56,6 +58,7 @@ _KEYS: dict[str, Key] = {
     "input_size": Key(int, "a positive whole number of pixels", least=0),
     "threads": Key(int, "a positive whole number", least=0),
     "batch_size": Key(int, "a positive whole number", least=0),
+    "runtime": Key(str, f"one of {', '.join(RUNTIMES)}", valid=RUNTIMES),
     "precision": Key(str, f"one of {', '.join(PRECISIONS)}", valid=PRECISIONS),
     "weights": Key(str, '"none", "imagenet" or a weights file'),
     "head": Key(str, f"one of {', '.join(HEADS)}", valid=HEADS),
@@ -94,6 +97,11 @@ _WITHOUT_EFFECT: dict[str, dict[str, str]] = {
     ".keras": {"arguments": "a .keras file is built already; write the builder as module:function"},
     "": {},
 }
+
+
+def runtime_of(model: str) -> str:
+    """The runtime of a case that names none."""
+    return next(iter(RUNTIMES))
 
 
 @cache
@@ -334,7 +342,7 @@ def _case(
         accuracy=_labelled_images(values["accuracy"], model, base, where) if "accuracy" in values else None,
         **{
             key: values[key]
-            for key in ("head", "classes", "weights", "precision", "batch_size", "threads")
+            for key in ("head", "classes", "weights", "precision", "batch_size", "threads", "runtime")
             if key in values
         },
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ class Key:
 
     kind: type
     says: str
-    valid: Sequence[Any] | None = None
+    valid: Collection[Any] | None = None
     sweeps: bool = True
     least: float | None = None
     most: float = 2**31 - 1

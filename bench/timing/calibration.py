@@ -1,4 +1,4 @@
-"""What this machine can do at most, through ONNX Runtime itself with the threads of the run: the roofline's two lines.
+"""What this machine can do at most, through a runtime that reads .onnx, with the threads of the run: the roofline.
 
 The arithmetic peak is a large product of matrices whose right side is a constant, so that it is packed in advance as a
 convolution's weights are. The bandwidth is a large elementwise Add: two arrays read and one written, each far larger
@@ -9,13 +9,15 @@ a bound is what was reached once.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from bench import runtimes
 from bench.errors import Failed
 from bench.machine import facts, lock
 from bench.processes import process
 from bench.records import Case, Roofline, Settings
+from bench.suites import RUNTIMES
 from bench.timing.schedule import specification, timeout_s
 
 MIN_TIME_S, MIN_COUNT, WARMUP_S = 0.4, 5, 0.4
@@ -24,22 +26,27 @@ _FLOAT_BYTES = 4
 _OPSET, _IR_VERSION = 17, 8  # old enough for any ONNX Runtime in use
 
 
-def calibrate(settings: Settings, threads: int) -> Roofline:
+def calibrate(settings: Settings, threads: int, names: Iterable[str]) -> Roofline:
     """Measure the peak and the bandwidth in a worker process each; about 2 s.
 
-    Raises Failed when `onnx`, which makes the graphs, is missing, or a worker fails.
+    `names`: the run's runtimes, of which the first in `suites.RUNTIMES` that reads .onnx is used. Raises Failed when
+    none does, when `onnx`, which makes the graphs, is missing, or a worker fails.
     """
+    suited = [name for name in RUNTIMES if name in names and ".onnx" in runtimes.get(name).SUFFIXES]
+    if not suited:
+        raise Failed("the roofline is measured through a runtime that reads .onnx, and this run has none")
+    runtime = suited[0]
     side = _side(settings.device, threads)
     with tempfile.TemporaryDirectory() as folder, lock.measuring():
         product, added = Path(folder) / "product.onnx", Path(folder) / "sum.onnx"
         write_product(product, side)
         _write_sum(added)
-        product_s, added_s = (_fastest_s(path, settings, threads) for path in (product, added))
+        product_s, added_s = (_fastest_s(path, settings, threads, runtime) for path in (product, added))
     return Roofline(
         gflops=float(f"{2 * side**3 / product_s / 1e9:.4g}"),
         gbytes_per_s=float(f"{3 * _FLOAT_BYTES * _ADDED / added_s / 1e9:.4g}"),
         threads=threads,
-        provider=settings.provider,
+        provider=runtimes.get(runtime).DEVICES[settings.device],
         cache_bytes=facts.cache_bytes() if settings.device == "cpu" else None,
     )
 
@@ -67,9 +74,10 @@ def _side(device: str, threads: int) -> int:
     return 4096 if device != "cpu" else 2048 if threads > 8 else 1024
 
 
-def _fastest_s(path: Path, settings: Settings, threads: int) -> float:
+def _fastest_s(path: Path, settings: Settings, threads: int, runtime: str) -> float:
     case = Case(
-        name=path.stem, model=str(path), device=settings.device, provider=settings.provider, threads=threads
+        name=path.stem, model=str(path), device=settings.device, runtime=runtime,
+        provider=runtimes.get(runtime).DEVICES[settings.device], threads=threads,
     )  # fmt: skip
     spec = specification(case, path, settings, min_time_s=MIN_TIME_S, min_count=MIN_COUNT, warmup_s=WARMUP_S)
     return float(min(process.visit(spec, timeout_s=timeout_s(settings))["samples_ns"]) / 1e9)

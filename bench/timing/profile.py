@@ -1,4 +1,4 @@
-"""Where an inference spends its time: by kind of layer, from ONNX Runtime's own profiler."""
+"""Where an inference spends its time: by kind of layer, from the runtime's own profiler."""
 
 from __future__ import annotations
 
@@ -7,19 +7,11 @@ from collections.abc import Sequence
 from math import prod
 
 from bench.cost.layers import kind_of
-from bench.errors import Failed
 from bench.machine import lock
 from bench.processes import process
 from bench.records import Settings
 from bench.timing.schedule import Target, specification, timeout_s
 
-_CONVOLUTIONS = ("Conv", "FusedConv", "ConvInteger")
-_PACKED = ("QLinearConv",)
-_PRODUCTS = (
-    "Gemm", "FusedGemm", "MatMul", "FusedMatMul", "QGemm", "MatMulInteger", "MatMulIntegerToFloat",
-    "DynamicQuantizeMatMul",
-)  # fmt: skip
-_LAYOUT = ("Transpose", "ReorderInput", "ReorderOutput")
 WARMUP_S, MIN_TIME_S, MIN_COUNT = 0.1, 0.2, 4
 
 Shape = Sequence[int]
@@ -29,7 +21,7 @@ def by_kind(target: Target, settings: Settings) -> dict[str, float]:
     """Milliseconds of one inference by kind of layer; "layout" is what moving data between layouts takes.
 
     Each node is clocked, which takes time itself: read the shares, not the sum. Raises Failed when it cannot be run, or
-    its kinds cannot be told: ONNX Runtime's profiler does not show the weights of integer convolutions, once packed.
+    the runtime cannot tell.
     """
     spec = specification(
         target.case, target.path, settings,
@@ -37,8 +29,6 @@ def by_kind(target: Target, settings: Settings) -> dict[str, float]:
     )  # fmt: skip
     with lock.measuring():
         nodes = process.visit(spec, timeout_s=timeout_s(settings))["nodes"]
-    if any(operator in _PACKED for operator, *_ in nodes):
-        raise Failed("the kinds of integer convolutions cannot be told from ONNX Runtime's profile; see fp32's")
     found: dict[str, float] = defaultdict(float)
     for operator, shapes, ms in nodes:
         found[kind(operator, shapes)] += ms
@@ -46,20 +36,20 @@ def by_kind(target: Target, settings: Settings) -> dict[str, float]:
 
 
 def kind(operator: str, shapes: Sequence[Shape]) -> str:
-    """The kind of a node by its operator and the shapes of its inputs.
+    """The kind of a node by its operator, as `runtimes.Session.profile` names it, and the shapes of its inputs.
 
     >>> kind("Conv", [(1, 32, 56, 56), (32, 1, 3, 3)]), kind("Conv", [(1, 32, 56, 56), (64, 32, 1, 1)])
     ('depthwise', 'pointwise')
-    >>> kind("ReorderOutput", []), kind("Softmax", [(1, 10)])
+    >>> kind("Layout", []), kind("Softmax", [(1, 10)])
     ('layout', 'other')
     """
-    if operator in _LAYOUT:
+    if operator == "Layout":
         return "layout"
-    if operator in _CONVOLUTIONS and len(shapes) > 1 and len(shapes[1]) > 2:
+    if operator == "Conv" and len(shapes) > 1 and len(shapes[1]) > 2:
         (_, channels, *places), (_, taken, *kernel) = shapes[0], shapes[1]
         if taken == 1 and prod(kernel) == 1 and channels > 1:
             return "other"  # a batch norm that stands alone, run as a convolution
         return kind_of(kernel, channels, channels // taken, prod(places))
-    if operator in _PRODUCTS and shapes:
+    if operator == "MatMul" and shapes:
         return kind_of((1,), shapes[0][-1], 1, prod(shapes[0][1:-1]))
     return "other"

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from bench import runtimes
 from bench.analysis import statistics
 from bench.errors import BenchError
 from bench.export.own import fed
@@ -107,7 +108,8 @@ def specification(case: Case, path: Path, settings: Settings, **changes: Any) ->
     """What the worker process is told."""
     return {
         "path": str(path),
-        "provider": case.provider or settings.provider,
+        "runtime": str(runtimes.file(case.runtime)),
+        "provider": case.provider or runtimes.get(case.runtime).DEVICES["cpu"],
         "threads": case.threads or 1,
         "batch_size": case.batch_size,
         "shapes": fed(path, case),
@@ -135,6 +137,7 @@ def as_visit(result: dict[str, Any], case: str, number: int, started_at: str, ot
         first_inference_ms=result["first_inference_ms"],
         peak_rss_bytes=result["peak_rss_bytes"],
         provider=result["provider"],
+        runtime=result["runtime"],
         threads=result["threads"],
         provider_nodes=result["provider_nodes"],
         health=health,

@@ -1,14 +1,14 @@
 """One visit: a fresh process that times one model.
 
-Self-contained on purpose: it needs the standard library, NumPy and ONNX Runtime alone, so that any interpreter can run
-it by path, through `bench/processes/answering.py`.
+Self-contained on purpose: it needs the standard library, NumPy and one runtime alone, whose file (`bench.runtimes`) it
+loads by path, so that any interpreter can run it, through `bench/processes/answering.py`.
 """
 
 from __future__ import annotations
 
 import base64
 import gc
-import json
+import importlib.util
 import os
 import re
 import sys
@@ -20,6 +20,7 @@ _STEADY_COUNT = 5  # samples in a window of the warm-up, at least
 _STEADY_NS = 50_000_000  # ... and its time, at least
 _STEADY_SPREAD = 0.03  # steady: the medians of two neighbouring windows differ by less
 _PACE_S = 0.06  # for the machine's pace; the first third warms up
+_KINDS = ("float32", "float16", "float64", "uint8", "int8", "int32", "int64", "bool")  # that random numbers can fill
 _MAX_SAMPLES = 20_000  # kept of a visit; a faster model's samples are thinned evenly
 
 
@@ -33,10 +34,11 @@ def answer(spec: dict[str, Any]) -> dict[str, Any]:
         raise _Refused(_NO_MEMORY) from error
     except ImportError as error:
         raise _Refused(
-            f"{sys.executable} lacks what timing needs ({error}); run `pip install numpy onnxruntime` there"
+            f"{sys.executable} lacks what timing needs ({error}); "
+            f"run `pip install numpy {_runtime(spec).DISTRIBUTIONS[-1]}` there"
         ) from error
     except Exception as error:
-        # ONNX Runtime raises many kinds of exception, all about this file or this device; one line tells which.
+        # Runtimes raise many kinds of exception, all about this file or this device; one line tells which.
         text = " ".join(str(error).split())
         raise _Refused(_NO_MEMORY if _MEMORY.search(text) else f"{type(error).__name__}: {text[:400]}") from error
 
@@ -53,20 +55,22 @@ class _Refused(Exception):
 
 def _visit(spec: dict[str, Any]) -> dict[str, Any]:
     import numpy as np
-    import onnxruntime
 
-    provider = spec["provider"]
+    runtime = _runtime(spec)
+    version = runtime.version()  # imports it, which is no part of loading a model
     before_load = time.perf_counter_ns()
-    session = _session(onnxruntime, spec)
+    session = _session(runtime, spec)
+    _ran(session, spec)  # before inputs are bound on a device that is not there
+    call, with_copies = session.calls(_inputs(np, session, spec))
     load_ns = time.perf_counter_ns() - before_load
-    nodes = _nodes(session, provider)
-    feeds = _inputs(np, session, spec)
-    call, with_copies = _calls(onnxruntime, session, feeds, provider, spec["inject"])
+    if spec["inject"]:
+        call = _slowed(call, spec["inject"])
     gc.collect()
     gc.disable()
     start = time.perf_counter_ns()
     call()
     first_ns = time.perf_counter_ns() - start
+    ran = _ran(session, spec)
     warmup_ns, steady = _warm_up(call, spec["warmup_s"])
     before = _counters()
     samples = _samples(call, spec["min_time_s"], spec["min_count"])
@@ -83,144 +87,93 @@ def _visit(spec: dict[str, Any]) -> dict[str, Any]:
         "load_ms": load_ns / 1e6,
         "first_inference_ms": first_ns / 1e6,
         "peak_rss_bytes": peak_rss_bytes,
-        "provider": provider,
+        "provider": spec["provider"],
         "threads": spec["threads"],
-        "provider_nodes": nodes,
-        "health": _health(before, after) | {"pace_ms": _pace(np, onnxruntime, spec)},
-        "runtime": onnxruntime.__version__,
+        "provider_nodes": ran["nodes"],
+        "health": _health(before, after) | {"pace_ms": _pace(np, runtime, spec)},
+        "runtime": version,
     }
 
 
 def _profile(spec: dict[str, Any]) -> dict[str, Any]:
-    """The time of each node by ONNX Runtime's own profiler, median over the inferences."""
-    import statistics
+    """The time of each node by the runtime's own profiler, median over the inferences."""
     import tempfile
 
     import numpy as np
-    import onnxruntime
 
+    runtime = _runtime(spec)
     with tempfile.TemporaryDirectory() as folder:
-        session = _session(onnxruntime, spec, profile=str(Path(folder) / "profile"))
-        call, _ = _calls(onnxruntime, session, _inputs(np, session, spec), spec["provider"], 0.0)
+        session = _session(runtime, spec, profile=folder)
+        call, _ = session.calls(_inputs(np, session, spec))
         _warm_up(call, spec["warmup_s"])
         _samples(call, spec["min_time_s"], spec["min_count"])
-        events = json.loads(Path(session.end_profiling()).read_text())
-    found: dict[tuple[str, str], list[int]] = {}
-    shapes: dict[tuple[str, str], list[list[int]]] = {}
-    for event in events:
-        if event.get("cat") == "Node" and event["name"].endswith("_kernel_time"):
-            about = event["args"]
-            key = (about["op_name"], about.get("node_index", event["name"]))
-            found.setdefault(key, []).append(event["dur"])
-            shapes[key] = [size for value in about.get("input_type_shape", []) for size in value.values()]
-    nodes = [[key[0], shapes[key], statistics.median(taken) / 1e3] for key, taken in found.items()]
-    return {"nodes": nodes}
+        return {"nodes": session.profile()}
 
 
-def _session(onnxruntime: Any, spec: dict[str, Any], profile: str | None = None) -> Any:
+def _runtime(spec: dict[str, Any]) -> Any:
+    """The runtime's file as a module, under a name that no package has."""
+    path = Path(spec["runtime"])
+    found = importlib.util.spec_from_file_location(f"backbench_runtime_{path.stem}", path)
+    if found is None or found.loader is None:
+        raise _Refused(f"{path} is no runtime's file")
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    return module
+
+
+def _session(runtime: Any, spec: dict[str, Any], profile: str | None = None) -> Any:
     path, provider = spec["path"], spec["provider"]
     if not Path(path).is_file():
         raise _Refused(f"no file {path}; export it again, or correct the path")
-    options = _options(onnxruntime, spec)
-    if profile is not None:
-        options.enable_profiling = True
-        options.profile_file_prefix = profile
-    options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
-    if provider != "CPUExecutionProvider" and hasattr(onnxruntime, "preload_dlls"):
-        onnxruntime.preload_dlls()
+    if Path(path).suffix not in runtime.SUFFIXES:
+        raise _Refused(f"{runtime.TITLE} reads {', '.join(runtime.SUFFIXES)}, not {Path(path).name}")
     try:
-        return onnxruntime.InferenceSession(path, options, providers=[provider])
+        return runtime.load(path, {"provider": provider, "threads": spec["threads"], "profile": profile})
+    except ImportError:
+        raise
     except Exception as error:
         text = " ".join(str(error).split())
         if _MEMORY.search(text):
             raise _Refused(_NO_MEMORY) from error
-        if provider != "CPUExecutionProvider":
+        if provider != runtime.DEVICES["cpu"]:
             raise _Refused(f"{provider} cannot run this model here: {text[:300]}; see `bench doctor`") from error
-        raise _Refused(f"ONNX Runtime cannot load {path}: {text[:300]}; export it again, or check the file") from error
+        raise _Refused(f"{runtime.TITLE} cannot load {path}: {text[:300]}; export it again, or check the file") from (
+            error
+        )
 
 
-def _options(onnxruntime: Any, spec: dict[str, Any]) -> Any:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = spec["threads"]
-    options.inter_op_num_threads = 1
-    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    options.log_severity_level = 3
-    return options
-
-
-def _nodes(session: Any, provider: str) -> dict[str, int]:
-    """How many nodes run on which provider, where this ONNX Runtime tells.
-
-    ONNX Runtime falls back to the CPU without an error, so what was asked for proves nothing.
-    """
-    if provider not in session.get_providers():
-        running = ", ".join(session.get_providers())
+def _ran(session: Any, spec: dict[str, Any]) -> dict[str, Any]:
+    """What runs, held against what was asked for: a runtime may fall back to another device without an error."""
+    provider, ran = spec["provider"], session.ran()
+    if provider not in ran["providers"]:
+        running = ", ".join(ran["providers"])
         raise _Refused(f"asked for {provider}, but the session runs on {running}; see `bench doctor`")
-    if not hasattr(session, "get_provider_graph_assignment_info"):
-        return {}
-    counts: dict[str, int] = {}
-    for part in session.get_provider_graph_assignment_info():
-        counts[part.ep_name] = counts.get(part.ep_name, 0) + len(part.get_nodes())
-    if counts and provider not in counts:
-        raise _Refused(f"asked for {provider}, but every node runs on {', '.join(counts)}; see `bench doctor`")
-    return counts
+    if ran["nodes"] and provider not in ran["nodes"]:
+        raise _Refused(f"asked for {provider}, but every node runs on {', '.join(ran['nodes'])}; see `bench doctor`")
+    if ran["threads"] not in (None, spec["threads"]):
+        raise _Refused(f"asked for {spec['threads']} threads, but the session has {ran['threads']}")
+    return dict(ran)
 
 
 def _inputs(np: Any, session: Any, spec: dict[str, Any]) -> dict[str, Any]:
     """Random inputs of the model's types, in the shapes that the specification gives by name."""
     rng = np.random.default_rng(spec["seed"])
-    kinds = {"float": np.float32, "float16": np.float16, "double": np.float64, "bool": np.bool_} | {
-        f"{sign}int{bits}": np.dtype(f"{sign}int{bits}") for sign in ("", "u") for bits in (8, 16, 32, 64)
-    }
     feeds = {}
-    for value in session.get_inputs():
-        kind = re.sub(r"tensor\((.*)\)", r"\1", value.type)
-        if kind not in kinds:
-            raise _Refused(f"input {value.name} is of type {value.type}, which cannot be filled with random numbers")
-        declared = [size if isinstance(size, int) and size > 0 else None for size in value.shape]
-        shape = spec["shapes"].get(value.name)
+    for name, kind, given in session.inputs:
+        if kind not in _KINDS:
+            raise _Refused(f"input {name} is of type {kind}, which cannot be filled with random numbers")
+        declared = [size if isinstance(size, int) and size > 0 else None for size in given]
+        shape = spec["shapes"].get(name)
         if shape is None:
             shape = [size or spec["batch_size"] for size in declared]
         if len(declared) != len(shape) or any(
             size not in (None, fed) for size, fed in zip(declared, shape, strict=True)
         ):
-            raise _Refused(
-                f"input {value.name} takes {value.shape}, not {list(shape)}; see `bench cost` for its inputs"
-            )
-        dtype = np.dtype(kinds[kind])
+            raise _Refused(f"input {name} takes {list(given)}, not {list(shape)}; see `bench cost` for its inputs")
+        dtype = np.dtype(kind)
         random = rng.standard_normal(shape) if np.issubdtype(dtype, np.floating) else rng.integers(0, 2, shape)
-        feeds[value.name] = random.astype(dtype)
+        feeds[name] = random.astype(dtype)
     return feeds
-
-
-def _calls(onnxruntime: Any, session: Any, feeds: dict[str, Any], provider: str, inject: float) -> tuple[Any, Any]:
-    """The call to time, and the one with host-device copies (None on the CPU).
-
-    With `inject`, a call takes that share longer by real work: it spins until the share of its own time has passed.
-    """
-    if provider == "CPUExecutionProvider":
-        names = None
-
-        def run() -> None:
-            session.run(names, feeds)
-
-        return (_slowed(run, inject) if inject else run), None
-    binding = session.io_binding()
-    device = provider.removesuffix("ExecutionProvider").lower()
-    for name, value in feeds.items():
-        binding.bind_ortvalue_input(name, onnxruntime.OrtValue.ortvalue_from_numpy(value, device, 0))
-    for output in session.get_outputs():
-        binding.bind_output(output.name, device)
-    binding.synchronize_inputs()
-
-    def on_device() -> None:
-        session.run_with_iobinding(binding)
-        binding.synchronize_outputs()
-
-    def with_copies() -> None:
-        session.run(None, feeds)
-
-    return (_slowed(on_device, inject) if inject else on_device), with_copies
 
 
 def _slowed(call: Any, share: float) -> Any:
@@ -274,18 +227,17 @@ def _samples(call: Any, min_time_s: float, min_count: int) -> list[int]:
             return samples
 
 
-def _pace(np: Any, onnxruntime: Any, spec: dict[str, Any]) -> float | None:
-    """The median time in ms of the chain of products that `pace` describes; None on a GPU, or where none is given."""
-    if spec["provider"] != "CPUExecutionProvider" or not spec.get("pace"):
+def _pace(np: Any, runtime: Any, spec: dict[str, Any]) -> float | None:
+    """The median time in ms of a chain of small products; None on a GPU, or where there is none."""
+    chain = runtime.PACE or (spec.get("pace") and base64.b64decode(spec["pace"]))
+    if spec["provider"] != runtime.DEVICES["cpu"] or not chain:
         return None
     from statistics import median
 
-    session = onnxruntime.InferenceSession(
-        base64.b64decode(spec["pace"]), _options(onnxruntime, spec), providers=["CPUExecutionProvider"]
-    )
-    (given,) = session.get_inputs()
-    feeds = {given.name: np.full(given.shape, 1 / given.shape[0], np.float32)}
-    taken = _samples(lambda: session.run(None, feeds), _PACE_S, _STEADY_COUNT)
+    session = runtime.load(chain, {"provider": spec["provider"], "threads": spec["threads"]})
+    ((name, _, shape),) = session.inputs
+    call, _ = session.calls({name: np.full(shape, 1 / shape[0], np.float32)})
+    taken = _samples(call, _PACE_S, _STEADY_COUNT)
     return round(median(taken[len(taken) // 3 :]) / 1e6, 4)
 
 

@@ -19,19 +19,22 @@ SCENES = 1000
 _SEED = 0
 
 
-def accuracy(onnx: Path, data: str) -> Accuracy:
+def accuracy(path: Path, data: str, runtime: str) -> Accuracy:
     """Measure an exported network's accuracy on the test part of an embedded data set.
 
     Args:
-        onnx: the file that is timed.
+        path: the file that is timed.
         data: "scenes" or "digits".
+        runtime: the one that times it.
 
     Raises Failed when the file cannot be run or its outputs are not what the data set asks for.
     """
-    answer = process.ask({"do": "outputs", "onnx": str(onnx), "data": data, "n": SCENES, "seed": _SEED})
+    answer = process.ask(
+        {"do": "outputs", "path": str(path), "runtime": runtime, "data": data, "n": SCENES, "seed": _SEED}
+    )
     rows = np.array(answer["rows"], dtype=np.float64)
     if not np.isfinite(rows).all():
-        raise Failed(f"{onnx} gives outputs that are not finite; train it again")
+        raise Failed(f"{path} gives outputs that are not finite; train it again")
     return _JUDGES[data](rows, answer["size"])
 
 

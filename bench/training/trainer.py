@@ -124,18 +124,16 @@ def _best_epoch(epochs: int) -> Any:
     )
 
 
-def outputs(onnx: str, data: str, n: int, seed: int) -> dict[str, Any]:
+def outputs(path: str, runtime: str, data: str, n: int, seed: int) -> dict[str, Any]:
     """Run an exported network on the test part of its data: one row of output for each image, taken one by one."""
-    import onnxruntime
+    from bench import runtimes
 
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = THREADS
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
-    given = session.get_inputs()[0]
-    size = given.shape[1]
+    known = runtimes.get(runtime)
+    session = known.load(path, {"provider": known.DEVICES["cpu"], "threads": THREADS})
+    name, _, shape = session.inputs[0]
+    size = int(shape[1] or 0)
     images = TESTS[data](n, size, seed).astype(np.float32) / 127.5 - 1
-    rows = [session.run(None, {given.name: images[i : i + 1]})[0] for i in range(len(images))]
+    rows = [session.run({name: images[i : i + 1]})[0] for i in range(len(images))]
     return {"size": size, "rows": np.concatenate(rows).astype(float).tolist()}
 
 

@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
+from bench import runtimes
 from bench.errors import BenchError, Failed
 from bench.machine import lock
 from bench.models.file import sha256_of
 from bench.processes import process
 from bench.records import Case, Settings
+from bench.runtimes.device import DEFAULT
 from bench.timing.schedule import as_visit, now, specification, timeout_s
 from bench.trust import trial
 from bench.trust.trial import Judgement, Pair, Trial
@@ -30,10 +32,11 @@ Listener = Callable[[Judgement, float], None]
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """A file, the interpreter whose ONNX Runtime runs it, and a slow-down to inject (a share of each call)."""
+    """A file, its runtime, the interpreter that has it, and a slow-down to inject (a share of each call)."""
 
     path: Path
     python: str = sys.executable
+    runtime: str = DEFAULT
     inject: float = 0.0
 
 
@@ -42,7 +45,6 @@ class Setup:
     """What both sides have in common."""
 
     device: str = "cpu"
-    provider: str = "CPUExecutionProvider"
     threads: int = 1
     dimensions: Mapping[str, int] = field(default_factory=dict)  # of open dimensions, by name
     input_shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # by the input's name
@@ -104,7 +106,7 @@ def measure(
         b_runtime=runtimes[1],
         same_file=same_file,
         threads=setup.threads,
-        provider=setup.provider,
+        provider=", ".join(dict.fromkeys(_provider(side, setup) for side in (a, b))),
         seconds=round(seconds, 1),
         stopped=stopped,
         pairs=tuple(pairs),
@@ -135,19 +137,23 @@ def _orders(seed: int) -> Iterator[bool]:
         yield from (first, not first)
 
 
+def _provider(side: Side, setup: Setup) -> str:
+    return runtimes.get(side.runtime).DEVICES[setup.device]
+
+
 def _pair(a: Side, b: Side, setup: Setup, a_first: bool) -> tuple[Pair, tuple[str, str]]:
-    """One visit to each side, and the versions of their ONNX Runtimes."""
+    """One visit to each side, and the versions of their runtimes."""
     visits, runtimes = {}, {}
     for name in "AB" if a_first else "BA":
         side = a if name == "A" else b
         case = Case(
             name=name, model=str(side.path), dimensions=dict(setup.dimensions),
-            input_shapes=dict(setup.input_shapes), batch_size=setup.batch_size,
-            device=setup.device, provider=setup.provider, threads=setup.threads,
+            input_shapes=dict(setup.input_shapes), batch_size=setup.batch_size, device=setup.device,
+            runtime=side.runtime, provider=_provider(side, setup), threads=setup.threads,
         )  # fmt: skip
         settings = Settings(
             rounds=1, min_time_s=MIN_TIME_S, min_count=MIN_COUNT, warmup_s=WARMUP_S, budget_s=None, seed=setup.seed,
-            device=setup.device, provider=setup.provider,
+            device=setup.device, provider=_provider(side, setup),
         )  # fmt: skip
         started_at = now()
         try:
@@ -157,9 +163,12 @@ def _pair(a: Side, b: Side, setup: Setup, a_first: bool) -> tuple[Pair, tuple[st
             raise type(error)(f"{name} ({side.path}): {error}") from error
         visits[name], runtimes[name] = as_visit(result, name, 0, started_at), result["runtime"]
     one, other = visits["A"], visits["B"]
+    # The pace is measured by the runtime, so that two of them have two paces.
+    alike = a.runtime == b.runtime
+    paces = (one.health.pace_ms, other.health.pace_ms) if alike else (None, None)
     pair = Pair(
         a_p50_ms=median(one.samples_ns) / 1e6, b_p50_ms=median(other.samples_ns) / 1e6, a_first=a_first,
-        a_pace_ms=one.health.pace_ms, b_pace_ms=other.health.pace_ms,
+        a_pace_ms=paces[0], b_pace_ms=paces[1],
         disturbed=bool(one.disturbances or other.disturbances),
     )  # fmt: skip
     return pair, (runtimes["A"], runtimes["B"])

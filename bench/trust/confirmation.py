@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bench import runtimes
 from bench.analysis.comparison import must_match_differences
 from bench.errors import BenchError, Failed
 from bench.export import cache
@@ -57,7 +58,7 @@ def confirm(
         else:
             seconds = limit_s = max(0.0, budget_s - (time.monotonic() - begun)) / (len(suspects) - number)
         pair = old[verdict.case], new[verdict.case]
-        other_runtime = _runtimes_differ(baseline, run)
+        other_runtime = baseline.runtimes != run.runtimes
         budget = _Budget(seconds, limit_s)
         decided[verdict.case] = _measured_anew(verdict, pair, other_runtime, comparison.margin, budget, on_case)
     verdicts = tuple(decided.get(verdict.case, verdict) for verdict in comparison.verdicts)
@@ -72,19 +73,15 @@ class _Budget:
 
 def _not_here(run: Run) -> str | None:
     """Why fresh visits here would say nothing about the run, or None."""
-    runtime = facts.runtime_version()
-    if runtime == "not installed":
-        return "ONNX Runtime is not installed here; pip install backbench[cpu]"
-    measured = run.machine.may_drift.get("onnxruntime")
-    if measured != runtime:
-        return f"the run was measured with {measured}, here is {runtime}; install that one"
-    here = facts.collect(run.settings.device, run.machine.must_match.get("threads") or facts.cores_given())
+    present = runtimes.versions(run.runtimes)
+    for name, measured in run.runtimes.items():
+        if runtimes.installed(name) is None:
+            return runtimes.missing(name)
+        if measured != present[name]:
+            return f"the run was measured with {measured}, here is {present[name]}; install that one"
+    here = facts.collect(run.settings.device, run.machine.must_match.get("threads") or facts.cores_given(), present)
     differing = must_match_differences(run.machine, here)
     return f"this is not the machine of the run ({'; '.join(differing)}); compare there" if differing else None
-
-
-def _runtimes_differ(baseline: Run, run: Run) -> bool:
-    return bool(baseline.machine.may_drift.get("onnxruntime") != run.machine.may_drift.get("onnxruntime"))
 
 
 def _measured_anew(
@@ -99,7 +96,8 @@ def _measured_anew(
     if old.artifact and new.artifact and old.artifact.sha256 == new.artifact.sha256:
         if other_runtime:
             remedy = "see with `bench ab` on that file, --python-a and --python-b naming the two interpreters"
-            return replace(verdict, reason=f"not confirmed: ONNX Runtime has changed, not the file; {remedy}")
+            title = runtimes.get(new.case.runtime).TITLE
+            return replace(verdict, reason=f"not confirmed: {title} has changed, not the file; {remedy}")
         return replace(verdict, verdict="equivalent", confirmed=False, attribution=(), reason=SAME_FILE)
     files = [_file(record) for record in pair]
     if None in files:
@@ -108,10 +106,10 @@ def _measured_anew(
     on_case(verdict.case)
     case = new.case
     setup = ab.Setup(
-        device=case.device, provider=case.provider or "CPUExecutionProvider", threads=case.threads or 1,
-        dimensions=case.dimensions, input_shapes=case.input_shapes, batch_size=case.batch_size,
+        device=case.device, threads=case.threads or 1, dimensions=case.dimensions, input_shapes=case.input_shapes,
+        batch_size=case.batch_size,
     )  # fmt: skip
-    a, b = (ab.Side(path) for path in files if path)
+    a, b = (ab.Side(path, runtime=case.runtime) for path in files if path)
     try:
         fresh = ab.measure(a, b, setup, budget_s=budget.seconds, limit_s=budget.limit_s, margin=margin)
     except Failed as error:
@@ -129,7 +127,7 @@ def decided(verdict: Verdict, fresh: Trial, other_runtime: bool = False) -> Verd
         return replace(verdict, reason=f"not confirmed: {said}; {_would_take(fresh)}")
     suspected = "slower" if (verdict.ratio or 0.0) > 1 else "faster"
     if other_runtime and judgement.verdict != suspected:
-        return replace(verdict, reason=f"not confirmed: {said} under this ONNX Runtime; the runtime has changed too")
+        return replace(verdict, reason=f"not confirmed: {said} under this runtime; the runtime has changed too")
     stored = f" (the stored figures said {relative(verdict.ratio)})" if verdict.ratio else ""
     confirmed = judgement.verdict == suspected
     return replace(

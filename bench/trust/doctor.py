@@ -14,20 +14,20 @@ from pathlib import Path
 
 import psutil
 
+from bench import runtimes
 from bench.analysis.comparison import ALARM_RATE, POWER
 from bench.analysis.statistics import SLOW_PACE, student_t
 from bench.errors import Failed
 from bench.machine import facts, lock, neighbours
-from bench.processes import process
 from bench.records import Case, Settings, Visit
 from bench.runtimes import device
+from bench.suites import RUNTIMES
 from bench.timing import calibration
 from bench.timing.schedule import Target, one
 
 SECONDS = 15.0
 _ROUNDS = 5  # of a run, unless asked otherwise
 _MARGIN = 0.03
-_SURVEY = Path(__file__).parent.parent / "runtimes" / "survey.py"
 _CPU = "/sys/devices/system/cpu"
 _BUSY_SHARE = 0.05
 _LOW_MEMORY, _LOW_DISK = 2e9, 5e9
@@ -69,7 +69,8 @@ def examine(results: Path, cache: Path, *, seconds: float = SECONDS) -> Iterator
     yield turbo(facts.read(f"{_CPU}/intel_pstate/no_turbo"), facts.read(f"{_CPU}/cpufreq/boost"))
     yield virtual("hypervisor" in facts.flags())
     yield limits(quota, facts.memory_limit())
-    yield from runtime(facts.cores_given())
+    for name in RUNTIMES:
+        yield from runtime(name, facts.cores_given())
     yield load(*_measured_load())
     yield free("memory", psutil.virtual_memory().available, _LOW_MEMORY, "close other programs")
     for name, place in (("disk of results", results), ("disk of exports", cache)):
@@ -154,33 +155,38 @@ def limits(quota: float | None, memory: int | None) -> Finding:
     return Finding("container limits", ", ".join(parts) or "none")
 
 
-def runtime(given: int) -> Iterator[Finding]:
-    """ONNX Runtime as it is installed, its default threads, and the providers that really run."""
-    with device.probe() as path:
-        try:
-            found = process.ask(_SURVEY, {"path": str(path)}, what="the process that asks the runtime", timeout_s=120)
-        except Failed as error:
-            yield Finding("ONNX Runtime", "does not work", str(error))
-            return
-    yield Finding("ONNX Runtime", f"{found['version']}; {found['build'].removeprefix('ORT Build Info: ') or 'unknown'}")
-    if (threads := found["default_threads"]) is not None:
-        yield default_threads(threads, given)
-    for provider in found["providers"]:
-        yield provider_finding(provider, device.why_not(provider))
+def runtime(name: str, given: int) -> Iterator[Finding]:
+    """A runtime as it is installed, its default threads, and the providers that really run.
+
+    One that is not installed is no finding, unless it is the one that everything else needs.
+    """
+    known = runtimes.get(name)
+    if name != device.DEFAULT and runtimes.installed(name) is None:
+        return
+    try:
+        survey = device.survey(name)
+    except Failed as error:
+        yield Finding(known.TITLE, "does not work", str(error))
+        return
+    yield Finding(known.TITLE, f"{survey['version']}; {survey['build'] or 'unknown'}")
+    if (threads := survey["default_threads"]) is not None:
+        yield default_threads(known.TITLE, threads, given)
+    for provider in survey["providers"]:
+        yield provider_finding(known.TITLE, provider, device.why_not(provider, name))
 
 
-def provider_finding(provider: str, reason: str | None) -> Finding:
-    """A provider that ONNX Runtime was built with, and why it does not run here (None when it does)."""
-    name = f"{provider.removesuffix('ExecutionProvider')} provider"
+def provider_finding(title: str, provider: str, reason: str | None) -> Finding:
+    """A provider that a runtime was built with, and why it does not run here (None when it does)."""
+    name = f"{title} on {provider.removesuffix('ExecutionProvider')}"
     if reason is None:
         return Finding(name, "runs")
     return Finding(name, "built in, but does not run", f"do not use it: {reason.removesuffix('; see `bench doctor`')}")
 
 
-def default_threads(threads: int, given: int) -> Finding:
-    """The threads that ONNX Runtime starts when nobody says how many, against the cores given."""
-    remedy = f"set intra_op_num_threads to {given} where you deploy; bench always sets it" if threads != given else None
-    return Finding("default threads", f"{threads} for {given} cores given", remedy)
+def default_threads(title: str, threads: int, given: int) -> Finding:
+    """The threads that a runtime starts when nobody says how many, against the cores given."""
+    remedy = f"set its threads to {given} where you deploy; bench always sets them" if threads != given else None
+    return Finding(f"{title}, default threads", f"{threads} for {given} cores given", remedy)
 
 
 def load(share: float, stolen: float, busiest: Sequence[str]) -> Finding:
@@ -205,7 +211,7 @@ def measure_noise(seconds: float) -> Noise:
     """
     settings = Settings(
         rounds=1, min_time_s=0.4, min_count=12, warmup_s=1.0, budget_s=None, seed=0, device="cpu",
-        provider=device.PROVIDERS["cpu"],
+        provider=runtimes.get(device.DEFAULT).DEVICES["cpu"],
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as folder, lock.measuring(wait_s=0):
         path = Path(folder) / "small.onnx"

@@ -13,10 +13,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
+from bench import runtimes
 from bench.analysis import comparison, statistics
 from bench.errors import Failed
 from bench.machine import facts
 from bench.records import SCHEMA_VERSION, Case, Record, Run, Settings, Verdict, Visit
+from bench.runtimes.device import DEFAULT
 from bench.timing.schedule import Target, VisitFailed, now, visits
 from bench.trust import ab
 
@@ -133,7 +135,8 @@ def run(
     plain = Options()
     settings = Settings(
         rounds=ROUNDS, min_time_s=plain.min_time_s, min_count=plain.min_count, warmup_s=plain.warmup_s,
-        spacing_s=plain.spacing_s, budget_s=budget_s, seed=seed, device=setup.device, provider=setup.provider,
+        spacing_s=plain.spacing_s, budget_s=budget_s, seed=seed, device=setup.device,
+        provider=runtimes.get(DEFAULT).DEVICES[setup.device],
     )  # fmt: skip
     taken: list[Visit] = []
     started_at = now()
@@ -145,7 +148,7 @@ def run(
     of_case = statistics.by_case(taken)
     found = Run(
         schema_version=SCHEMA_VERSION, suite="selftest", started_at=started_at,
-        machine=facts.collect(setup.device, setup.threads), settings=settings,
+        machine=facts.collect(setup.device, setup.threads, runtimes.versions([DEFAULT])), settings=settings,
         records=tuple(
             Record(case=t.case, measurement=statistics.summarise(of_case[t.case.name], batch_size=1, seed=seed))
             for t in targets
@@ -157,7 +160,7 @@ def run(
 def target(name: str, path: Path, setup: ab.Setup, inject: float) -> Target:
     """A file as a case of a run, slowed by a share of each call."""
     case = Case(
-        name=name, model=str(path), dimensions=dict(setup.dimensions), device=setup.device, provider=setup.provider,
-        threads=setup.threads,
+        name=name, model=str(path), dimensions=dict(setup.dimensions), device=setup.device,
+        provider=runtimes.get(DEFAULT).DEVICES[setup.device], threads=setup.threads,
     )  # fmt: skip
     return Target(case, path, inject=inject)

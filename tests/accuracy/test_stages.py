@@ -179,7 +179,8 @@ def test_the_lock_is_held_and_what_goes_wrong_is_one_line(
     tmp_path: Path, ten: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     question = staging.Question(
-        onnx=str(classifier(tmp_path / "m.onnx")), provider="CPUExecutionProvider", threads=1, preprocessing=HOW,
+        path=str(classifier(tmp_path / "m.onnx")), runtime="onnxruntime",
+        provider="CPUExecutionProvider", threads=1, preprocessing=HOW,
         batch_size=1, output="scores", probabilities=True, files=(str(ten / "0" / "gone.jpg"),),
     )  # fmt: skip
     with pytest.raises(Failed, match=r"judged cannot be read any more \(no such file\); give the command again"):
@@ -199,12 +200,13 @@ def test_the_lock_is_held_and_what_goes_wrong_is_one_line(
 def test_the_process_that_times_imports_no_tensorflow(tmp_path: Path, ten: Path) -> None:
     classifier(tmp_path / "m.onnx")
     script = (
-        "import sys, pathlib\n"
+        "import sys, pathlib, msgspec\n"
         "from bench.accuracy import staging; from bench.models import preprocessing as pre\n"
         "how = pre.preprocessing('tf', height=32, width=32, layout='NHWC', dtype='float32', decoder='Pillow')\n"
         "file = sorted(pathlib.Path(sys.argv[2]).glob('0/*.jpg'))[0]\n"
-        "staging._taken(staging.Question(onnx=sys.argv[1], provider='CPUExecutionProvider', threads=1, batch_size=1,\n"
-        "    preprocessing=how, output='scores', probabilities=True, files=(str(file),)))\n"
+        "staging.answer(msgspec.to_builtins(staging.Question(path=sys.argv[1], runtime='onnxruntime',\n"
+        "    provider='CPUExecutionProvider', threads=1, batch_size=1,\n"
+        "    preprocessing=how, output='scores', probabilities=True, files=(str(file),))))\n"
         "print([name for name in ('tensorflow', 'keras', 'tf2onnx', 'onnx') if name in sys.modules])"
     )
     command = [sys.executable, "-c", script, str(tmp_path / "m.onnx"), str(ten)]

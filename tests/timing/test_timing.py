@@ -18,7 +18,7 @@ import psutil
 import pytest
 from onnx import TensorProto, helper
 
-from bench import timing
+from bench import runtimes, timing
 from bench.analysis import statistics
 from bench.errors import Failed
 from bench.machine import lock
@@ -272,7 +272,7 @@ def test_another_interpreter_is_named_when_it_lacks_what_timing_needs(tmp_path):
 
 
 def test_a_requested_device_that_cannot_run_is_an_error_with_a_remedy():
-    if device._why_not_cuda() is None:
+    if device._why_not_cuda("onnxruntime") is None:
         assert device.resolve("cuda") == device.resolve("auto") == ("cuda", "CUDAExecutionProvider")
         return
     assert device.resolve("auto") == device.resolve("cpu") == ("cpu", CPU)
@@ -281,7 +281,7 @@ def test_a_requested_device_that_cannot_run_is_an_error_with_a_remedy():
 
 
 def test_the_probe_of_a_device_is_a_model(tmp_path):
-    (tmp_path / "probe.onnx").write_bytes(device._PROBE)
+    (tmp_path / "probe.onnx").write_bytes(runtimes.get("onnxruntime").PROBE)
     assert schedule.one(target(tmp_path / "probe.onnx"), 0, settings()).provider_nodes == {CPU: 1}
 
 
@@ -307,4 +307,4 @@ def test_the_worker_stands_alone():
     tree = ast.parse(Path(worker.__file__).read_text())
     names = {a.name.partition(".")[0] for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
     names |= {n.module.partition(".")[0] for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
-    assert names - sys.stdlib_module_names == {"numpy", "onnxruntime"}
+    assert names - sys.stdlib_module_names == {"numpy"}

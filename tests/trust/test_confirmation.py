@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bench import store
+from bench import runtimes, store
 from bench.analysis import comparison
 from bench.cli import root
 from bench.errors import Failed
@@ -23,7 +23,7 @@ from tests import runs
 from tests.pipeline.test_pipeline import call, own_place  # noqa: F401 - its lock, folder and short visits
 from tests.timing.test_timing import write_model
 
-HERE = facts.collect("cpu", 2)
+HERE = facts.collect("cpu", 2, runtimes.versions(["onnxruntime"]))
 
 
 def run_of(path: Path, *, sha: str | None = None, key: str | None = None, on: Machine = HERE) -> Run:
@@ -172,8 +172,8 @@ def test_what_cannot_be_confirmed_here_fails_the_gate_and_says_why(
         assert comparison.exit_code(replace(suspect(), anew=True, verdicts=(verdict,))) == 3
     forced = replace(suspect(), forced=True)
     assert confirmation.confirm(a, a, forced).verdicts[0].confirmed is None
-    monkeypatch.setattr(facts, "runtime_version", lambda: "not installed")
-    assert "not installed here" in (confirmation.confirm(a, b, suspect()).verdicts[0].reason or "")
+    monkeypatch.setattr(runtimes, "installed", lambda name: None)
+    assert "not installed" in (confirmation.confirm(a, b, suspect()).verdicts[0].reason or "")
     assert trials.asked == []
 
 

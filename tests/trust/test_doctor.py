@@ -45,8 +45,8 @@ def own_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (doctor.virtual(True), "yes", "bench ab"),
         (doctor.limits(None, None), "none", None),
         (doctor.limits(1.5, 4_000_000_000), "1.5 cores, 4.0 GB of memory", None),
-        (doctor.default_threads(2, 2), "2 for 2", None),
-        (doctor.default_threads(16, 2), "16 for 2", "intra_op_num_threads to 2"),
+        (doctor.default_threads("ONNX Runtime", 2, 2), "2 for 2", None),
+        (doctor.default_threads("ONNX Runtime", 16, 2), "16 for 2", "set its threads to 2"),
         (doctor.load(0.02, 0.0, ["x 9 %"]), "2 % of the cores", None),
         (doctor.load(0.6, 0.0, ["chrome 90 %"]), "60 % of the cores", "stop other programs .*chrome 90 %"),
         (doctor.load(0.0, 0.1, []), "10 % stolen", "host is crowded"),
@@ -55,8 +55,8 @@ def own_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (doctor.pace_finding(None), "not known", None),
         (doctor.pace_finding(1.05), "1.05 times", None),
         (doctor.pace_finding(1.6), "1.60 times", "pin the virtual machine's cores"),
-        (doctor.provider_finding("CPUExecutionProvider", None), "runs", None),
-        (doctor.provider_finding("CUDAExecutionProvider", "no driver"), "does not run", "no driver"),
+        (doctor.provider_finding("ONNX Runtime", "CPUExecutionProvider", None), "runs", None),
+        (doctor.provider_finding("ONNX Runtime", "CUDAExecutionProvider", "no driver"), "does not run", "no driver"),
     ],
 )
 def test_findings(finding: Finding, found: str, remedy: str | None) -> None:
@@ -95,7 +95,7 @@ def test_this_machine_is_examined(capsys: pytest.CaptureFixture[str], tmp_path: 
     assert (code, err) == (0, "")
     answer = json.loads(out)
     by_name = {finding["name"]: finding for finding in answer["findings"]}
-    assert by_name["CPU provider"]["found"] == "runs"
+    assert by_name["ONNX Runtime on CPU"]["found"] == "runs"
     assert answer["noise"]["visits"] == 3
     assert answer["noise"]["between"] >= 0
     assert answer["noise"]["pace"] >= 1

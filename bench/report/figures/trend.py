@@ -57,7 +57,7 @@ def _hover(point: Point) -> str:
     lines = [
         f"<b>{plain(run.suite)}</b>, {plain(run.started_at)}",
         f"p50 {latency(m.p50_ms, m.p50_ms_low, m.p50_ms_high)}, {m.visits} visits, {m.disturbed_visits} disturbed",
-        plain(str(run.machine.may_drift.get("onnxruntime", ""))),
+        plain(", ".join(run.runtimes.values())),
     ]
     if point.step is not None:
         lines.append(f"a change of level: {relative(point.step)} against the run before")

@@ -1,0 +1,126 @@
+"""ONNX Runtime: reads .onnx, runs on the CPU and on NVIDIA GPUs. What each name means: `bench.runtimes`."""
+
+from __future__ import annotations
+
+import base64
+import json
+import statistics
+from pathlib import Path
+from typing import Any
+
+TITLE = "ONNX Runtime"
+EXTRA = "cpu"
+DISTRIBUTIONS = ("onnxruntime-gpu", "onnxruntime")
+SUFFIXES = (".onnx",)
+DEVICES = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+PROBE = base64.b64decode(
+    "CAk6QQoOCgF4CgF4EgF5IgNBZGQSBXByb2JlWhMKAXgSDgoMCAESCAoCCAEKAggEYhMKAXkSDgoMCAESCAoCCAEKAggEQgQKABAO"
+)
+PACE = None
+
+_TYPES = {"float": "float32", "double": "float64"}
+_OPERATORS = dict.fromkeys(("FusedConv", "ConvInteger"), "Conv") | dict.fromkeys(
+    ("Gemm", "FusedGemm", "FusedMatMul", "QGemm", "MatMulInteger", "MatMulIntegerToFloat", "DynamicQuantizeMatMul"),
+    "MatMul",
+) | dict.fromkeys(("Transpose", "ReorderInput", "ReorderOutput"), "Layout")  # fmt: skip
+
+
+def version() -> str:
+    """The version that is imported."""
+    import onnxruntime
+
+    return str(onnxruntime.__version__)
+
+
+def about() -> dict[str, Any]:
+    """How it was built."""
+    import onnxruntime
+
+    build = onnxruntime.get_build_info() if hasattr(onnxruntime, "get_build_info") else ""
+    return {"build": build.removeprefix("ORT Build Info: "), "providers": onnxruntime.get_available_providers()}
+
+
+def load(model: str | bytes, options: dict[str, Any]) -> Session:
+    """Load a model for one inference at a time."""
+    import onnxruntime
+
+    provider, threads = options["provider"], options["threads"]
+    asked = onnxruntime.SessionOptions()
+    if threads is not None:
+        asked.intra_op_num_threads = threads
+    asked.inter_op_num_threads = 1
+    asked.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    asked.log_severity_level = 3
+    asked.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    if not options.get("spin", True):
+        asked.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if options.get("profile"):
+        asked.enable_profiling = True
+        asked.profile_file_prefix = str(Path(options["profile"]) / "profile")
+    if provider != DEVICES["cpu"] and hasattr(onnxruntime, "preload_dlls"):
+        onnxruntime.preload_dlls()
+    return Session(onnxruntime.InferenceSession(model, asked, providers=[provider]), provider)
+
+
+class Session:
+    """A model that is loaded."""
+
+    def __init__(self, session: Any, provider: str) -> None:
+        self.session, self.provider = session, provider
+        self.inputs = [(each.name, _type(each.type), each.shape) for each in session.get_inputs()]
+        self.outputs = [each.name for each in session.get_outputs()]
+
+    def calls(self, feeds: dict[str, Any]) -> tuple[Any, Any]:
+        """One inference; on a GPU with inputs and outputs bound there, and the same with copies."""
+        session, run = self.session, self.session.run
+        if self.provider == DEVICES["cpu"]:
+            return lambda: run(None, feeds), None
+        import onnxruntime
+
+        binding, device = session.io_binding(), self.provider.removesuffix("ExecutionProvider").lower()
+        for name, value in feeds.items():
+            binding.bind_ortvalue_input(name, onnxruntime.OrtValue.ortvalue_from_numpy(value, device, 0))
+        for output in self.outputs:
+            binding.bind_output(output, device)
+        binding.synchronize_inputs()
+
+        def on_device() -> None:
+            session.run_with_iobinding(binding)
+            binding.synchronize_outputs()
+
+        return on_device, lambda: run(None, feeds)
+
+    def run(self, feeds: dict[str, Any]) -> list[Any]:
+        """The outputs for these inputs."""
+        return list(self.session.run(None, feeds))
+
+    def ran(self) -> dict[str, Any]:
+        """The providers in force and the nodes of each, where this ONNX Runtime tells."""
+        nodes: dict[str, int] = {}
+        if hasattr(self.session, "get_provider_graph_assignment_info"):
+            for part in self.session.get_provider_graph_assignment_info():
+                nodes[part.ep_name] = nodes.get(part.ep_name, 0) + len(part.get_nodes())
+        options = self.session.get_session_options()
+        return {
+            "providers": self.session.get_providers(), "nodes": nodes, "threads": options.intra_op_num_threads or None,
+            "precision": None,
+        }  # fmt: skip
+
+    def profile(self) -> list[tuple[str, list[list[int]], float]]:
+        """Each node's time, by ONNX Runtime's own profiler. Ends the profiling."""
+        times: dict[tuple[str, str], list[int]] = {}
+        shapes: dict[tuple[str, str], list[list[int]]] = {}
+        for event in json.loads(Path(self.session.end_profiling()).read_text()):
+            if event.get("cat") == "Node" and event["name"].endswith("_kernel_time"):
+                about = event["args"]
+                key = (about["op_name"], about.get("node_index", event["name"]))
+                times.setdefault(key, []).append(event["dur"])
+                shapes[key] = [size for value in about.get("input_type_shape", []) for size in value.values()]
+        if any(operator == "QLinearConv" for operator, _ in times):
+            raise RuntimeError("its profiler does not show the weights of integer convolutions; see fp32's profile")
+        return [(_OPERATORS.get(key[0], key[0]), shapes[key], statistics.median(us) / 1e3) for key, us in times.items()]
+
+
+def _type(text: str) -> str:
+    name = text.removeprefix("tensor(").removesuffix(")")
+    return _TYPES.get(name, name)
