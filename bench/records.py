@@ -50,7 +50,7 @@ class Training:
 class Case:
     """One thing to time: a model with its arguments, in one precision, on one device, with one batch size."""
 
-    name: str  # shown to people and unique within a run, e.g. "MobileNet α=0.5 192"
+    name: str  # shown to people and unique within a run, e.g. "MobileNet alpha=0.5 192px"
     model: str  # a backbone's name, "module:function", or the path of a .keras or .onnx file
     arguments: Arguments = field(default_factory=dict)
     input_shape: tuple[int, ...] | None = None  # without the batch, e.g. (224, 224, 3); None: as the .onnx file says

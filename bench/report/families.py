@@ -7,25 +7,26 @@ from bench.suites import facts
 
 OTHER = "other"
 
-# After Okabe and Ito's colours and Paul Tol's, shifted until both themes' backgrounds give each at least 3:1 (tested).
-# So many hues cannot all be told apart with every kind of colour blindness: the shape is the second cue.
+# Chosen as far apart from each other and from grey as both themes' backgrounds allow, each of which gives every hue at
+# least 3:1 (tested). So many hues cannot all be told apart with every kind of colour blindness: the shape is the second
+# cue, and no two families share one.
 _LOOKS = {
-    "ResNet": ("#0072B2", "circle"),
-    "ResNetV2": ("#8A5FBF", "circle-cross"),
-    "VGG": ("#D55E00", "square"),
-    "Inception": ("#009E73", "diamond"),
-    "Inception-ResNet": ("#2F9A8A", "pentagon"),
-    "Xception": ("#AA4499", "hexagon"),
-    "MobileNet": ("#CC8400", "circle"),
-    "MobileNetV2": ("#96700A", "triangle-up"),
-    "MobileNetV3": ("#CC6677", "triangle-down"),
-    "EfficientNet": ("#2E98D4", "star"),
-    "EfficientNetV2": ("#4477AA", "star-square"),
-    "DenseNet": ("#CC79A7", "cross"),
-    "NASNet": ("#8F8F2A", "x"),
-    "ResNeXt": ("#5468D4", "hourglass"),
-    "ConvNeXt": ("#B8376F", "bowtie"),
-    OTHER: ("#808080", "circle"),
+    "ResNet": ("#0069A5", "circle"),
+    "ResNetV2": ("#A578FF", "diamond-wide"),
+    "VGG": ("#FF1E00", "square"),
+    "Inception": ("#00783C", "diamond"),
+    "Inception-ResNet": ("#B42D78", "pentagon"),
+    "Xception": ("#784BC3", "x"),
+    "MobileNet": ("#C38700", "triangle-up"),
+    "MobileNetV2": ("#B400FF", "triangle-down"),
+    "MobileNetV3": ("#5AA500", "triangle-right"),
+    "EfficientNet": ("#0F96F0", "star"),
+    "EfficientNetV2": ("#A54B00", "hexagram"),
+    "DenseNet": ("#FF1E96", "cross"),
+    "NASNet": ("#FF1EFF", "bowtie"),
+    "ResNeXt": ("#D27896", "hourglass"),
+    "ConvNeXt": ("#005AFF", "triangle-left"),
+    OTHER: ("#808080", "hexagon"),
 }
 
 

@@ -127,10 +127,10 @@ _OF_NETWORKS = (
         "Table 4: full convolutions against depthwise-separable ones",
         "The paper's 4866 M leaves out the classifier, 1.0 M; its 569 M includes it.",
     ),
-    (6, "Table 6: the width multiplier α", ""),
+    (6, "Table 6: the width multiplier alpha", ""),
     (
         7,
-        "Table 7: the resolution multiplier ρ",
+        "Table 7: the resolution multiplier rho",
         "The paper's 290 M is cut off, not rounded; the authors' later page says 291 M.",
     ),
 )
@@ -147,7 +147,7 @@ def _table_3() -> Table:
     for row in _of_paper(3):
         change = row.variant["cumulative_change"]
         count = _LAYERS[change]()
-        name = Cell({"alpha=0.75": "α = 0.75", "rho=0.714": "ρ = 0.714"}.get(change, change), len(rows))
+        name = Cell(change, len(rows))
         rows.append((name, *_against(row.mult_adds_millions, count.mult_adds, 1), *_params(row, count.params)))
     return Table(
         title="Table 3: one layer, 3x3 with 512 channels in and out on a 14x14 map",

@@ -16,6 +16,7 @@ from bench.analysis import answer, choice, comparison, front
 from bench.analysis.quantities import QUANTITIES
 from bench.records import Run
 from bench.report import write_report
+from bench.report.figures import bubbles
 from bench.report.page import LIBRARY_FILE
 from tests import runs
 
@@ -148,6 +149,16 @@ def test_areas_are_proportional_to_parameters(shown: Shown, tmp_path: Path) -> N
         per_param = {name: math.pi * (width / 2) ** 2 / params[name] for name, width in drawn.items()}
         assert len(per_param) == 12
         assert max(per_param.values()) / min(per_param.values()) < 1.01
+    legend = page.evaluate(
+        """() => { const figure = document.getElementById("operations");
+          const index = figure.data.findIndex((t) => t.meta === "size-legend");
+          return [...figure.querySelectorAll(".scatterlayer .trace")]
+            .filter((g) => g.__data__[0].trace.index === index)
+            .flatMap((g) => [...g.querySelectorAll("path.point")].map((p) => p.getBBox().width)); }"""
+    )
+    areas = [math.pi * (width / 2) ** 2 / count for width, count in zip(legend, bubbles.LEGEND_PARAMS, strict=True)]
+    assert areas == pytest.approx([areas[0]] * 6, rel=0.02)
+    assert areas[0] == pytest.approx(next(iter(per_param.values())), rel=0.02)  # the scale of the bubbles themselves
 
 
 SETTINGS: tuple[dict[str, int], ...] = (

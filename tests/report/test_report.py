@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import itertools
 import json
 import math
 import re
@@ -57,6 +58,8 @@ def test_figure_2_has_a_bubble_for_each_model_with_its_area(frame: Frame) -> Non
             assert x == pytest.approx(2 * record.cost.mult_adds / 1e9)
             assert y == record.accuracy.top1
             assert size == record.cost.params
+    (legend,) = traces(drawn, "size-legend")
+    assert (legend["marker"]["sizemode"], legend["marker"]["size"]) == ("area", list(bubbles.LEGEND_PARAMS))
     scales = {t["marker"]["sizeref"] for t in (*traces(drawn, "bubbles"), *traces(drawn, "size-legend"))}
     assert len(scales) == 1
     assert len(joined(drawn, "centres", "x")) == len(by_name)
@@ -107,6 +110,54 @@ def test_names_never_collide(figure: Any, suite: str, frame: Frame) -> None:
         assert a[2] <= width + 1
         for b in boxes[:i]:
             assert not labels.overlap(a, b), (a, b)
+
+
+@FRAME
+@pytest.mark.parametrize("suite", ["default", "mobilenet", "keras"])
+def test_every_model_on_the_front_is_named(suite: str, frame: Frame) -> None:
+    records = list(runs.of_suite(suite).records)
+    for price in (tradeoff.LATENCY, tradeoff.SIZE, tradeoff.MEMORY):
+        drawn = tradeoff.tradeoff_figure(records, frame, price)
+        named = [note["name"] for note in drawn["layout"]["annotations"] if "name" in note]
+        best = [r.case.name for r in front.pareto(records, price.value)]
+        assert sorted(named[: len(best)]) == sorted(best)  # first, so that the page hides others when they collide
+
+
+def test_the_front_is_named_where_there_is_hardly_room() -> None:
+    """Forty points in a small heap: without `first`, some of the front's names would find no place."""
+    points = [labels.Point(f"a rather long name {i}", 150 + 3 * (i % 7), 100 + 3 * (i // 7), 5.0) for i in range(40)]
+    without = labels.place(points, 344, 220, 10)
+    lost = [i for i, label in enumerate(without) if label is None]
+    assert len(lost) > 3
+    named = labels.place(points, 344, 220, 10, first=lost[:4])
+    assert all(named[i] for i in lost[:4])
+
+
+def test_names_lie_near_their_points() -> None:
+    """A free point's name lies beside it, outside of its bubble, and intervals do not push it far away."""
+    (label,) = labels.place([labels.Point("VGG16", 200, 100, 40.0)], 400, 200, 12)
+    assert label is not None
+    box = labels.box_of(label, labels.Point("VGG16", 200, 100, 40.0), 12)
+    assert box[0] >= 240 or box[2] <= 160 or box[1] >= 140 or box[3] <= 60
+    assert not label.leader
+    everywhere = [(0.0, y, 400.0, y + 4) for y in range(0, 200, 5)]  # intervals that no name can keep off
+    (crossing,) = labels.place([labels.Point("VGG16", 200, 100, 5.0)], 400, 200, 12, soft=everywhere)
+    assert crossing is not None
+    assert math.hypot(crossing.dx, crossing.dy) < 40
+
+
+def test_what_all_names_share_is_left_out_of_figures() -> None:
+    cases = [Case(name=f"MobileNet alpha={alpha} head=notes", model="MobileNet", input_shape=(224, 224, 3),
+                  arguments={"alpha": alpha}) for alpha in (0.5, 0.75, 1.0)]  # fmt: skip
+    records = [runs.record(case) for case in cases]
+    drawn = bubbles.operations_figure(records, WIDE)
+    notes = [note for note in drawn["layout"]["annotations"] if "name" in note]
+    assert sorted(note["text"] for note in notes) == [f"MobileNet alpha={alpha}" for alpha in (0.5, 0.75, 1.0)]
+    assert sorted(note["name"] for note in notes) == sorted(case.name for case in cases)
+    drawn = bars.density_figure([replace(r, accuracy=Accuracy(origin="published", top1=70.0)) for r in records], WIDE)
+    assert sorted(joined(drawn, "bars", "x")) == [f"MobileNet alpha={alpha}" for alpha in (0.5, 0.75, 1.0)]
+    assert labels.shorter(["a x", "a x"]) == {"a x": "a x"}
+    assert labels.shorter(["net", "net int8"]) == {"net": "net", "net int8": "net int8"}
 
 
 def test_colliding_names_are_noticed() -> None:
@@ -433,7 +484,32 @@ def test_hues_stand_out_from_both_backgrounds() -> None:
     for name in names:
         for paper in papers:
             assert contrast(families.hue(name), paper) >= 3, (name, paper)
-    assert len({(families.hue(name), families.shape(name)) for name in names}) == len(names)
+
+
+def test_families_are_told_apart_by_hue_and_by_shape() -> None:
+    """Hues at least 0.13 apart in OKLab (just noticeable is about 0.02), also from grey; no shape twice."""
+    names = sorted({fact["family"] for fact in facts().values()} | {families.OTHER})
+    assert len({families.shape(name) for name in names}) == len(names)
+    for name, other in itertools.combinations(names, 2):
+        apart = math.dist(oklab(families.hue(name)), oklab(families.hue(other)))
+        assert apart >= 0.13, (name, other, apart)
+    assert math.dist(oklab("#FFFFFF"), oklab("#000000")) == pytest.approx(1, abs=1e-3)
+
+
+def oklab(colour: str) -> tuple[float, ...]:
+    """Björn Ottosson's perceptual colour space (2020)."""
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    r, g, b = (x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in parts)
+    long, middle, short = (
+        math.cbrt(0.4122214708 * r + 0.5363325363 * g + 0.0514459929 * b),
+        math.cbrt(0.2119034982 * r + 0.6806995451 * g + 0.1073969566 * b),
+        math.cbrt(0.0883024619 * r + 0.2817188376 * g + 0.6299787005 * b),
+    )
+    return (
+        0.2104542553 * long + 0.7936177850 * middle - 0.0040720468 * short,
+        1.9779984951 * long - 2.4285922050 * middle + 0.4505937099 * short,
+        0.0259040371 * long + 0.7827717662 * middle - 0.8086757660 * short,
+    )
 
 
 def test_a_page_is_light() -> None:

@@ -12,6 +12,7 @@ from bench.report.families import family, hue, in_order
 from bench.report.figures.figure import TABLE, Figure, Subject, is_measured
 from bench.report.figures.frame import Frame, accuracy_range, layout, plain
 from bench.report.figures.hover import accuracy, every_number
+from bench.report.figures.labels import shorter
 from bench.units import significant
 
 _PATTERN = {"size": 5, "solidity": 0.3, "fillmode": "overlay", "fgcolor": "#fff"}
@@ -68,7 +69,8 @@ def _bars(
 ) -> dict[str, Any]:
     """A bar a record, from lowest to highest, measured ones hatched. `text` formats what is written on top."""
     ordered = sorted(known, key=lambda r: (heights[r.case.name], r.case.name))
-    order = [plain(r.case.name) for r in ordered]
+    texts = shorter([r.case.name for r in ordered])
+    order = [plain(texts[r.case.name]) for r in ordered]
     data = []
     for name in in_order({family(r.case) for r in known}):
         mine = [r for r in ordered if family(r.case) == name]
@@ -77,7 +79,7 @@ def _bars(
             "name": plain(name),
             "legendgroup": name,
             "meta": "bars",
-            "x": [plain(r.case.name) for r in mine],
+            "x": [plain(texts[r.case.name]) for r in mine],
             "y": [heights[r.case.name] for r in mine],
             "customdata": [r.case.name for r in mine],
             "text": [text.format(heights[r.case.name]) if text else significant(heights[r.case.name]) for r in mine],

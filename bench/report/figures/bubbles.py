@@ -10,13 +10,14 @@ from itertools import pairwise
 from typing import Any
 
 from bench.analysis import quality
+from bench.analysis.front import pareto
 from bench.analysis.quality import Quality
 from bench.records import Record
 from bench.report.families import family, hue, in_order, shape
 from bench.report.figures.figure import TABLE, Figure, Subject, origin_notes
 from bench.report.figures.frame import Frame, accuracy_range, layout, plain, with_legend
 from bench.report.figures.hover import every_number
-from bench.report.figures.labels import Box, Label, Point, place
+from bench.report.figures.labels import Box, Label, Point, place, shorter
 
 Scale = Callable[[float, float], tuple[float, float]]
 Interval = tuple[float, float]
@@ -70,12 +71,18 @@ def cloud(
     y = [foot if value is None else value for value in known]
     to_px = _scale(axis, (floor, ceiling), frame.plot[0], height)
     radii = [diameter(r.cost.params, frame) / 2 if r.cost else 5.0 for r in shown]
-    points = [Point(r.case.name, *to_px(a, b), radius) for r, a, b, radius in zip(shown, x, y, radii, strict=True)]
+    texts = shorter([r.case.name for r in shown])
+    index_of = {id(r): i for i, r in enumerate(shown)}
+    points = [
+        Point(texts[r.case.name], *to_px(a, b), radius) for r, a, b, radius in zip(shown, x, y, radii, strict=True)
+    ]
     accuracies = [judged.interval(r) for r in shown]
     spans = [span or (a, a) for span, a in zip(intervals or [None] * len(x), x, strict=True)]
     bars = _interval_boxes(spans, [span or (b, b) for span, b in zip(accuracies, y, strict=True)], x, y, to_px)
     bars += _step_boxes([to_px(*step) for step in steps])
-    named = place(points, frame.plot[0], height, frame.font, bars)
+    best = {id(r) for r in pareto(shown, lambda r: x[index_of[id(r)]])}
+    first = [i for i, r in enumerate(shown) if id(r) in best]
+    named = place(points, frame.plot[0], height, frame.font, soft=bars, first=first)
     families = [family(r.case) for r in shown]
     data = []
     for name in in_order(set(families)):
@@ -89,7 +96,8 @@ def cloud(
         if any(accuracies[i] for i in index):
             trace["error_y"] = _error([accuracies[i] for i in index], trace["y"], hue(name))
         data += [trace, _centres(name, mine, trace["x"], trace["y"])]
-    notes = [_annotation(r, a, b, label, axis) for r, a, b, label in zip(shown, x, y, named, strict=True) if label]
+    order = [*first, *(i for i in range(len(shown)) if i not in first)]  # where names collide, the first stays
+    notes = [_annotation(shown[i], x[i], y[i], label, axis) for i in order if (label := named[i])]
     accuracy: dict[str, Any] = {"title": {"text": judged.title}, "range": [floor, ceiling]}
     if not sizes:
         return with_legend(data, layout(frame, x=axis, y=accuracy, annotations=notes))
@@ -151,7 +159,7 @@ def _centres(name: str, records: list[Record], x: list[float], y: list[float]) -
         "y": y,
         "customdata": [r.case.name for r in records],
         "marker": {
-            "size": [10 if m else 7 for m in measured],
+            "size": [11 if m else 9 for m in measured],
             "symbol": [shape(name) + ("-open" if m else "") for m in measured],
             "color": hue(name),
             "line": {
@@ -167,7 +175,7 @@ def _annotation(record: Record, x: float, y: float, label: Label, axis: dict[str
         "name": record.case.name,
         "x": math.log10(x) if axis.get("type") == "log" else x,
         "y": y,
-        "text": plain(record.case.name),
+        "text": plain(label.text),
         "showarrow": True,
         "arrowhead": 0,
         "arrowwidth": 0.8 if label.leader else 0.01,

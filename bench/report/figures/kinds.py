@@ -10,7 +10,7 @@ from typing import Any
 from bench.records import Record
 from bench.report.figures.figure import Figure, Subject
 from bench.report.figures.frame import Frame, layout, plain, with_legend
-from bench.report.figures.labels import text_width
+from bench.report.figures.labels import shorter, text_width
 
 _LOOKS = {  # kind -> name, colour (Okabe and Ito), pattern as the second cue
     "standard": ("standard convolutions", "#0072B2", ""),
@@ -29,7 +29,8 @@ def kinds_figure(records: list[Record], frame: Frame) -> dict[str, Any]:
     """A bar a network, the share of its time that each kind of layer takes; the slowest at the foot."""
     shown = [r for r in records if r.kinds_ms]
     shown.sort(key=lambda r: -(r.measurement.p50_ms if r.measurement else 0.0))
-    names = [plain(r.case.name) for r in shown]
+    texts = shorter([r.case.name for r in shown])
+    names = [plain(texts[r.case.name]) for r in shown]
     data = []
     for kind, (label, colour, pattern) in _LOOKS.items():
         data.append({
@@ -40,7 +41,7 @@ def kinds_figure(records: list[Record], frame: Frame) -> dict[str, Any]:
             "hovertemplate": "%{text}<extra></extra>",
             "marker": {"color": colour, "pattern": _PATTERN | {"shape": pattern}},
         })  # fmt: skip
-    longest = max((text_width(r.case.name) for r in shown), default=0.0)
+    longest = max((text_width(texts[r.case.name]) for r in shown), default=0.0)
     drawn = layout(
         frame,
         x={"title": {"text": "Share of the time of one inference [%]"}, "range": [0, 100]},

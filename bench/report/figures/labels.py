@@ -18,7 +18,8 @@ _WIDTH = 0.63  # of any other
 _LINE = 1.25  # height of a line
 _CENTRE = 3.0  # what is kept free around a centre dot, px
 _PASSES = 3  # each but the first moves names that found a better place once their neighbours were written
-_ON_BUBBLE, _CROSSING = 30.0, 45.0  # what lying on a bubble, and a leader across a name, cost in px of distance
+_ON_BUBBLE, _CROSSING, _ON_LINE = 30.0, 45.0, 14.0  # what lying on a bubble, a leader across a name, and lying on an
+# interval cost in px of distance
 _STEPS = np.linspace(0.15, 0.95, 7)[:, None, None]  # where along a leader it is looked for crossings
 
 Box = tuple[float, float, float, float]
@@ -52,12 +53,32 @@ def place(
     font: float,
     obstacles: Sequence[Box] = (),
     farthest: float = 120.0,
+    *,
+    soft: Sequence[Box] = (),
+    first: Sequence[int] = (),
 ) -> list[Label | None]:
-    """A place for every name, or None where there is none within `farthest` px.
+    """A place for every name, or None where there is none within `farthest` px of its marker.
 
-    Names stay inside the plot area and never overlap each other, a centre or an obstacle; they keep off other points'
-    bubbles and other names' leaders where they can. Greedy, crowded points first; then every name may move once more.
+    Names stay inside the plot area and never overlap each other, a centre or an obstacle; they keep off `soft` boxes,
+    other points' bubbles and other names' leaders where they can. Greedy, crowded points first; then every name may
+    move once more. Where one of the points in `first` finds no place so, these are placed before all others.
     """
+    labels = _placed(points, width, height, font, obstacles, farthest, soft, ())
+    if all(labels[i] for i in first):
+        return labels
+    return _placed(points, width, height, font, obstacles, 3 * farthest, soft, first)
+
+
+def _placed(
+    points: Sequence[Point],
+    width: float,
+    height: float,
+    font: float,
+    obstacles: Sequence[Box],
+    farthest: float,
+    soft: Sequence[Box],
+    first: Sequence[int],
+) -> list[Label | None]:
     count = len(points)
     if not count:
         return []
@@ -67,11 +88,12 @@ def place(
     centres = np.hstack([at - _CENTRE, at + _CENTRE])
     bubbles = np.hstack([at - 0.8 * radii, at + 0.8 * radii])
     forbidden = np.vstack([centres, np.array(obstacles, dtype=float).reshape(-1, 4)])
+    lines = np.array(soft, dtype=float).reshape(-1, 4)
     crowding = (np.hypot(*(at[:, None] - at[None]).transpose(2, 0, 1)) < 60).sum(axis=1)
     boxes = np.full((count, 4), np.nan)  # nan: not written, and every comparison with it is false
     labels: list[Label | None] = [None] * count
     for turn in range(_PASSES):
-        for i in sorted(range(count), key=lambda i: -crowding[i]):
+        for i in sorted(range(count), key=lambda i: (i not in first, -crowding[i])):
             boxes[i] = np.nan
             distance, tried = _candidates(at[i], radii[i, 0], *sizes[i], farthest)
             inside = (tried[:, 0] >= 0) & (tried[:, 1] >= 0) & (tried[:, 2] <= width) & (tried[:, 3] <= height)
@@ -82,6 +104,7 @@ def place(
             distance, tried = distance[free], tried[free]
             others = np.arange(count) != i
             cost = distance + _ON_BUBBLE * _overlaps(tried, bubbles[others]).sum(axis=1)
+            cost += _ON_LINE * np.minimum(_overlaps(tried, lines).sum(axis=1), 2)
             cost += _CROSSING * _leaders(at[i], tried, np.vstack([boxes, centres[others]])).sum(axis=1)
             if turn or np.isfinite(boxes).any():
                 cost += _CROSSING * _leaders_of(at, boxes, tried)
@@ -91,6 +114,20 @@ def place(
             leader = bool(distance[best] > radii[i, 0] + 6)
             labels[i] = Label(points[i].text, float(x - at[i, 0]), float(y - at[i, 1]), leader)
     return labels
+
+
+def shorter(names: Sequence[str]) -> dict[str, str]:
+    """Names without the words that all of them share, beyond the first word: what sets none apart.
+
+    >>> shorter(["MobileNet alpha=0.5 head=notes", "MobileNetV2 head=notes"])
+    {'MobileNet alpha=0.5 head=notes': 'MobileNet alpha=0.5', 'MobileNetV2 head=notes': 'MobileNetV2'}
+    """
+    words = [name.split(" ") for name in names]
+    shared = set.intersection(*(set(rest) for _, *rest in words)) if len(set(names)) > 1 else set()
+    return {
+        name: " ".join([head, *(word for word in rest if word not in shared)])
+        for name, (head, *rest) in zip(names, words, strict=True)
+    }
 
 
 def text_width(text: str) -> float:
@@ -113,8 +150,8 @@ def box_of(label: Label, point: Point, font: float) -> Box:
 def _candidates(at: _Boxes, radius: float, w: float, h: float, farthest: float) -> tuple[_Boxes, _Boxes]:
     """Distances from the point, (n,), and boxes, (n, 4): beside the marker first, then ever farther out."""
     tries = []
-    distance = min(radius, 14.0) + 3
-    while distance < farthest:
+    distance = radius + 3
+    while distance < radius + farthest:
         steps = 8 if distance < 24 else 16 if distance < 60 else 24
         tries += [(distance, 2 * math.pi * k / steps) for k in range(steps)]
         distance += 4 if distance < 40 else 9

@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.records import Record
 from bench.report.figures.frame import Frame, plain
-from bench.report.figures.labels import Box, Point, place
+from bench.report.figures.labels import Box, Point, place, shorter
 
 
 class Scales:
@@ -35,11 +35,14 @@ def names(
 ) -> list[dict[str, Any]]:
     """Plotly's annotations with the records' names; `taken`: boxes in pixels that are kept free."""
     frame = scales.frame
-    points = [Point(r.case.name, scales.across(a), scales.up(b), 5.0) for r, a, b in zip(records, x, y, strict=True)]
+    texts = shorter([r.case.name for r in records])
+    points = [
+        Point(texts[r.case.name], scales.across(a), scales.up(b), 5.0) for r, a, b in zip(records, x, y, strict=True)
+    ]
     labels = place(points, *frame.plot, frame.font, list(taken))
     return [
         {
-            "name": r.case.name, "x": math.log10(a), "y": math.log10(b), "text": plain(r.case.name),
+            "name": r.case.name, "x": math.log10(a), "y": math.log10(b), "text": plain(label.text),
             "showarrow": True, "arrowhead": 0, "arrowwidth": 0.8, "ax": label.dx, "ay": -label.dy, "standoff": 3,
             "arrowcolor": "#999" if label.leader else "rgba(0,0,0,0)", "borderpad": 0,
         }

@@ -14,8 +14,8 @@ from bench.report.figures.labels import Point, place
 from bench.report.mobilenet import Promise
 
 _LOOKS = {  # multiplier -> name, colour, marker
-    "alpha": ("width α alone", "#0072B2", "circle"),
-    "rho": ("resolution ρ alone", "#D55E00", "square"),
+    "alpha": ("width alpha alone", "#0072B2", "circle"),
+    "rho": ("resolution rho alone", "#D55E00", "square"),
     "both": ("both", "#009E73", "diamond"),
 }
 
@@ -99,8 +99,8 @@ def of_promises(subject: Subject) -> Iterator[Figure]:
     yield Figure(
         id="promise",
         title="What the multipliers promise, and what they keep",
-        question="A smaller width α or resolution ρ saves operations; does it save as much time? On the dotted line it "
-        f"does. Below it, time is lost to what operations do not count. {worst.case} keeps least: {worst.promised:.2f} "
+        question="A smaller width alpha or resolution rho saves operations; does it save as much time? On the dotted "
+        f"line it does. Below it, time is lost to what operations do not count. {worst.case} keeps least: {worst.promised:.2f} "
         f"times fewer mult-adds, {worst.measured:.2f} times faster.",
         draw=partial(promise_figure, promises),
         alternative="Speed-up measured against speed-up promised by counting operations",
