@@ -100,8 +100,8 @@ def of_promises(subject: Subject) -> Iterator[Figure]:
         id="promise",
         title="What the multipliers promise, and what they keep",
         question="A smaller width alpha or resolution rho saves operations; does it save as much time? On the dotted "
-        f"line it does. Below it, time is lost to what operations do not count. {worst.case} keeps least: {worst.promised:.2f} "
-        f"times fewer mult-adds, {worst.measured:.2f} times faster.",
+        f"line it does. Below it, time is lost to what operations do not count. {worst.case} keeps least: "
+        f"{worst.promised:.2f} times fewer mult-adds, {worst.measured:.2f} times faster.",
         draw=partial(promise_figure, promises),
         alternative="Speed-up measured against speed-up promised by counting operations",
     )
