@@ -1,8 +1,10 @@
-"""The project's commands: `nox -s bench`, `compare`, `report`, `publish`, `lint`, `tests`, `mutants`, `lock`."""
+"""The project's commands: `nox -s bench`, `doctor`, `compare`, `report`, `publish`, `lint`, `tests`, and more."""
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
 
 import nox
 
@@ -21,25 +23,43 @@ def install(session: nox.Session, *extras: str) -> None:
     session.install("-q", "-c", LOCK, "-e", f".[{','.join(extras)}]" if extras else ".")
 
 
+def run_bench(session: nox.Session, *arguments: str) -> None:
+    """Run `bench`. Where it fails, nox ends here with its exit code: by itself nox says 1 for any failed session."""
+    program = shutil.which("bench", path=os.pathsep.join(session.bin_paths or [])) or "bench"
+    session.log(" ".join(["bench", *arguments]))
+    variables = {key: value for key, value in {**os.environ, **session.env}.items() if value is not None}
+    code = subprocess.run([program, *arguments], env=variables, check=False).returncode
+    if code:
+        session.log(f"bench ended with exit code {code}, and so does nox; later sessions are not run")
+        raise SystemExit(code if code > 0 else 128 - code)
+
+
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure a suite, compare it with this machine's baseline, and write the report. Arguments go to `bench run`."""
     install(session, "export", RUNTIME, "png", "images", "data", "detection")
-    session.run("bench", "run", *session.posargs, success_codes=[0])
+    run_bench(session, "run", *session.posargs)
+
+
+@nox.session
+def doctor(session: nox.Session) -> None:
+    """Examine the machine: what will disturb a measurement. Arguments go to `bench doctor`."""
+    install(session, RUNTIME)
+    run_bench(session, "doctor", *session.posargs)
 
 
 @nox.session
 def compare(session: nox.Session) -> None:
     """Compare the latest run with this machine's stored baseline. Arguments go to `bench compare`."""
-    install(session, RUNTIME)  # a regression is confirmed by timing the two files anew
-    session.run("bench", "compare", *session.posargs)
+    install(session, RUNTIME)  # suspects are measured anew
+    run_bench(session, "compare", *session.posargs)
 
 
 @nox.session
 def report(session: nox.Session) -> None:
     """Write the HTML site of all runs to results/report. Arguments go to `bench report`."""
     install(session)
-    session.run("bench", "report", *(session.posargs or ["--all", "-o", "results/report"]))
+    run_bench(session, "report", *(session.posargs or ["--all", "-o", "results/report"]))
 
 
 @nox.session
@@ -47,7 +67,7 @@ def publish(session: nox.Session) -> None:
     """Build the site of all runs and push it to the branch gh-pages of origin."""
     install(session)
     session.install("-q", "-c", LOCK, "ghp-import")
-    session.run("bench", "report", "--all", "-o", "results/report")
+    run_bench(session, "report", "--all", "-o", "results/report")
     session.run("ghp-import", "--no-jekyll", "--push", "--force", "--message", "The report", "results/report",
                 *session.posargs)  # fmt: skip
 
