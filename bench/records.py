@@ -304,6 +304,24 @@ class Roofline:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Doubt:
+    """One reason to doubt a run's figures."""
+
+    level: str  # "shaky" or "unsound"
+    what: str
+    remedy: str
+    cases: tuple[str, ...] = ()  # Case.name of those that it is about; () for the whole run
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trust:
+    """What a run says of itself."""
+
+    verdict: str  # "sound", "shaky" or "unsound": the level of the worst doubt
+    doubts: tuple[Doubt, ...] = ()  # the worst first
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
     """One run of a suite on one machine: the content of `run.json`."""
 
@@ -314,6 +332,7 @@ class Run:
     settings: Settings
     records: tuple[Record, ...]
     title: str | None = None
+    trust: Trust | None = None  # None until the run has ended
     left_out: tuple[str, ...] = ()  # cases of the suite that were not asked for
     phases_s: dict[str, float] = field(default_factory=dict)  # export, timing, ...: wall seconds
     roofline: Roofline | None = None

@@ -32,6 +32,9 @@ _DRAWN = 120  # samples drawn from a visit in each resample
 _VISITS_OF_UPPER = 3  # fewer say nothing of how far an upper percentile reaches
 _SAMPLES_BEYOND = 3  # a percentile needs so many samples beyond it: 60 of them for the 95th
 _WIDEN = {2: 12.6, 3: 4.3, 4: 1.75, 5: 1.15, 6: 1.15, 7: 1.55, 8: 1.25}
+_BEYOND = 10.0
+"""An end so many times beyond all that was seen says only that it is not known; two visits that differ twofold would
+else have one that is thousands of times as far."""
 _WIDEN_MORE = 1.12  # for more visits
 _WIDEN_UPPER = 1.8  # of an upper percentile, whose mixture of few visits lies low: 73 to 100 % coverage without it
 SLOW_PACE = 1.15
@@ -167,7 +170,8 @@ def interval(visits: Sequence[Array], *, seed: int, q: float = 0.5) -> tuple[flo
     centre = math.log(percentile(visits, q))
     low, high = np.quantile(estimates, [0.025, 0.975])
     widen = _WIDEN.get(count, _WIDEN_MORE) * (_WIDEN_UPPER if q > 0.5 else 1.0)
-    return math.exp(centre + widen * min(low - centre, 0.0)), math.exp(centre + widen * max(high - centre, 0.0))
+    ends = math.exp(centre + widen * min(low - centre, 0.0)), math.exp(centre + widen * max(high - centre, 0.0))
+    return max(ends[0], min(map(np.min, visits)) / _BEYOND), min(ends[1], max(map(np.max, visits)) * _BEYOND)
 
 
 def upper_interval(

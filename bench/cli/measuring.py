@@ -22,6 +22,7 @@ from bench.cli.root import (
     results_option,
     show,
     show_comparison,
+    show_trust,
     size_option,
     table,
 )
@@ -94,6 +95,7 @@ def run(
     if as_json:
         click.echo(store.json_text(outcome.run), nl=False)
     else:
+        show_trust(outcome.run)
         show(progress.table(outcome.run.records))
         reduced = [precision.row(change) for change in precision.changes(outcome.run)]
         if reduced:

@@ -14,6 +14,7 @@ from bench.cli.root import (
     measured_anew,
     results_option,
     show_comparison,
+    show_trust,
     table,
 )
 
@@ -60,6 +61,8 @@ def compare(
     if as_json:
         click.echo(store.json_text(verdicts))
     else:
+        show_trust(reference, "the baseline")
+        show_trust(candidate)
         show_comparison(verdicts)
     raise SystemExit(comparison.exit_code(verdicts, fail_on))
 
@@ -151,6 +154,7 @@ def pick(
     if as_json:
         click.echo(store.json_text(chosen))
     else:
+        show_trust(loaded)
         for line in answer.in_words(chosen):
             click.echo(line)
     raise SystemExit(choice.exit_code(chosen))

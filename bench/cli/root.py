@@ -135,6 +135,17 @@ def report_of(folder: Path, run: Run, comparison: Comparison | None) -> Path | N
         return None
 
 
+def show_trust(run: Run, who: str = "this run") -> None:
+    """Print whether to trust a run's figures, before them."""
+    from bench.analysis import trust
+
+    colour = {"sound": "green", "shaky": "yellow", "unsound": "red"}[trust.stored(run).verdict]
+    verdict, *more = trust.in_words(run)
+    click.secho(verdict.replace("this run", who, 1), fg=colour)
+    for line in more:
+        click.echo(f"  {line}")
+
+
 def show_comparison(comparison: Comparison) -> None:
     """Print the verdicts."""
     from bench.analysis import comparison as comparing

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,8 @@ from bench.pipeline.work import Phase, Work
 from bench.records import INTERRUPTED, SCHEMA_VERSION, Case, Record, Run, Settings
 from bench.suites import Suite, load_suite
 from bench.suites.values import FILE_SUFFIXES
+
+_log = logging.getLogger(__name__)
 
 PHASES: tuple[Phase, ...] = (
     train.PHASE, export.PHASE, calibrate.PHASE, time.PHASE, profile.PHASE, judge.PHASE,
@@ -88,6 +91,12 @@ def run(
         ),
         records=tuple(Record(case=case, error=INTERRUPTED) for case in cases),
     )
+    over = sorted({case.threads or 1 for case in cases} - set(range(1, facts.cores_given() + 1)))
+    if over and device == "cpu":
+        _log.warning(
+            "%s threads on %d cores wait for each other: such times are not to be trusted; use --threads %d or fewer",
+            ", ".join(map(str, over)), facts.cores_given(), facts.cores_given(),
+        )  # fmt: skip
     folder = store.create(results, begun)
     with store.held(folder):
         return _finish(Work(begun, folder, watch or Silent()))
@@ -147,10 +156,13 @@ def _refuse_unusable(cases: Iterable[Case]) -> None:
 
 
 def _finish(work: Work) -> Outcome:
-    """Do what is not done yet, phase by phase."""
+    """Do what is not done yet, phase by phase; at the end the run says whether to trust it."""
+    from bench.analysis import trust
+
     for phase in PHASES:
         cases = phase.wanted(work)
         if cases:
             with work.timed(phase.name):
                 phase.do(work, cases)
+    work.begun = replace(work.begun, trust=trust.of(work.stored(), store.visits(work.folder)))
     return Outcome(work.stored(), work.folder)

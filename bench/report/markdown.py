@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from bench.analysis import answer, choice, quality, quantities
+from bench.analysis import answer, choice, quality, quantities, trust
 from bench.analysis.quantities import Quantity
 from bench.records import Comparison, Record, Run, Verdict
 from bench.report import Material
@@ -36,11 +36,10 @@ def summary(run: Run, comparison: Comparison | None = None) -> str:
 
 
 def _trust(run: Run) -> Iterable[str]:
-    """What to doubt, before the figures that it is about."""
-    measured = [record.measurement for record in run.records if record.measurement]
-    disturbed = sum(m.disturbed_visits for m in measured)
-    if disturbed:
-        yield f"**{disturbed} of {sum(m.visits for m in measured)} visits were disturbed**; `bench doctor` says by what"
+    """Whether to trust the figures, before the figures."""
+    verdict, *more = trust.in_words(run)
+    yield f"**{_code(verdict)}**"
+    yield from map(_code, more)
 
 
 def _verdicts(comparison: Comparison) -> Iterable[str]:

@@ -16,7 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
 from bench import __version__, units
-from bench.analysis import answer, choice, precision, quality, quantities
+from bench.analysis import answer, choice, precision, quality, quantities, trust
 from bench.records import Comparison, Record, Run, Visit
 from bench.report import Material, mobilenet, table
 from bench.report.drawings import figures
@@ -56,6 +56,8 @@ def render(
         library_file=library_file,
         links=links,
         run=run,
+        trust=trust.stored(run),
+        trust_lines=trust.in_words(run),
         comparison=comparison,
         quality=judged,
         headings=table.headings(judged),

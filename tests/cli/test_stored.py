@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench import store
-from bench.records import INTERRUPTED, Run
+from bench.records import INTERRUPTED, Doubt, Run, Trust
 from tests import runs
 from tests.cli.test_cli import call
 from tests.test_store import BROKEN
@@ -131,3 +131,23 @@ def test_a_comparison_that_compares_nothing_is_no_success(capsys: pytest.Capture
         got, out, _ = call(capsys, "compare")
         assert got == code, out
         assert words in out
+
+
+@pytest.mark.parametrize("verdict", ["sound", "unsound"])
+def test_whether_to_trust_a_run_is_the_first_thing_said(capsys: pytest.CaptureFixture[str], verdict: str) -> None:
+    run = runs.of_suite("precision")
+    doubt = Doubt(level="unsound", what="18 of 20 visits were disturbed", remedy="stop the other programs")
+    run = replace(run, trust=Trust(verdict=verdict, doubts=() if verdict == "sound" else (doubt,)))
+    words = f"this run is {verdict}" + ("" if verdict == "sound" else f": {doubt.what}; {doubt.remedy}")
+    runs.stored(run, RESULTS)
+    store.save_baseline(RESULTS, replace(run, started_at="2026-02-01T10:00:00Z"))
+    for command in ("pick", "compare"):
+        out = call(capsys, command)[1].splitlines()
+        assert words in out[:2]
+    assert call(capsys, "compare")[1].startswith(words.replace("this run", "the baseline"))
+    call(capsys, "report", "-o", "page.html")
+    page = Path("page.html").read_text(encoding="utf-8")
+    assert 0 < page.index(f'class="trust {verdict}"') < page.index(words) < page.index('id="answer"')
+    call(capsys, "report", "-o", "comment.md")
+    text = Path("comment.md").read_text(encoding="utf-8")
+    assert 0 < text.index(f"**`{words}`**") < text.index("| Model")

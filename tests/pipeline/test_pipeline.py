@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from bench import accuracy, pipeline, records, store, suites
+from bench.analysis import trust
 from bench.cli import main
 from bench.errors import Failed, NotComparable
 from bench.machine import lock
@@ -272,3 +273,5 @@ def test_two_resumes_at_once_store_no_visit_twice(tmp_path: Path) -> None:
     assert refused
     kept = [(visit.case, visit.round) for visit in store.visits(outcome.folder)]
     assert len(kept) == len(set(kept)) >= QUICK.rounds
+    assert outcome.run.trust == trust.of(outcome.run, store.visits(outcome.folder))
+    assert store.load(outcome.folder).trust == outcome.run.trust
