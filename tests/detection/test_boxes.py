@@ -105,3 +105,41 @@ def test_wrong_shapes_and_sizes() -> None:
 
 def test_clip() -> None:
     assert boxes.clip([-1, 0.5, 2, 0.7]).tolist() == [0, 0.5, 1, 0.7]
+
+
+def test_any_numbers_in_any_number_of_dimensions_are_computed_in_float64() -> None:
+    small = np.array([200, 100, 250, 220], dtype=np.uint8)
+    assert boxes.centre_of_corners(small).tolist() == [225, 160, 50, 120]
+    assert boxes.corners_of_coco(small, np.uint8(250), np.uint8(250)).tolist() == [0.8, 0.4, 1.8, 1.28]
+    assert boxes.area(np.array([9, 9, 2, 20], dtype=np.uint8)) == 0
+    stacked = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
+    for convert in (
+        boxes.centre_of_corners,
+        boxes.corners_of_centre,
+        boxes.clip,
+        lambda b: boxes.corners_of_coco(b, 2.0, 4.0),
+        lambda b: boxes.coco_of_corners(b, 2.0, 4.0),
+    ):
+        whole = convert(stacked)
+        assert (whole.shape, whole.dtype) == ((2, 3, 4), np.float64)
+        assert np.array_equal(whole[1, 2], convert(stacked[1, 2]))
+    assert boxes.check(stacked).dtype == np.float64
+    assert boxes.check([[[0, 0, 1, 1]]] * 2, inside=True).shape == (2, 1, 4)
+
+
+def test_what_is_wrong_is_said_in_full() -> None:
+    with pytest.raises(WrongUsage) as error:
+        boxes.check([[[0, 0, 1, 1], [0.25, 0, 0.125, 1]]])
+    assert str(error.value) == (
+        "box 0, 1 (0.25, 0, 0.125, 1) is inverted: a corner form has xmin <= xmax and ymin <= ymax"
+    )
+    with pytest.raises(WrongUsage) as error:
+        boxes.check([0, 0, 1, np.inf])
+    assert str(error.value) == "box 0 (0, 0, 1, inf) is not finite"
+    with pytest.raises(WrongUsage) as error:
+        boxes.check([[[0, 0, 1, 1], [0, 0, 1, 1], [0, 0, 2, 1]]], inside=True)
+    assert str(error.value) == "box 0, 2 (0, 0, 2, 1) reaches outside of [0, 1]; clip it or leave it out"
+    with pytest.raises(WrongUsage) as error:
+        boxes.corners_of_coco([0, 0, 1, 1], np.inf, 10)
+    assert str(error.value) == "an image's width and height must be positive numbers of pixels"
+    assert boxes.corners_of_coco([0, 0, 0.25, 1], 0.5, 1).tolist() == [0, 0, 0.5, 1]
