@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -229,3 +231,32 @@ def test_different_names_are_different_files(names: list[str]) -> None:
 )
 def test_names_that_differ_in_signs_alone_are_different_files(one: str, other: str) -> None:
     assert store.slug(one) != store.slug(other)
+
+
+def test_reading_changes_nothing_on_disk(tmp_path: Path) -> None:
+    folder = store.create(tmp_path, a_run())
+    store.append(folder, a_visit(0))
+    store.append(folder, a_visit(1))
+    file = folder / store.SAMPLES_FILE
+    file.write_bytes(file.read_bytes()[:-5])
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    assert store.visits(folder) == [a_visit(0)]
+    store.load(folder)
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_write_that_fails_halfway_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = store.create(tmp_path, a_run())
+    before = (folder / "run.json").read_bytes()
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(Failed, match="No space left on device"):
+        store.write(folder, a_run("another suite"))
+    assert (folder / "run.json").read_bytes() == before
+    assert [path.name for path in folder.iterdir()] == ["run.json"], "and nothing half-written beside it"
+    monkeypatch.undo()
+    store.write(folder, a_run("another suite"))
+    assert store.load(folder).suite == "another suite"

@@ -100,7 +100,7 @@ def test_the_device_is_the_one_asked_for(
 ) -> None:
     asked: list[str] = []
 
-    def resolve(name: str) -> tuple[str, str]:
+    def resolve(name: str, _: str) -> tuple[str, str]:
         asked.append(name)
         return ("cuda", GPU) if name == "cuda" else ("cpu", "CPUExecutionProvider")
 

@@ -218,3 +218,23 @@ def test_an_error_names_the_case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         cost.of_case(suites.case_of_model(str(tmp_path / "net.onnx")))
     with pytest.raises(WrongUsage, match="cannot be read"):
         cost.of_case(suites.case_of_model(str(tmp_path / "missing.onnx")))
+
+
+@pytest.mark.parametrize(("trans_a", "trans_b"), [(0, 0), (0, 1), (1, 0), (1, 1)])
+def test_a_product_of_transposed_matrices_costs_what_its_sizes_say(trans_a: int, trans_b: int) -> None:
+    """(3 x 64) by (64 x 10), whichever way either is stored."""
+    shape, stored = [64, 3] if trans_a else [3, 64], (10, 64) if trans_b else (64, 10)
+    node = helper.make_node("Gemm", ["x", "w"], ["y"], name="gemm", transA=trans_a, transB=trans_b)
+    (layer,) = (found for found in onnx_graph.layers(model([node], [weight("w", *stored)], shape)) if found.weights)
+    per_image = shape[0]  # the first size of the only input is the batch
+    assert (layer.mult_adds, layer.params, layer.weights) == (3 * 64 * 10 // per_image, 640, 640)
+
+
+@pytest.mark.parametrize(("groups", "filters", "kind"), [(1, 6, "standard"), (2, 3, "grouped")])
+def test_a_transposed_convolution_costs_a_product_for_each_element_read(groups: int, filters: int, kind: str) -> None:
+    """From 4 channels of 5 x 5 to 6 of 10 x 10: each of the 100 elements read meets its filters of 2 x 2."""
+    node = helper.make_node("ConvTranspose", ["x", "w"], ["y"], name="up", strides=[2, 2], group=groups)
+    found = onnx_graph.layers(model([node], [weight("w", 4, filters, 2, 2)], [1, 4, 5, 5]))
+    (layer,) = (layer for layer in found if layer.weights)
+    assert (layer.mult_adds, layer.params, layer.kind) == (100 * filters * 4, 16 * filters, kind)
+    assert layer.output_shape == (10, 10, 6)

@@ -304,3 +304,12 @@ def test_images_without_sizes_are_read(tmp_path: Path) -> None:
     found = evaluate(*write(tmp_path, truth, FOUND))
     assert found.worst[0].width is None
     assert found.warnings == ()
+
+
+def test_what_cocos_limit_leaves_out_is_counted_by_image_and_class(tmp_path: Path) -> None:
+    """101 in one image, but of two classes, or of one class in two images: none is beyond the limit of 100."""
+    scattered = [hit(1, 2, 0.5)] * 60 + [hit(2, 1, 0.5)] * 60 + [hit(1, 1, 0.4)] * 60 + [hit(2, 2, 0.4)] * 60
+    assert not any("not among the 100" in w for w in evaluate(*write(tmp_path, TRUTH, scattered)).warnings)
+    crowded = [hit(1, 2, 0.5)] * 103 + [hit(2, 1, 0.5)] * 102 + [hit(3, 1, 0.5)] * 100
+    assert any(w.startswith("5 detections are not among the 100 ") for w in
+               evaluate(*write(tmp_path, TRUTH, crowded)).warnings)  # fmt: skip

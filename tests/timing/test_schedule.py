@@ -92,6 +92,7 @@ def test_the_specification_says_all_that_was_chosen(machine: Machine) -> None:
     chosen = settings(seed=9, warmup_s=1.5, min_time_s=0.25, min_count=7)
     spec = schedule.specification(case, Path("folder/m.onnx"), chosen, inject=0.05)
     assert spec.pop("pace")
+    assert Path(spec.pop("runtime")).name == "onnxruntime.py"
     assert spec == {
         "path": "folder/m.onnx", "provider": "P", "threads": 3, "batch_size": 4, "shapes": {"x": [4, 8]}, "seed": 9,
         "warmup_s": 1.5, "min_time_s": 0.25, "min_count": 7, "inject": 0.05,
@@ -273,7 +274,7 @@ def test_a_worker_s_answer_becomes_a_visit() -> None:
         case="m", round=4, started_at="then", samples_ns=(3, 4), copy_samples_ns=(5,), warmup_ns=(6, 7),
         warmed_up=False, load_ms=1.5, first_inference_ms=2.5, peak_rss_bytes=8, provider="P", threads=2,
         provider_nodes={"P": 9}, health=Health(stolen_ms=30.0, pace_ms=0.25),
-        disturbances=("the host took 30 % of the time away",),
+        runtime="1.0", disturbances=("the host took 30 % of the time away",),
     )  # fmt: skip
     busy = schedule.as_visit(answer | {"health": {"others_cpu_share": 0.5}}, "m", 4, "then", ["make"])
     assert busy.disturbances == ("other processes used 50 % of the cores (most of it: make)",)
