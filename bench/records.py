@@ -33,7 +33,8 @@ class LabelledImages:
     classes: str | None = None  # file of the class names, in the order of the model's outputs
     preprocess: str | None = None  # one of suites.PREPROCESSES; None: the family's own
     class_order: str | None = None  # one of suites.CLASS_ORDERS
-    crop: float = 0.875  # the share of the resized image's shorter side that is kept
+    crop: float | None = None  # the share of the resized image's shorter side that is kept; None: 0.875
+    resize: str = "cover"  # one of suites.RESIZES
     interpolation: str = "bilinear"
 
 

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL
@@ -18,6 +19,9 @@ MAX_PIXELS = 20_000 * 20_000  # 1.2 GB decoded; a file that claims more is a mis
 _LARGE_PIXELS = 50_000_000  # from here on, one at a time
 _ORIENTATION = 0x0112  # the EXIF tag
 _FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
+
+Indices = np.ndarray[Any, np.dtype[np.intp]]
+Shares = np.ndarray[Any, np.dtype[np.float32]]
 
 Image.MAX_IMAGE_PIXELS = None  # the limit is ours, above
 _one_large = threading.Lock()
@@ -52,14 +56,36 @@ def read(path: Path, p: Preprocessing) -> Image.Image:
 def shaped(image: Image.Image, p: Preprocessing) -> Pixels:
     """The second half of `decode`: turned upright, RGB, resized and cropped, uint8 (p.height, p.width, 3)."""
     rgb = _rgb(_upright(image))
-    resized = rgb.resize((p.width, p.height), _FILTERS[p.interpolation], box=crop_box(rgb.size, p))
-    return np.asarray(resized)
+    if not p.antialias:
+        return _between_nearest(np.asarray(rgb), p.height, p.width)
+    return np.asarray(rgb.resize((p.width, p.height), _FILTERS[p.interpolation], box=crop_box(rgb.size, p)))
+
+
+def _between_nearest(pixels: Pixels, height: int, width: int) -> Pixels:
+    """Bilinear between the four nearest pixels, however far apart: `tf.image.resize` without antialiasing."""
+    (top, bottom, down), (left, right, across) = (
+        _neighbours(*at) for at in zip(pixels.shape[:2], (height, width), strict=True)
+    )
+    down, across = down[:, None, None], across[None, :, None]
+    upper, lower = (
+        pixels[row[:, None], left] * (1 - across) + pixels[row[:, None], right] * across for row in (top, bottom)
+    )
+    return np.rint(upper * (1 - down) + lower * down).astype(np.uint8)
+
+
+def _neighbours(length: int, size: int) -> tuple[Indices, Indices, Shares]:
+    """For each of `size` points on a side of `length` pixels: the pixels before and after it, and how far between."""
+    at = ((np.arange(size, dtype=np.float32) + 0.5) * np.float32(length / size) - 0.5).clip(0, length - 1)
+    before = np.floor(at).astype(np.intp)
+    return before, np.minimum(before + 1, length - 1), (at - before).astype(np.float32)
 
 
 @contextmanager
 def _reasons(path: Path) -> Iterator[None]:
-    """Whatever goes wrong with a file, as Unreadable."""
+    """Whatever goes wrong with a file, as Unreadable. A pipe or device, which may never end, is none."""
     try:
+        if path.exists() and not path.is_file():
+            raise Unreadable("not a file")
         yield
     except Unreadable:
         raise
@@ -85,7 +111,7 @@ def _load(image: Image.Image, p: Preprocessing) -> None:
     """Decode an image, a large JPEG at a part of its size."""
     shorter = min(image.size)
     least = p.jpeg_draft * max(p.resize_height, p.resize_width)
-    if shorter >= 2 * least:
+    if least and shorter >= 2 * least:
         image.draft(None, (image.size[0] * least // shorter, image.size[1] * least // shorter))
     image.load()
 

@@ -17,7 +17,7 @@ from bench.accuracy.predictor import Job, Signature, Spec
 from bench.accuracy.results import Evaluation, evaluation
 from bench.errors import WrongUsage
 from bench.models.file import sha256_of
-from bench.models.preprocessing import CROP, INTERPOLATION, Preprocessing, preprocessing
+from bench.models.preprocessing import INTERPOLATION, RESIZE, Preprocessing, preprocessing
 from bench.processes import process
 from bench.records import Accuracy, Case
 from bench.runtimes.device import DEFAULT
@@ -39,7 +39,8 @@ class Settings:
     classes: Path | None = None
     class_order: str | None = None  # None: as `classes.labelling` has it
     preprocess: str | None = None
-    crop: float = CROP
+    crop: float | None = None  # None: `preprocessing.CROP`, or none where images are stretched
+    resize: str = RESIZE
     interpolation: str = INTERPOLATION
     input_size: int | None = None  # pixels a side, where the file leaves it open
     dimensions: dict[str, int] = field(default_factory=dict)  # sizes of open dimensions, by name
@@ -62,6 +63,7 @@ def settings_of(case: Case) -> Settings:
         class_order=asked.class_order,
         preprocess=asked.preprocess or facts().get(case.model, {}).get("preprocess"),
         crop=asked.crop,
+        resize=asked.resize,
         interpolation=asked.interpolation,
         dimensions=case.dimensions,
         threads=case.threads or 1,
@@ -126,6 +128,7 @@ def evaluate(
             dtype=signature.dtype,
             decoder=signature.decoder,
             crop=settings.crop,
+            resize=settings.resize,
             interpolation=settings.interpolation,
         )
         images = image_set(listed, signature.outputs, given=settings.classes, order=settings.class_order)

@@ -12,7 +12,7 @@ import click
 
 from bench.cli.root import RESULTS, as_json_option, cli, table
 from bench.errors import Failed, WrongUsage
-from bench.suites import CLASS_ORDERS, INTERPOLATIONS, PREPROCESSES, RUNTIMES
+from bench.suites import CLASS_ORDERS, INTERPOLATIONS, PREPROCESSES, RESIZES, RUNTIMES
 
 if TYPE_CHECKING:
     from bench.accuracy.measuring import Progress
@@ -35,8 +35,10 @@ _file = click.Path(path_type=Path, exists=True, dir_okay=False)
               help="In which order the classes stand. [default: numbers are outputs, names are sorted]")  # fmt: skip
 @click.option("--weights", metavar="imagenet|FILE", help="Of a named model. [default: imagenet]")
 @click.option("--preprocess", type=click.Choice(PREPROCESSES), help="How pixels are scaled. [default: the family's]")
-@click.option("--crop", type=click.FloatRange(min=0, min_open=True, max=1), default=0.875, show_default=True,
-              help="Share of the shorter side that the centre crop keeps.")  # fmt: skip
+@click.option("--crop", type=click.FloatRange(min=0, min_open=True, max=1),
+              help="Share of the shorter side that the centre crop keeps. [default: 0.875]")  # fmt: skip
+@click.option("--resize", type=click.Choice(RESIZES), default=RESIZES[0], show_default=True,
+              help="Cover the input and cut out its centre, or stretch the whole image, as Keras does.")  # fmt: skip
 @click.option("--interpolation", type=click.Choice(INTERPOLATIONS), default="bilinear", show_default=True)
 @click.option("--alpha", type=float, help="Width multiplier.")
 @click.option("--input-size", type=click.IntRange(min=1), metavar="N", help="Height and width in pixels.")
@@ -58,7 +60,8 @@ def accuracy(
     class_order: str | None,
     weights: str | None,
     preprocess: str | None,
-    crop: float,
+    crop: float | None,
+    resize: str,
     interpolation: str,
     alpha: float | None,
     input_size: int | None,
@@ -106,6 +109,7 @@ def accuracy(
         class_order=class_order,
         preprocess=preprocess or suites.facts().get(model, {}).get("preprocess"),
         crop=crop,
+        resize=resize,
         interpolation=interpolation,
         input_size=input_size,
         batch_size=batch_size,

@@ -16,6 +16,13 @@ DRAFT = 2
 """JPEGs are decoded at 1/2, 1/4 or 1/8 of their size while that leaves them so many times larger than the resized
 image."""
 
+RESIZE = "cover"
+"""Until both sides cover the input, and the centre cut out; "stretch" takes the whole image, out of shape.
+
+Stretched as Keras's `image_dataset_from_directory` loads images unless it is told otherwise: from the nearest pixels,
+without antialiasing.
+"""
+
 INTERPOLATION = "bilinear"
 """As torchvision evaluates; bicubic, with which EfficientNet and ConvNeXt were trained, takes half as long again."""
 
@@ -28,14 +35,15 @@ class Preprocessing:
     """Everything between an image file and the model's input; stored with every result.
 
     The image is turned as its EXIF orientation says and taken as RGB (transparency is dropped, 16 bits become 8, colour
-    profiles are ignored), resized until both sides cover `resize`, and cropped to the centre. Bicubic and bilinear as
-    Pillow does them: with antialiasing.
+    profiles are ignored), resized until both sides cover the resized size, and cropped to the centre; or stretched
+    to the input's size. Bicubic and bilinear as Pillow does them: with antialiasing, unless stretched.
     """
 
     preprocess: str  # a key of FORMULAS
     formula: str
     height: int  # of the model's input, in pixels
     width: int
+    resize: str = RESIZE  # or "stretch"
     resize_height: int  # of the resized image, at least; one of the two exactly
     resize_width: int
     interpolation: str
@@ -47,6 +55,11 @@ class Preprocessing:
 
     def __str__(self) -> str:
         """One line for people."""
+        if self.resize == "stretch":
+            return (
+                f"stretched to {self.width}x{self.height} ({self.interpolation}, not antialiased, as Keras loads "
+                f"images), {self.formula}, {self.layout} {self.dtype}"
+            )
         return (
             f"resized to cover {self.resize_width}x{self.resize_height} ({self.interpolation}, antialiased), "
             f"centre {self.width}x{self.height}, {self.formula}, {self.layout} {self.dtype}"
@@ -82,13 +95,21 @@ FORMULAS = {
 
 def preprocessing(
     preprocess: str | None, *, height: int, width: int, layout: str, dtype: str, decoder: str,
-    crop: float = CROP, interpolation: str = INTERPOLATION,
+    crop: float | None = None, resize: str = RESIZE, interpolation: str = INTERPOLATION,
 ) -> Preprocessing:  # fmt: skip
     """The preprocessing of a model whose input is `height` x `width` pixels.
 
-    Raises WrongUsage when nothing says how the pixels are scaled, or when a model takes them as uint8 and cannot get
-    them scaled.
+    `crop`: CROP unless given; stretched images have none.
+
+    Raises WrongUsage when nothing says how the pixels are scaled, when a model takes them as uint8 and cannot get them
+    scaled, or for a crop of stretched images.
     """
+    stretched = resize == "stretch"
+    if stretched and crop not in (None, 1):
+        raise WrongUsage(f"stretched images are whole, and none of them is cropped to {crop}; leave the crop out")
+    if stretched and interpolation != INTERPOLATION:
+        raise WrongUsage(f"stretched images are {INTERPOLATION}, as Keras loads them; leave the interpolation out")
+    share = 1.0 if stretched else crop or CROP
     raw = ("none", "included")
     if preprocess is None and dtype == "uint8":
         preprocess = "none"
@@ -101,9 +122,12 @@ def preprocessing(
         formula=FORMULAS[preprocess].says,
         height=height,
         width=width,
-        resize_height=round(height / crop),
-        resize_width=round(width / crop),
+        resize=resize,
+        resize_height=round(height / share),
+        resize_width=round(width / share),
         interpolation=interpolation,
+        antialias=not stretched,
+        jpeg_draft=0 if stretched else DRAFT,
         layout=layout,
         dtype=dtype,
         decoder=decoder,

@@ -39,6 +39,7 @@ RUNTIMES = {name: _PACKAGE / "runtimes" / f"{name}.py" for name in ("onnxruntime
 PREPROCESSES = ("caffe", "tf", "torch", "unit", "included", "none")
 DATA_SETS = ("digits", "scenes")
 INTERPOLATIONS = ("bilinear", "bicubic")
+RESIZES = ("cover", "stretch")
 CLASS_ORDERS = ("number", "number-1", "number+1", "text", "natural", "casefold", "natural-casefold")
 
 
@@ -82,6 +83,7 @@ _ACCURACY_KEYS: dict[str, Key] = {
     "class_order": Key(str, f"one of {', '.join(CLASS_ORDERS)}", valid=CLASS_ORDERS),
     "preprocess": Key(str, f"one of {', '.join(PREPROCESSES)}", valid=PREPROCESSES),
     "crop": Key(float, "a share above 0 and at most 1", least=0.0),
+    "resize": Key(str, f"one of {', '.join(RESIZES)}", valid=RESIZES),
     "interpolation": Key(str, f"one of {', '.join(INTERPOLATIONS)}", valid=INTERPOLATIONS),
 }
 _TOP_LEVEL = {"title", "models", "case"}
@@ -297,6 +299,8 @@ def _labelled_images(table: Mapping[str, Any], model: str, base: Path, where: Lo
         raise WrongUsage(f"{at} names no images; it must be {_KEYS['accuracy'].says}")
     if table.get("crop", 1.0) > 1:
         raise WrongUsage(f"{at}: crop is {table['crop']}; it must be {_ACCURACY_KEYS['crop'].says}")
+    if table.get("resize") == "stretch" and table.get("crop", 1) != 1:
+        raise WrongUsage(f"{at}: crop has no effect on images that are stretched; leave one of the two out")
     if "preprocess" not in table and "preprocess" not in facts().get(model, {}):
         raise WrongUsage(f'{at}: how {model} wants its pixels is not known; add preprocess = "...", '
                          f"{_ACCURACY_KEYS['preprocess'].says}")  # fmt: skip
