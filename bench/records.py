@@ -48,6 +48,14 @@ class Training:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Calibration:
+    """Images of one's own that set the ranges of a reduced precision, as a suite's key `calibrate` names them."""
+
+    images: str  # folder, in any layout
+    preprocess: str | None = None  # one of suites.PREPROCESSES; None: as for accuracy, or as the model's graph says
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Case:
     """One thing to time: a model with its arguments, in one precision, on one device, with one batch size."""
 
@@ -69,6 +77,7 @@ class Case:
     threads: Count | None = None  # intra-op threads; None until planned
     accuracy: LabelledImages | None = None  # None: not measured on images
     train: Training | None = None  # None: not trained here
+    calibrate: Calibration | None = None  # of a reduced precision; None: embedded data, or noise
 
     @property
     def is_onnx(self) -> bool:
@@ -86,7 +95,7 @@ class Fidelity:
 
     max_abs: float
     max_rel: float  # max-abs over the largest absolute value of the reference
-    top1_agreement: float  # share of inputs, 0 to 1
+    top1_agreement: float | None  # share of inputs, 0 to 1; None: the inputs are noise, which has no class
     inputs: int
     passed: bool  # of a reduced precision: it runs, and its outputs are finite
     reference: str = "Keras"  # what it was held against: "Keras" or "fp32"
@@ -107,7 +116,9 @@ class Artifact:
     reorders_optimised: int | None = None  # layout reorder nodes that ONNX Runtime adds
     quantize_nodes_optimised: int | None = None  # of integers: (Dynamic)Quantize- and DequantizeLinear left by it
     calibration: str | None = None  # of a reduced precision: where the inputs that show agreement come from, and those
-    # that set int8's ranges
+    # that set int8's ranges: an embedded data set, "synthetic" for noise, or a folder
+    calibration_images: int | None = None  # how many set int8's ranges
+    integers: str | None = None  # of int8 and int8-dynamic: the types of activations and weights, e.g. "u8s7"
     fidelity: Fidelity | None = None  # None for a user's own file: there is nothing to compare with
     export_s: float | None = None  # what making it took, when it was made; kept on a cache hit
     export_peak_rss_bytes: int | None = None

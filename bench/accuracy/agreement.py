@@ -47,27 +47,27 @@ def answer(asked: dict[str, Any]) -> Fidelity:
     from bench.export import fidelity, weights
     from bench.export.exporter import prepared
 
-    model, softmax, *_ = prepared(question.request)
+    model = prepared(question.request).model
     found: list[Fidelity] = []
     for start in range(0, len(question.files), _CHUNK):
         batch = _decoded(question.files[start : start + _CHUNK], question.preprocessing)
         if len(batch):
             expected = weights.run(model, batch)
-            found.append(fidelity.check(Path(question.onnx), batch, expected, softmax=softmax))
+            found.append(fidelity.check(Path(question.onnx), batch, expected))
     if not found:
         raise Failed("not one image could be read")
     inputs = sum(each.inputs for each in found)
     return Fidelity(
         max_abs=max(each.max_abs for each in found),
         max_rel=max(each.max_rel for each in found),
-        top1_agreement=sum(each.top1_agreement * each.inputs for each in found) / inputs,
+        top1_agreement=sum((each.top1_agreement or 0.0) * each.inputs for each in found) / inputs,
         inputs=inputs,
         passed=all(each.passed for each in found),
     )
 
 
 def _decoded(files: Sequence[str], p: Preprocessing) -> Array:
-    from bench.accuracy.decoding import Unreadable, decode
+    from bench.models.decoding import Unreadable, decode
 
     batch = batch_array(len(files), p)
     count = 0

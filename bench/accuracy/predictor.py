@@ -113,7 +113,7 @@ def _session(spec: Spec) -> runtimes.Session:
 
 def _signature(session: runtimes.Session, spec: Spec) -> tuple[Signature, int]:
     """What the file takes and gives, found by running it once on zeros, and the place of the output with the scores."""
-    from bench.accuracy.decoding import DECODER
+    from bench.models.decoding import DECODER
 
     name = Path(spec.path).name
     if len(session.inputs) != 1:
@@ -228,7 +228,7 @@ def _batches(session: runtimes.Session, output: int, signature: Signature, job: 
 
 def _fill(path: Path, row: Array, p: Preprocessing) -> str | None:
     """Decode one image into its row of the batch; the reason when it cannot be."""
-    from bench.accuracy.decoding import Unreadable, decode
+    from bench.models.decoding import Unreadable, decode
 
     try:
         write(decode(path, p), row, p)

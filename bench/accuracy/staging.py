@@ -110,7 +110,7 @@ def timed(items: Sequence[object], stages: Sequence[Stage], *, limit_s: float = 
 
 def pipeline(question: Question, run: Callable[[Array], Array]) -> list[Stage]:
     """The stages from the paths of one pass to its answers; `run` makes scores (n, classes) of a batch of inputs."""
-    from bench.accuracy.decoding import read, shaped
+    from bench.models.decoding import read, shaped
 
     p = question.preprocessing
     batch = batch_array(question.batch_size, p)
@@ -147,7 +147,7 @@ def answers(scores: Array, probabilities: bool) -> list[tuple[list[int], list[fl
 def answer(asked: dict[str, Any]) -> dict[str, list[int]]:
     """The ns that each stage took, pass by pass; for the worker process."""
     question = msgspec.convert(asked, Question)
-    from bench.accuracy.decoding import Unreadable
+    from bench.models.decoding import Unreadable
 
     # As a deployment has it: its threads spin while they wait for the next layer.
     session = runtimes.get(question.runtime).load(

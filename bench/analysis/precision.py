@@ -51,8 +51,14 @@ def pairs(records: Iterable[Record]) -> list[tuple[Record, Record]]:
 
 
 def changes(run: Run) -> list[Change]:
-    """What each lower precision in a run brings and costs."""
-    return [_change(full, reduced, run.machine) for full, reduced in pairs(run.records)]
+    """What each lower precision in a run brings and costs; of one without its fp32, only what to know of it."""
+    full = {reduced.case.name: full for full, reduced in pairs(run.records)}
+    lower = [r for r in run.records if r.case.precision != "fp32" and r.artifact]
+    return [
+        _change(full[r.case.name], r, run.machine) if r.case.name in full else _alone(r)
+        for r in lower
+        if r.case.name in full or _warnings(r)
+    ]
 
 
 def agreement(record: Record) -> tuple[float, int] | None:
@@ -62,6 +68,8 @@ def agreement(record: Record) -> tuple[float, int] | None:
     """
     found = record.artifact.fidelity if record.artifact else None
     if found is None or found.reference != "fp32" or record.accuracy.origin != "none":
+        return None
+    if found.top1_agreement is None:  # on noise
         return None
     return 100 * found.top1_agreement, found.inputs
 
@@ -89,8 +97,22 @@ def row(change: Change) -> tuple[str, ...]:
 
 
 def _key(record: Record) -> bytes:
-    """Everything that makes a case but its name and its precision."""
-    return msgspec.json.encode(replace(record.case, name="", precision=""), order="sorted")
+    """Everything that makes a case but its name, its precision and what that is made with."""
+    return msgspec.json.encode(replace(record.case, name="", precision="", calibrate=None), order="sorted")
+
+
+def _warnings(record: Record) -> tuple[str, ...]:
+    return record.artifact.warnings if record.artifact else ()
+
+
+def _alone(record: Record) -> Change:
+    shared = agreement(record)
+    return Change(
+        case=record.case.name,
+        agreement=shared[0] if shared else None,
+        inputs=shared[1] if shared else None,
+        warnings=_warnings(record),
+    )
 
 
 def _change(full: Record, reduced: Record, machine: Machine) -> Change:
@@ -102,7 +124,7 @@ def _change(full: Record, reduced: Record, machine: Machine) -> Change:
         label=judged.label,
         agreement=shared[0] if shared else None,
         inputs=shared[1] if shared else None,
-        warnings=reduced.artifact.warnings if reduced.artifact else (),
+        warnings=_warnings(reduced),
     )
     found = _with_accuracy(found, full, reduced)
     if full.measurement and reduced.measurement:

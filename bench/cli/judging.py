@@ -161,9 +161,10 @@ def _show(found: Evaluation) -> None:
         f"{found.images_per_s:.1f} images/s; inference took {percent(100 * found.inference_s / found.wall_s)} of it"
     )
     if found.agreement:
+        share = percent(100 * (found.agreement.top1_agreement or 0.0))
         click.echo(
-            f"Keras: top-1 agreement {percent(100 * found.agreement.top1_agreement)} on {found.agreement.inputs} "
-            f"images, outputs differ by {found.agreement.max_rel:.1e} of their size"
+            f"Keras: top-1 agreement {share} on {found.agreement.inputs} images, "
+            f"outputs differ by {found.agreement.max_rel:.1e} of their size"
         )
     if found.mistakes:
         table(

@@ -26,8 +26,8 @@ from bench.cli.root import (
     size_option,
     table,
 )
-from bench.errors import BenchError, Failed
-from bench.suites import PRECISIONS
+from bench.errors import BenchError, Failed, WrongUsage
+from bench.suites import PRECISIONS, PREPROCESSES
 
 if TYPE_CHECKING:
     from bench.records import Case
@@ -57,6 +57,10 @@ if TYPE_CHECKING:
 )
 @input_shape_option
 @dimension_option
+@click.option(
+    "--calibrate", type=click.Path(file_okay=False), metavar="DIR",
+    help="Images, in any layout, from which lower precisions take their ranges.",
+)  # fmt: skip
 @results_option
 @as_json_option
 def run(
@@ -69,6 +73,7 @@ def run(
     rounds: int,
     budget_s: float | None,
     resume: str | None,
+    calibrate: str | None,
     results: Path,
     as_json: bool,
 ) -> None:
@@ -88,6 +93,8 @@ def run(
             loaded = suites.load_suite(suite or ("default",))
             chosen = suites.only(loaded, models)
             chosen = replace(chosen, cases=export.sized(chosen.cases, dict(input_shapes), dict(dimensions)))
+            if calibrate is not None:
+                chosen = replace(chosen, cases=suites.calibrated(chosen.cases, calibrate))
             options = pipeline.Options(device=device, threads=threads, rounds=rounds, budget_s=budget_s)
             outcome = pipeline.run(chosen, options=options, results=results, watch=watch)
     comparison = against_baseline(outcome.run, results)
@@ -107,7 +114,8 @@ def run(
             click.echo(f"report: {page}")
     for record in outcome.run.records:
         of_count = record.cost.warnings if record.cost else ()
-        for warning in (*(record.artifact.warnings if record.case.is_onnx and record.artifact else ()), *of_count):
+        of_file = record.artifact.warnings if record.case.precision == "fp32" and record.artifact else ()
+        for warning in (*of_file, *of_count):
             click.echo(f"note: {record.case.name}: {warning}", err=True)
     for warning in roofline.warnings(outcome.run):
         click.echo(f"suspicious: {warning}", err=True)
@@ -199,6 +207,13 @@ def _input(case: Case) -> str:
 @click.option("--precision", type=click.Choice(PRECISIONS), default="fp32", show_default=True)
 @click.option("--weights", default="none", show_default=True, help="none, imagenet or a weights file.")
 @click.option("--head", type=click.Choice(["native", "none", "notes"]), default="native", show_default=True)
+@click.option(
+    "--calibrate", type=click.Path(file_okay=False), metavar="DIR",
+    help="Images, in any layout, from which a lower precision takes its ranges.",
+)  # fmt: skip
+@click.option(
+    "--preprocess", type=click.Choice(PREPROCESSES), help="How the model wants these images' pixels, where not known."
+)
 @as_json_option
 def export(
     model: str,
@@ -208,15 +223,21 @@ def export(
     precision: str,
     weights: str,
     head: str,
+    calibrate: str | None,
+    preprocess: str | None,
     as_json: bool,
 ) -> None:
     """Export one model to ONNX, checked against Keras; a lower precision against fp32."""
     import shutil
 
-    from bench import export, store
+    from bench import export, store, suites
     from bench.units import megabytes, millions
 
     case = one_case(model, alpha, input_size, precision=precision, weights=weights, head=head)
+    if calibrate is not None:
+        (case,) = suites.calibrated([case], calibrate, preprocess)
+    elif preprocess is not None:
+        raise WrongUsage("--preprocess says how calibration images are scaled; give --calibrate DIR, too")
     (result,) = export.export([export.request(case)])
     if isinstance(result, export.ExportFailure):
         raise Failed(f"{case.name}: {result.message}")
@@ -230,13 +251,15 @@ def export(
     fidelity = result.artifact.fidelity
     click.echo(f"{out}: {megabytes(result.artifact.size_bytes)}, {millions(result.cost.params)} parameters")
     if fidelity:
-        outputs = "logits differ from Keras's" if fidelity.reference == "Keras" else "outputs differ from fp32's"
+        outputs = "outputs differ from Keras's" if fidelity.reference == "Keras" else "outputs differ from fp32's"
         click.echo(
-            f"{outputs} by {fidelity.max_rel:.1e} of their size on {fidelity.inputs} inputs, "
-            f"top-1 agreement {100 * fidelity.top1_agreement:.0f} %"
+            f"{outputs} by {fidelity.max_rel:.1e} of their size on {fidelity.inputs} inputs, top-1 agreement "
+            + ("unknown" if fidelity.top1_agreement is None else f"{100 * fidelity.top1_agreement:.0f} %")
         )
     if precision == "int8":
-        click.echo(f"ranges from {result.artifact.calibration} images")
+        click.echo(f"ranges from {result.artifact.calibration_images} images of {result.artifact.calibration}")
+    if result.artifact.integers:
+        click.echo(f"integers: {export.INTEGERS[result.artifact.integers]}")
     for warning in result.artifact.warnings:
         click.echo(f"warning: {warning}", err=True)
 

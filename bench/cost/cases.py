@@ -18,6 +18,7 @@ from bench.cost.layers import LayerCost, total
 from bench.errors import BenchError, Failed, WrongUsage
 from bench.processes import process
 from bench.records import Case, Cost
+from bench.suites.values import FILE_SUFFIXES, KERAS_FILES
 
 _SOURCES = (Path(__file__).parent, Path(__file__).parent.parent / "models")
 
@@ -123,9 +124,12 @@ def answer(case: Case) -> Answer:
 
         from bench import models
         from bench.cost import keras_graph
+        from bench.models import building
+
+        building.fresh()
 
         # Within this scope Keras knows the weights' shapes and allocates none of them.
-        with keras.StatelessScope(initialize_variables=case.model.endswith(".keras")):
+        with keras.StatelessScope(initialize_variables=case.model.endswith(KERAS_FILES)):
             model = models.build(
                 case.model,
                 arguments=case.arguments,
@@ -143,7 +147,7 @@ def answer(case: Case) -> Answer:
 
 def _key(case: Case) -> str:
     """Hash of all that a cost depends on."""
-    if case.model.endswith((".onnx", ".keras")):
+    if case.model.endswith(FILE_SUFFIXES):
         try:
             content = hashlib.sha256(Path(case.model).read_bytes()).hexdigest()
         except OSError as error:

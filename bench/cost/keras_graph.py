@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import prod
@@ -13,8 +14,10 @@ from keras import layers as kl
 from bench.cost import formulas
 from bench.cost.formulas import Count
 from bench.cost.layers import ELEMENT_BYTES, LayerCost, kind_of
-from bench.cost.operators import KERAS_IN_PLACE, KERAS_OTHER
+from bench.cost.operators import KERAS_AUGMENTING, KERAS_IN_PLACE, KERAS_OTHER
 from bench.errors import Failed, WrongUsage
+from bench.models import keras_inputs
+from bench.models.own import has_graph
 
 _CONVOLUTIONS = (kl.Conv1D, kl.Conv2D, kl.Conv3D)
 _TRANSPOSED = (kl.Conv1DTranspose, kl.Conv2DTranspose, kl.Conv3DTranspose)
@@ -25,20 +28,19 @@ Shape = tuple[int, ...]
 
 
 def layers(model: keras.Model, input_shape: Sequence[int] | None = None) -> list[LayerCost]:
-    """The cost of every layer of a functional or sequential model at batch size 1, in the order of execution.
+    """The cost of every layer of a model with a graph at batch size 1, in the order of execution.
 
     `input_shape` is without the batch, and needed where the model leaves a size open. A separable convolution comes as
     its depthwise and its pointwise half. The layers' params sum to `model.count_params()`. Raises WrongUsage for an
     open size and for a model without a graph, Failed when weights lie outside of the layers.
     """
     graph = functional(model)
-    open_size = any(side is None for tensor in graph.inputs for side in tensor.shape[1:])
-    if open_size and input_shape is not None:
-        graph = functional(keras.models.clone_model(model, input_tensors=keras.Input(tuple(input_shape))))
-    elif not open_size and input_shape is not None and tuple(graph.inputs[0].shape[1:]) != tuple(input_shape):
-        built = graph.inputs[0].shape[1:]
-        raise WrongUsage(f"{model.name} was built for an input of {built}, not {tuple(input_shape)}; build it for that")
     walk = _Walk()
+    if len(graph.inputs) == 1:
+        (image,) = graph.inputs
+        shape = keras_inputs.shape(model, tuple(input_shape) if input_shape else None)
+        if None in image.shape[1:]:
+            walk.symbols[id(image)] = keras.KerasTensor((None, *shape), image.dtype)
     walk.model(graph, None, "")
     found = sum(layer.params for layer in walk.found)
     if found != model.count_params():
@@ -57,6 +59,7 @@ class _Walk:
     writers: dict[int, str] = field(default_factory=dict)  # id of a symbolic tensor -> name of its layer
     sizes: dict[str, int] = field(default_factory=dict)  # name of a layer -> bytes of its output
     paid: set[int] = field(default_factory=set)  # ids of the layers whose params are counted
+    symbols: dict[int, Any] = field(default_factory=dict)  # id of a symbolic tensor of open sizes -> one without
 
     def model(self, graph: keras.Model, outer: list[str] | None, prefix: str) -> list[str]:
         """Walk a graph whose inputs the layers `outer` write (None: they are the network's own); name its outputs."""
@@ -67,21 +70,54 @@ class _Walk:
             if outer is not None and isinstance(operation, kl.InputLayer):
                 continue
             names = [self.writers[id(tensor)] for tensor in tensors]
-            if isinstance(operation, keras.Model):
-                written = self.model(functional(operation), names, f"{prefix}{operation.name}/")
+            inner = self._inner(operation, tensors)
+            if inner is not None:
+                self._pass_on(tensors, inner.inputs)
+                written = self.model(inner, names, f"{prefix}{operation.name}/")
+                self._pass_on(inner.outputs, node.output_tensors)
             else:
+                self._close(node)
                 written = [self.layer(operation, node, names, prefix)] * len(node.output_tensors)
             self.writers.update((id(tensor), name) for tensor, name in zip(node.output_tensors, written, strict=True))
         return [self.writers[id(tensor)] for tensor in graph.outputs]
+
+    def _inner(self, operation: Any, tensors: list[Any]) -> Any:
+        """The graph of a model that is used as a layer; None for a layer, and a model whose call cannot be followed."""
+        if not isinstance(operation, keras.Model):
+            return None
+        if has_graph(operation):
+            return functional(operation)
+        return _followed(operation, [keras.Input(self.shape(t, operation), dtype=t.dtype) for t in tensors])
+
+    def _pass_on(self, sources: list[Any], targets: list[Any]) -> None:
+        """Let tensors have the sizes of others, where these are open."""
+        for source, target in zip(sources, targets, strict=True):
+            if id(source) in self.symbols:
+                self.symbols[id(target)] = self.symbols[id(source)]
+
+    def _close(self, node: Any) -> None:
+        """Work out the sizes of a node's outputs where they were left open."""
+        if not self.symbols.keys() & {id(tensor) for tensor in node.input_tensors}:
+            return
+        arguments, keywords = node.arguments.fill_in(self.symbols)
+        sized = keras.tree.flatten(node.operation.compute_output_spec(*arguments, **keywords))
+        self.symbols.update((id(open_), known) for open_, known in zip(node.output_tensors, sized, strict=True))
+
+    def shape(self, tensor: Any, operation: Any) -> Shape:
+        """A symbolic tensor's shape without the batch. Raises WrongUsage for an open size."""
+        shape = self.symbols.get(id(tensor), tensor).shape[1:]
+        if any(side is None for side in shape):
+            raise WrongUsage(f"{operation.name}: a size of {tensor.shape} is open; give the input size")
+        return tuple(shape)
 
     def layer(self, operation: Any, node: Any, inputs: list[str], prefix: str) -> str:
         """Count one layer; the name of what writes its output."""
         name = prefix + operation.name
         while name in self.sizes:
             name += "'"
-        shapes = [_shape(tensor, operation) for tensor in node.output_tensors]
+        shapes = [self.shape(tensor, operation) for tensor in node.output_tensors]
         shape = shapes[0] if len(shapes) == 1 else (sum(map(prod, shapes)),)
-        sources = [_shape(tensor, operation) for tensor in node.input_tensors]
+        sources = [self.shape(tensor, operation) for tensor in node.input_tensors]
         params = 0 if id(operation) in self.paid else getattr(operation, "count_params", int)()
         self.paid.add(id(operation))
         if isinstance(operation, _SEPARABLE):
@@ -189,22 +225,24 @@ def _places(layer: Any, shape: Shape) -> tuple[Shape, int]:
 def _is_free(operation: Any) -> bool:
     """Whether an operation is one of Keras's own that multiplies no weights."""
     of_keras = type(operation).__module__.partition(".")[0] == "keras"
-    return of_keras and type(operation).__name__ in KERAS_IN_PLACE | KERAS_OTHER
+    return of_keras and type(operation).__name__ in KERAS_IN_PLACE | KERAS_OTHER | KERAS_AUGMENTING
 
 
-def _shape(tensor: Any, operation: Any) -> Shape:
-    """A symbolic tensor's shape without the batch. Raises WrongUsage for an open size."""
-    if any(side is None for side in tensor.shape[1:]):
-        raise WrongUsage(f"{operation.name}: a size of {tensor.shape} is open; give the input size")
-    return tuple(tensor.shape[1:])
+def _followed(model: Any, images: list[Any]) -> Any:
+    """The graph of the layers that a subclassed model calls; None where its code asks for more than symbols."""
+    inference = {"training": False} if "training" in inspect.signature(model.call).parameters else {}
+    try:
+        graph = keras.Model(images, model.call(*images, **inference))
+    except Exception:  # whatever the model's own code raises
+        return None
+    return graph if graph.count_params() == model.count_params() else None
 
 
 def functional(model: Any) -> Any:
     """The graph of a model. Raises WrongUsage for one that has none."""
-    graph = getattr(model, "_functional", None) or model
-    if not hasattr(graph, "_nodes_by_depth"):
+    if not has_graph(model):
         raise WrongUsage(f"{model.name} is a subclassed model without a graph; export it and count the .onnx file")
-    return graph
+    return getattr(model, "_functional", None) or model
 
 
 def in_order(graph: Any) -> Iterator[Any]:

@@ -14,18 +14,27 @@ def _words(text: str) -> frozenset[str]:
 
 # In place: each element written comes from the same place of the inputs, so that one of them can be overwritten.
 KERAS_IN_PLACE = _words("""
-    Activation ActivityRegularization Add AlphaDropout Average BatchNormalization Cast CustomScaleLayer Divide Dropout
-    ELU Elu Exp Flatten GaussianDropout GaussianNoise Gelu GroupNormalization HardSigmoid HardSilu Identity
-    LayerNormalization LayerScale LeakyReLU LeakyRelu Log Maximum Minimum Multiply Negative Normalization PReLU Power
-    RMSNormalization ReLU Relu Relu6 Rescaling Reshape Sigmoid Silu Softmax Softplus Softsign SpatialDropout1D
-    SpatialDropout2D SpatialDropout3D Sqrt Square StochasticDepth Subtract Tanh TrueDivide UnitNormalization
+    Absolute Activation ActivityRegularization Add AlphaDropout Average BatchNormalization Cast Ceil Clip
+    CustomScaleLayer Divide Dropout ELU Elu Exp Flatten GaussianDropout GaussianNoise Gelu GroupNormalization
+    HardSigmoid HardSilu Identity LayerNormalization LayerScale LeakyReLU LeakyRelu Log LogSigmoid LogSoftmax Maximum
+    Minimum Multiply Negative Normalization PReLU Power RMSNormalization ReLU Relu Relu6 Rescaling Reshape Sigmoid Silu
+    Softmax Softplus Softsign SpatialDropout1D SpatialDropout2D SpatialDropout3D Sqrt Square StochasticDepth Subtract
+    Tanh TrueDivide UnitNormalization
 """)
 KERAS_OTHER = _words("""
-    AdaptiveAveragePooling2D AveragePooling1D AveragePooling2D AveragePooling3D CenterCrop Concatenate Cropping1D
-    Cropping2D Cropping3D ExpandDims GetItem GlobalAveragePooling1D GlobalAveragePooling2D GlobalAveragePooling3D
-    GlobalMaxPooling1D GlobalMaxPooling2D GlobalMaxPooling3D InputLayer Max MaxPooling1D MaxPooling2D MaxPooling3D Mean
-    Min Pad Permute RepeatVector Resizing Split Squeeze Stack Sum Transpose UpSampling1D UpSampling2D UpSampling3D
-    ZeroPadding1D ZeroPadding2D ZeroPadding3D
+    AdaptiveAveragePooling2D Argmax Argmin AveragePooling1D AveragePooling2D AveragePooling3D BroadcastTo CenterCrop
+    Concatenate Cropping1D Cropping2D Cropping3D ExpandDims Flip GetItem GlobalAveragePooling1D GlobalAveragePooling2D
+    GlobalAveragePooling3D GlobalMaxPooling1D GlobalMaxPooling2D GlobalMaxPooling3D InputLayer Max MaxPooling1D
+    MaxPooling2D MaxPooling3D Mean Min Moveaxis Norm Pad Permute Prod Repeat RepeatVector Resizing Roll Split Squeeze
+    Stack Std Sum Swapaxes Take Tile TopK Transpose Unstack UpSampling1D UpSampling2D UpSampling3D Var ZeroPadding1D
+    ZeroPadding2D ZeroPadding3D
+""")
+# In training alone; in inference they hand their input on, or resize and crop it.
+KERAS_AUGMENTING = _words("""
+    AugMix AutoContrast CutMix Equalization MaxNumBoundingBoxes MixUp Pipeline RandAugment RandomBrightness
+    RandomColorDegeneration RandomColorJitter RandomContrast RandomCrop RandomElasticTransform RandomErasing RandomFlip
+    RandomGaussianBlur RandomGrayscale RandomHeight RandomHue RandomInvert RandomPerspective RandomPosterization
+    RandomRotation RandomSaturation RandomSharpness RandomShear RandomTranslation RandomWidth RandomZoom Solarization
 """)
 ONNX_IN_PLACE = _words("""
     Abs Acos Acosh Add And Asin Asinh Atan Atanh BatchNormalization BitShift BitwiseAnd BitwiseNot BitwiseOr

@@ -4,6 +4,17 @@ from __future__ import annotations
 
 from bench.export.own import artifact_of_file, planned, sized
 from bench.export.pool import Exported, ExportFailure, export
-from bench.export.request import ExportRequest, request
+from bench.export.request import INTEGERS, ExportRequest, integers, request
 
-__all__ = ["ExportFailure", "ExportRequest", "Exported", "artifact_of_file", "export", "planned", "request", "sized"]
+__all__ = [
+    "INTEGERS",
+    "ExportFailure",
+    "ExportRequest",
+    "Exported",
+    "artifact_of_file",
+    "export",
+    "integers",
+    "planned",
+    "request",
+    "sized",
+]

@@ -31,6 +31,7 @@ class Entry:
     label: str
     artifact: Artifact
     cost: Cost
+    takes_pixels: bool = False  # whether the model scales pixels from 0 to 255 itself
 
 
 def folder() -> Path:

@@ -19,8 +19,10 @@ import onnxruntime
 from onnx import numpy_helper
 
 from bench.errors import Failed
-from bench.export.skeleton import INPUT, TRACED_BATCH
 
+INPUT = "image"
+TRACED_BATCH = 13
+"""The batch size of the trace. A number that no layer uses, so that it can be told apart and made dynamic again."""
 _CLOSE = 1e-6
 _BLOCK_BYTES = 1 << 22
 
@@ -31,7 +33,9 @@ def clean(source: Path, target: Path, *, output: str) -> Counter[str]:
     The one input is called `image`, the one output as given; both have a dynamic first dimension `batch`.
     """
     skeleton = onnx.load(source, load_external_data=False)
-    _pool_means(_Graph(skeleton.graph))
+    inferred = onnx.shape_inference.infer_shapes(skeleton).graph
+    maps = {v.name for v in (*inferred.value_info, *inferred.input) if len(v.type.tensor_type.shape.dim) == 4}
+    _pool_means(_Graph(skeleton.graph), maps)
     onnx.save(skeleton, source)
     folded = source.with_name("folded.onnx")
     options = onnxruntime.SessionOptions()
@@ -204,15 +208,15 @@ def _attribute(node: onnx.NodeProto, name: str, default: Any) -> Any:
     return next((onnx.helper.get_attribute_value(a) for a in node.attribute if a.name == name), default)
 
 
-def _pool_means(graph: _Graph) -> None:
-    """Means over height and width -> GlobalAveragePool, which stays in the convolutions' layout.
+def _pool_means(graph: _Graph, maps: set[str]) -> None:
+    """Means over height and width of maps -> GlobalAveragePool, which stays in the convolutions' layout.
 
     Before the layouts are settled: a mean that stays in Keras's layout draws transposes towards itself, in front of
     batch norms that then cannot be folded.
     """
     for i in reversed(range(len(graph.proto.node))):
         node = graph.proto.node[i]
-        if node.op_type != "ReduceMean" or len(node.input) < 2:
+        if node.op_type != "ReduceMean" or len(node.input) < 2 or node.input[0] not in maps:
             continue
         cast = graph.producer.get(node.input[1])
         axes = graph.constants.get(cast.input[0] if cast is not None and cast.op_type == "Cast" else node.input[1])

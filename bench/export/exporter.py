@@ -9,20 +9,23 @@ import os
 import re
 import time
 from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from bench.errors import Failed
+from bench.cost.layers import LayerCost
+from bench.errors import BenchError, Failed
 from bench.export import cache
 from bench.export.request import ExportRequest
 from bench.models.file import file_sha256
-from bench.records import Artifact
+from bench.records import Artifact, Cost
 
 CHECK_INPUTS = 3
 LARGE_INPUT = 400  # pixels; above, one input fewer: two of them have more values than three of 224, and take longer
 _SEED = 0
+_LEAST_SPREAD = 10  # times the tolerance: how far outputs differ between images, at least
 
 
 def answer(asked: dict[str, Any]) -> dict[str, Any]:
@@ -53,30 +56,30 @@ def make(request: ExportRequest) -> tuple[Path, cache.Entry]:
     """Build, convert, clean and check one model, and put it into the cache. Raises Failed when the check fails."""
     import onnxruntime
 
-    from bench import cost
     from bench.export import clean, fidelity, skeleton
 
     if not gc.isenabled() and not gc.get_freeze_count():
         gc.freeze()  # TensorFlow's own objects, which every collection would walk through
     start = time.perf_counter()
     _reset_peak()
-    model, softmax, images, expected, layers = prepared(request)
-    output = "probabilities" if softmax else "logits" if len(model.output.shape) == 2 else "features"
+    ready = prepared(request)
+    images, expected = ready.images, ready.expected
     with cache.workplace() as place:
-        raw, warnings = skeleton.convert(model, softmax=softmax, opset=request.opset, folder=place)
-        del model
+        raw, warnings = skeleton.convert(
+            ready.model, shape=images.shape[1:], dtype=str(images.dtype), opset=request.opset, folder=place
+        )
+        ready.model = None
         _give_back()  # Keras's copy of the weights, before ONNX's copies come
         target = place / "clean.onnx"
-        nodes = clean.clean(raw, target, output=output)
+        nodes = clean.clean(raw, target, output=_output_name(expected))
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = int(os.environ.get("TF_NUM_INTRAOP_THREADS", "0"))
         clean.save_optimised(options, place / "optimised.onnx", weights=False)
-        found = fidelity.check(target, images, expected, softmax=softmax, options=options)
+        found = fidelity.check(target, images, expected, options=options)
         if not found.passed:
-            where = fidelity.first_difference(target, images[:1], _layer_outputs(prepared(request)[0], images[:1]))
             raise Failed(
-                f"the ONNX file does not compute what Keras computes: logits differ by {found.max_rel:.1e} of their "
-                f"size (allowed {fidelity.TOLERANCE:.0e})" + (f", first in layer {where}" if where else "")
+                f"the ONNX file does not compute what Keras computes: outputs differ by {found.max_rel:.1e} of their "
+                f"size (allowed {fidelity.TOLERANCE:.0e}){_where(request, target, images[:1])}"
             )
         optimised = clean.node_counts(place / "optimised.onnx")
         artifact = Artifact(
@@ -91,58 +94,131 @@ def make(request: ExportRequest) -> tuple[Path, cache.Entry]:
             fidelity=found,
             export_s=round(time.perf_counter() - start, 2),
             export_peak_rss_bytes=_peak(),
-            warnings=tuple(warnings),
+            warnings=(*ready.warnings, *warnings),
         )
-        entry = cache.Entry(label=request.model, artifact=artifact, cost=cost.total(layers))
+        entry = cache.Entry(
+            label=request.model, artifact=artifact, cost=_cost(ready.layers, target), takes_pixels=ready.takes_pixels
+        )
         return cache.put(request, target, entry), entry
 
 
-def prepared(request: ExportRequest) -> tuple[Any, bool, Any, Any, Any]:
-    """The model that ends in logits, whether a softmax was taken off it, images, its output for them, and its layers.
+def _cost(layers: list[LayerCost] | None, target: Path) -> Cost:
+    """Counted from Keras's graph; from the file where there is none, or more of the file can be counted."""
+    from bench.cost import onnx_graph, total
 
-    The same request makes the same weights. Only a named backbone gets random ones: what a file or a function brings
-    is the user's own.
+    of_keras = total(layers) if layers is not None else None
+    if of_keras and not of_keras.uncounted:
+        return of_keras
+    of_file = total(onnx_graph.layers(target))
+    if of_keras is None:
+        return of_file
+    return of_keras if of_file.uncounted else replace(of_file, params=of_keras.params)
+
+
+@dataclass(slots=True)
+class Prepared:
+    """A model as it is exported, and what it is checked with."""
+
+    model: Any  # in float32, in inference
+    images: Any  # (n, *shape), of the type of the model's input
+    expected: Any  # its outputs for them
+    layers: list[LayerCost] | None  # None: it has no graph to count
+    takes_pixels: bool
+    warnings: tuple[str, ...]
+
+
+def prepared(request: ExportRequest) -> Prepared:
+    """Build what a request names. The same request makes the same weights.
+
+    Only a named backbone gets random ones: what a file or a function brings is the user's own.
     """
     from bench import models
     from bench.cost import keras_graph
-    from bench.export import skeleton, weights
+    from bench.export import policies, weights
+    from bench.models import building, keras_inputs
     from bench.suites import facts
 
+    building.fresh()
     random = request.weights == "none" and request.model in facts()
     with weights.unfilled() if random else nullcontext():
         model = models.build(
             request.model, arguments=json.loads(request.arguments), input_shape=request.input_shape, head=request.head,
             classes=request.classes, weights=request.weights,
         )  # fmt: skip
-    shape = _shape(model, request)
-    layers = keras_graph.layers(model, shape)
-    softmax = skeleton.split_softmax(model)
+    shape, dtype = keras_inputs.shape(model, request.input_shape, request.model), keras_inputs.dtype(model)
     count = CHECK_INPUTS - (min(shape[:2]) > LARGE_INPUT if len(shape) == 3 else 0)
-    images = weights.images(count, shape, facts().get(request.model, {}).get("preprocess", "torch"), _SEED)
-    expected = weights.randomise(model, images, _SEED) if random else weights.run(model, images)
-    return model, softmax, images, expected, layers
+    preprocess = _preprocess(request, model)
+    images = weights.images(count, shape, preprocess, _SEED, dtype)
+    warnings: tuple[str, ...] = ()
+    if random:
+        expected = weights.randomise(model, images, _SEED)
+    else:
+        expected, warnings = policies.run_in_full_precision(model, images)
+    try:
+        layers = keras_graph.layers(model, shape)
+    except BenchError:
+        layers = None
+    pixels = preprocess == "included"
+    return Prepared(model, images, expected, layers, pixels, (*warnings, *_hardly_checked(expected)))
 
 
-def _shape(model: Any, request: ExportRequest) -> tuple[int, ...]:
-    """The model's input shape without the batch. Raises Failed when it is open or the model has several inputs."""
-    if len(model.inputs) != 1 or len(model.outputs) != 1:
-        raise Failed(
-            f"{request.model} has {len(model.inputs)} inputs and {len(model.outputs)} outputs; one of each works"
-        )
-    shape = tuple(model.input_shape[1:])
-    if None in shape:
-        raise Failed(f"{request.model} leaves its input shape {shape} open; give an input_size")
-    return shape
+def _preprocess(request: ExportRequest, model: Any) -> str:
+    """How a model wants its pixels: by its family, or by what stands right behind its input."""
+    from bench.models import keras_inputs
+    from bench.suites import facts
+
+    return facts().get(request.model, {}).get("preprocess") or (
+        "included" if keras_inputs.takes_pixels(model) else "torch"
+    )
 
 
-def _layer_outputs(model: Any, images: Any) -> dict[str, Any]:
-    """The outputs of all layers for the images, by name."""
-    import keras
+def _hardly_checked(expected: Any) -> tuple[str, ...]:
+    """A warning where outputs that do not depend on the images would hide a wrong file."""
     import numpy as np
 
-    layers = [layer for layer in model.layers[1:] if not isinstance(layer.output, list)]
-    outputs = keras.Model(model.input, [layer.output for layer in layers])(images, training=False)
-    return {layer.name: np.asarray(value) for layer, value in zip(layers, outputs, strict=True)}
+    from bench.export import fidelity
+
+    spread = np.ptp(expected, axis=0).max() if len(expected) > 1 else np.inf
+    if spread > _LEAST_SPREAD * fidelity.TOLERANCE * np.abs(expected).max():
+        return ()
+    return (
+        "its outputs are nearly the same for all images, as those of an untrained network: the check against Keras "
+        "proves little; give it its trained weights",
+    )
+
+
+def _output_name(expected: Any) -> str:
+    from bench.export import fidelity
+
+    if fidelity.are_probabilities(expected):
+        return "probabilities"
+    return "logits" if expected.ndim == 2 else "features"
+
+
+def _where(request: ExportRequest, target: Path, images: Any) -> str:
+    """Where file and model part company, as the end of a sentence; nothing where that cannot be said."""
+    from bench.export import fidelity
+
+    try:
+        layer = fidelity.first_difference(target, images, layer_outputs(prepared(request).model, images))
+    except Exception:  # what was found stands without it
+        return ""
+    return f", first in layer {layer}" if layer else ""
+
+
+def layer_outputs(model: Any, images: Any) -> dict[str, Any]:
+    """The outputs of all layers at every depth for the images, by name."""
+    import numpy as np
+
+    from bench.export import weights
+
+    outputs: dict[str, Any] = {}
+
+    def keep(name: str, output: Any) -> None:
+        outputs[f"{name}'" if name in outputs else name] = np.asarray(output)
+
+    weights.run(model, images, after=keep)
+    return outputs
 
 
 def _give_back() -> None:

@@ -20,11 +20,11 @@ from onnxruntime.quantization import QuantType
 from bench.cost import onnx_graph
 from bench.data import scenes
 from bench.errors import Failed
-from bench.export import cache, clean, fidelity
-from bench.export.request import SYNTHETIC, ExportRequest
+from bench.export import cache, calibrating, clean, fidelity
+from bench.export.calibrating import SYNTHETIC
+from bench.export.request import ExportRequest
 from bench.models.file import file_sha256
 from bench.records import Artifact, Fidelity
-from bench.suites import facts
 from bench.units import percent
 
 INTEGERS: dict[str, dict[str, Any]] = {
@@ -32,12 +32,13 @@ INTEGERS: dict[str, dict[str, Any]] = {
     "u8s7": {"activation_type": QuantType.QUInt8, "weight_type": QuantType.QInt8, "reduce_range": True},
     "s8s8": {"activation_type": QuantType.QInt8, "weight_type": QuantType.QInt8},
 }
-CALIBRATING = {"digits": 200, "scenes": 200, SYNTHETIC: 64}  # images
-COMPARED = {"digits": 360, "scenes": 200, SYNTHETIC: 64}
 LEAST_AGREEMENT = 0.5
 LEAST_REACHED = 0.1  # of the mult-adds: where int8-dynamic reaches less, it is of little use
-_SEED = 1  # not the one that random weights are settled with
 _PRODUCTS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+_OF_NOISE = (
+    "int8's ranges come from random noise and not from images: its accuracy is unknown and may be far below fp32's; "
+    "give images such as it will see with --calibrate DIR"
+)
 _SLOW_ON_CPU = "fp16 is for a GPU: on most processors it is slower than fp32"
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
@@ -50,9 +51,8 @@ def reduce(request: ExportRequest, twin: Path, known: cache.Entry) -> tuple[Path
     Raises Failed when it cannot be made or run, or its outputs are not finite.
     """
     start = time.perf_counter()
-    assert request.calibration is not None
-    shape = _input_shape(twin)
-    calibrating, others = IMAGES[request.calibration](request, shape)
+    shape, dtype = _input(twin)
+    ranging, others = calibrating.parts(request, shape, dtype, takes_pixels=known.takes_pixels)
     with cache.workplace() as place:
         source, target = place / "fp32.onnx", place / "reduced.onnx"
         source.symlink_to(twin.resolve())  # ONNX Runtime writes beside what it reads, where two workers would collide
@@ -63,21 +63,24 @@ def reduce(request: ExportRequest, twin: Path, known: cache.Entry) -> tuple[Path
         else:
             assert request.integers is not None
             if request.precision == "int8":
-                int8(source, target, calibrating, request.integers)
+                int8(source, target, ranging, request.integers)
+                warnings = [_OF_NOISE] if request.calibration == SYNTHETIC else []
             else:
                 int8_dynamic(source, target, request.integers)
                 warnings = _little_reached(target)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = int(os.environ.get("TF_NUM_INTRAOP_THREADS", "0"))
         clean.save_optimised(options, place / "optimised.onnx", weights=False)
-        found = agreement(target, twin, others, options, CLASSES_OF.get(request.calibration))
+        found = agreement(target, twin, others, options, CLASSES_OF.get(request.calibration or ""))
+        if request.calibration == SYNTHETIC:
+            found = replace(found, top1_agreement=None)  # noise has no class
         if not found.passed:
             raise Failed(
                 f"the {request.precision} file gives outputs that are not finite; use another precision for "
                 f"{request.model}"
             )
         nodes, optimised = clean.node_counts(target), clean.node_counts(place / "optimised.onnx")
-        if found.top1_agreement < LEAST_AGREEMENT:
+        if found.top1_agreement is not None and found.top1_agreement < LEAST_AGREEMENT:
             warnings.append(
                 f"only {100 * found.top1_agreement:.0f} % of {found.inputs} inputs get the class that fp32 gives them"
             )
@@ -95,7 +98,9 @@ def reduce(request: ExportRequest, twin: Path, known: cache.Entry) -> tuple[Path
                 if request.integers
                 else None
             ),
-            calibration=request.calibration,
+            calibration=request.images or request.calibration,
+            calibration_images=len(ranging) if request.precision == "int8" else None,
+            integers=request.integers,
             fidelity=found,
             export_s=round(time.perf_counter() - start, 2),
             warnings=tuple(warnings),
@@ -172,10 +177,11 @@ def agreement(
 ) -> Fidelity:
     """Hold a file's outputs for the images against those of its fp32 twin. Passed: they are finite.
 
-    `classes` reads the classes (n,) off the outputs (n, ...); None: the place of the largest.
+    `classes` reads the classes (n,) off the outputs (n, ...); None: the place of the largest, or whether a single score
+    says yes.
     """
-    classes = classes or _largest
     expected = fidelity.run(twin, images).astype(np.float64)
+    classes = classes or _class_reader(expected)
     got = fidelity.run(path, images, options=options).astype(np.float64)
     finite = bool(np.isfinite(got).all())
     max_abs = float(np.abs(got - expected).max()) if finite else float("inf")
@@ -215,45 +221,20 @@ def _tail(graph: onnx.GraphProto) -> list[str]:
     return tail
 
 
-def _largest(rows: Any) -> Any:
-    return rows.reshape(len(rows), -1).argmax(1)
+def _class_reader(expected: Array) -> Classes:
+    """How classes are read off outputs such as these: the place of the largest, or yes or no of a single score."""
+    if expected[0].size > 1:
+        return lambda rows: rows.reshape(len(rows), -1).argmax(1)
+    threshold = 0.5 if expected.min() >= 0 and expected.max() <= 1 else 0.0  # of a probability, or of a logit
+    return lambda rows: rows.reshape(len(rows)) > threshold
 
 
-def _input_shape(path: Path) -> tuple[int, ...]:
+def _input(path: Path) -> tuple[tuple[int, ...], str]:
+    """Shape without the batch, and NumPy's name of the type, of a file's input."""
     (given,) = onnx.load(path, load_external_data=False).graph.input
-    return tuple(dim.dim_value for dim in given.type.tensor_type.shape.dim[1:])
-
-
-def _digits(request: ExportRequest, shape: tuple[int, ...]) -> tuple[Array, Array]:
-    from bench.data import digits
-
-    parts = (
-        digits.part(part, shape[0])[0][:count]
-        for part, count in (("train", CALIBRATING["digits"]), ("validation", COMPARED["digits"]))
-    )
-    calibrating, others = (scenes.model_input(images) for images in parts)
-    return calibrating, others
-
-
-def _scenes(request: ExportRequest, shape: tuple[int, ...]) -> tuple[Array, Array]:
-    count = CALIBRATING["scenes"]
-    drawn = scenes.scenes("train", count + COMPARED["scenes"], shape[0], seed=_SEED).image
-    return scenes.model_input(drawn[:count]), scenes.model_input(drawn[count:])
-
-
-def _synthetic(request: ExportRequest, shape: tuple[int, ...]) -> tuple[Array, Array]:
-    from bench.export import weights
-
-    count = CALIBRATING[SYNTHETIC]
-    preprocess = facts().get(request.model, {}).get("preprocess", "torch")
-    drawn = weights.images(count + COMPARED[SYNTHETIC], shape, preprocess, _SEED)
-    return drawn[:count], drawn[count:]
-
-
-IMAGES: dict[str, Callable[[ExportRequest, tuple[int, ...]], tuple[Array, Array]]] = {
-    "digits": _digits, "scenes": _scenes, SYNTHETIC: _synthetic,
-}  # fmt: skip
-"""By the name of their data: images that ranges are taken from, and others on which agreement is judged."""
+    tensor = given.type.tensor_type
+    dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)
+    return tuple(dim.dim_value for dim in tensor.shape.dim[1:]), str(dtype)
 
 
 @contextmanager

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import platform
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
-from bench.errors import WrongUsage
+from bench.export import calibrating
+from bench.export.calibrating import SYNTHETIC
 from bench.machine import facts
 from bench.models.file import file_sha256
+from bench.models.sources import sources_of
 from bench.records import Case
+from bench.suites.values import KERAS_FILES
 
-EXPORTER_VERSION = 11  # raise it whenever the exporter makes another file from the same request
+EXPORTER_VERSION = 12  # raise it whenever the exporter makes another file from the same request
 OPSET = 18
+INTEGERS = {
+    "u8s8": "activations of 8 bits without sign, weights of 8 with sign",
+    "u8s7": "activations of 8 bits without sign, weights of 7 with sign: without VNNI, those of 8 would saturate",
+    "s8s8": "activations and weights of 8 bits with sign",
+}
+"""Of int8 files, by their name in `Artifact.integers`."""
 VNNI = {"avx512_vnni", "avx_vnni"}
-SYNTHETIC = "synthetic"
 _LIBRARIES = ("tensorflow", "keras", "tf2onnx", "onnx", "numpy", "onnxruntime", "onnxruntime-gpu")
 
 
@@ -35,7 +43,9 @@ class ExportRequest:
     weights: str
     precision: str = "fp32"
     opset: int = OPSET
-    calibration: str | None = None  # of a reduced precision: an embedded data set, or SYNTHETIC for random images
+    calibration: str | None = None  # of a reduced precision: an embedded data set, SYNTHETIC, or None beside `images`
+    images: str | None = None  # of a reduced precision: a folder of images of one's own
+    preprocess: str | None = None  # how the model wants these images' pixels; None: as its family or its graph says
     integers: str | None = None  # of int8 and int8-dynamic: a key of `quantise.INTEGERS`
 
     @property
@@ -47,15 +57,18 @@ class ExportRequest:
     @property
     def full_precision(self) -> ExportRequest:
         """The request for the fp32 file from which a reduced precision is made."""
-        return replace(self, precision="fp32", calibration=None, integers=None)
+        return replace(self, precision="fp32", calibration=None, images=None, preprocess=None, integers=None)
 
-    def _files(self) -> dict[str, str]:
+    def _files(self) -> dict[str, Any]:
         """The hashes of the files that the request names: a weights file, a .keras file, a builder's module."""
-        named = [self.model] if self.model.endswith(".keras") else []
+        named = [self.model] if self.model.endswith(KERAS_FILES) else []
         named += [self.weights] if self.weights not in ("none", "imagenet") else []
         if ":" in self.model:
-            named.append(_source_of(self.model))
-        return {path: file_sha256(Path(path)) for path in named}
+            named += map(str, sources_of(self.model))
+        found: dict[str, Any] = {path: file_sha256(Path(path)) for path in named}
+        if self.images is not None:
+            found["calibration"] = calibrating.hashes(Path(self.images))
+        return found
 
 
 def request(case: Case) -> ExportRequest:
@@ -72,9 +85,21 @@ def request(case: Case) -> ExportRequest:
         classes=case.classes,
         weights=case.weights,
         precision=case.precision,
-        calibration=(case.train.data if case.train else SYNTHETIC) if reduced else None,
+        calibration=_data_set(case) if reduced else None,
+        images=case.calibrate.images if reduced and case.calibrate else None,
+        preprocess=_preprocess(case) if reduced and case.calibrate else None,
         integers=_integers(case.precision),
     )
+
+
+def _data_set(case: Case) -> str | None:
+    if case.calibrate:
+        return None
+    return case.train.data if case.train else SYNTHETIC
+
+
+def _preprocess(case: Case) -> str | None:
+    return (case.calibrate and case.calibrate.preprocess) or (case.accuracy and case.accuracy.preprocess) or None
 
 
 def _integers(precision: str) -> str | None:
@@ -108,14 +133,3 @@ def _versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
-
-
-def _source_of(builder: str) -> str:
-    module = builder.partition(":")[0]
-    try:
-        spec = importlib.util.find_spec(module)
-    except ModuleNotFoundError:
-        spec = None
-    if spec is None or spec.origin is None:
-        raise WrongUsage(f"cannot find the module of the builder {builder}; it must be importable from here")
-    return spec.origin

@@ -21,10 +21,7 @@ import tensorflow as tf
 
 from bench.errors import Failed
 from bench.export import weights
-
-INPUT = "image"
-TRACED_BATCH = 13
-"""The batch size of the trace. A number that no layer uses, so that it can be told apart and made dynamic again."""
+from bench.export.clean import INPUT, TRACED_BATCH
 
 # tf2onnx 1.17 calls names that NumPy 2 dropped, and hides what follows from it.
 for _name, _now in (("product", np.prod), ("object", object), ("bool", bool)):
@@ -42,23 +39,16 @@ _FOR_LOOPS = {
 }  # fmt: skip
 
 
-def split_softmax(model: keras.Model) -> bool:
-    """Take a final softmax off the model in place, so that it returns logits. Whether there was one."""
-    last = model.layers[-1]
-    if getattr(last, "activation", None) is keras.activations.softmax:
-        last.activation = keras.activations.linear
-        return True
-    return False
-
-
-def convert(model: keras.Model, *, softmax: bool, opset: int, folder: Path) -> tuple[Path, list[str]]:
-    """Convert a model with one input and one output, and a softmax after it if asked for.
+def convert(
+    model: keras.Model, *, shape: tuple[int, ...], dtype: str, opset: int, folder: Path
+) -> tuple[Path, list[str]]:
+    """Convert a model with one input, of which an example has this shape and type, and one output.
 
     Returns the ONNX file, whose weights lie in another file of the same folder, and what tf2onnx warned of.
     Raises Failed when tf2onnx has no translation for an operator.
     """
     variables = [*model.trainable_variables, *model.non_trainable_variables]
-    concrete = _trace(model, variables, softmax)
+    concrete = _trace(model, variables, shape, dtype)
     names = [tensor.name for tensor in concrete.inputs]
     values = dict(zip(names[1:], [*variables, *concrete.captured_inputs], strict=True))
     warnings: list[str] = []
@@ -77,15 +67,16 @@ def convert(model: keras.Model, *, softmax: bool, opset: int, folder: Path) -> t
     return _bind(skeleton, values, opset, folder), warnings
 
 
-def _trace(model: keras.Model, variables: list[Any], softmax: bool) -> Any:
-    """The model as a concrete function of the image and its weights."""
+def _trace(model: keras.Model, variables: list[Any], shape: tuple[int, ...], dtype: str) -> Any:
+    """The model in inference as a concrete function of the image and its weights."""
     trainable = len(model.trainable_variables)
 
     def call(image: tf.Tensor, *given: tf.Tensor) -> tf.Tensor:
-        output, _ = model.stateless_call(given[:trainable], given[trainable:], image, training=False)
-        return tf.nn.softmax(output) if softmax else output
+        outputs, _ = model.stateless_call(given[:trainable], given[trainable:], image, training=False)
+        (output,) = keras.tree.flatten(outputs)
+        return output
 
-    image = tf.TensorSpec((TRACED_BATCH, *model.input_shape[1:]), tf.float32, name=INPUT)
+    image = tf.TensorSpec((TRACED_BATCH, *shape), dtype, name=INPUT)
     specs = [tf.TensorSpec(v.shape, v.dtype, name=f"weight_{i}") for i, v in enumerate(variables)]
     with weights.inlined(), _exact_gelu(), _plain_layer_norm():
         return tf.function(call, autograph=False).get_concrete_function(image, *specs)

@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from bench.cost.keras_graph import functional, in_order
+from bench.models.own import has_graph
 
 _INPUT_SCALES: dict[str, tuple[float, float]] = {  # mean and deviation of an image after each preprocessing
     "caffe": (0.0, 60.0),
@@ -33,20 +34,22 @@ the logits of ResNet152. Trained networks add little per block, too."""
 Array = np.ndarray[Any, np.dtype[np.float32]]
 
 
-def images(count: int, shape: tuple[int, ...], preprocess: str, seed: int) -> Array:
-    """Random images, float32 (count, height, width, channels): smooth blotches with noise on top.
+def images(count: int, shape: tuple[int, ...], preprocess: str, seed: int, dtype: str = "float32") -> Array:
+    """Random inputs (count, *shape), e.g. of shape (height, width, channels): smooth blotches with noise on top.
 
     White noise alone would average out in global pooling, and all images would look the same to a classifier.
+    Integers are pixels from 0 to 255.
     """
     rng = np.random.default_rng(seed)
-    mean, deviation = _INPUT_SCALES.get(preprocess, (0.0, 1.0))
-    height, width, channels = shape
-    coarse = rng.standard_normal((count, 8, 8, channels), dtype=np.float32)
-    rows = np.arange(height) * 8 // height
-    columns = np.arange(width) * 8 // width
-    smooth = coarse[:, rows][:, :, columns]
+    whole = np.issubdtype(np.dtype(dtype), np.integer)
+    mean, deviation = _INPUT_SCALES.get("included" if whole else preprocess, (0.0, 1.0))
+    sides = shape[:-1] if len(shape) > 2 else shape  # all but the channels
+    smooth = rng.standard_normal((count, *(8 for _ in sides), *shape[len(sides) :]), dtype=np.float32)
+    for axis, size in enumerate(sides, start=1):
+        smooth = smooth.take(np.arange(size) * 8 // size, axis)
     noise = rng.standard_normal((count, *shape), dtype=np.float32)
-    return (mean + deviation * (0.8 * smooth + 0.6 * noise)).astype(np.float32)
+    drawn = mean + deviation * (0.8 * smooth + 0.6 * noise)
+    return (drawn.clip(0, 255).round() if whole else drawn).astype(dtype)
 
 
 @contextmanager
@@ -69,12 +72,13 @@ def unfilled() -> Iterator[None]:
 
 
 def randomise(model: keras.Model, calibration: Array, seed: int = 0) -> Array:
-    """Give a model that returns logits random weights, in place, and return its output for the calibration images.
+    """Give a model random weights, in place, and return its output for the calibration images.
 
-    Kernels with the variance of He et al. (arXiv:1502.01852), so that signals keep their size, uniform, because drawing
-    normal ones took as long as converting a large network; scales away from 1, offsets and biases
-    positive, so that few units are silent and rounding does not grow with depth; batch-norm statistics those of the
-    calibration images; logits of a few units, as a trained network has.
+    What a final softmax makes of them comes in double precision. Kernels have the variance of He et al.
+    (arXiv:1502.01852), so that signals keep their size, uniform, because drawing normal ones took as long as converting
+    a large network; scales away from 1, offsets and biases positive, so that few units are silent and rounding does not
+    grow with depth; batch-norm statistics those of the calibration images; logits of a few units, as a trained network
+    has.
     """
     rng = np.random.default_rng(seed)
     norms = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
@@ -82,7 +86,7 @@ def randomise(model: keras.Model, calibration: Array, seed: int = 0) -> Array:
     for variable in model.weights:
         scale = _BRANCH_SCALE if id(variable) in branch_ends else 1.0
         _fill(variable, variable.path.rsplit("/", 1)[-1], scale, rng)
-    scored = model.layers if len(model.output.shape) == 2 else []
+    scored = model.layers if len(model.outputs[0].shape) == 2 else []
     last: Any = next((layer for layer in reversed(scored) if layer.weights), None)
 
     def settle(layer: Any, inputs: Any) -> None:
@@ -97,17 +101,43 @@ def randomise(model: keras.Model, calibration: Array, seed: int = 0) -> Array:
             if kernel is not None and deviation > 0:
                 kernel.assign(kernel * (_LOGIT_DEVIATION / deviation))
 
-    return run(model, calibration, before=settle)
+    with _without_softmax(model) as softmax:
+        logits = run(model, calibration, before=settle)
+    if not softmax:
+        return logits
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True), dtype=np.float64)
+    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
 
 
-def run(model: keras.Model, images: Array, before: Callable[[Any, Any], None] = lambda layer, inputs: None) -> Array:
-    """A model's output for the images, layer by layer; `before(layer, inputs)` is called before each.
+@contextmanager
+def _without_softmax(model: keras.Model) -> Iterator[bool]:
+    """Have a model return logits within the block. Whether its last layer has a softmax otherwise."""
+    last = model.layers[-1]
+    softmax = getattr(last, "activation", None) is keras.activations.softmax
+    if softmax:
+        last.activation = keras.activations.linear
+    try:
+        yield softmax
+    finally:
+        if softmax:
+            last.activation = keras.activations.softmax
+
+
+def run(
+    model: keras.Model,
+    images: Array,
+    before: Callable[[Any, Any], None] = lambda layer, inputs: None,
+    after: Callable[[str, Any], None] = lambda name, output: None,
+) -> Array:
+    """A model's output for the images in inference, layer by layer.
+
+    `before(layer, inputs)` is called before each layer at every depth, `after(name, output)` after it.
 
     Keras keeps every layer's output until the end, which for large inputs is many times the weights; here each is
     let go after its last reader.
     """
     with inlined():
-        return np.asarray(_run(functional(model), [keras.ops.convert_to_tensor(images)], before)[0])
+        return np.asarray(_run(functional(model), [keras.ops.convert_to_tensor(images)], before, after)[0])
 
 
 @contextmanager
@@ -124,18 +154,24 @@ def inlined() -> Iterator[None]:
         tf.config.run_functions_eagerly(False)
 
 
-def _run(graph: Any, inputs: list[Any], before: Callable[[Any, Any], None]) -> list[Any]:
+def _run(
+    graph: Any, inputs: list[Any], before: Callable[[Any, Any], None], after: Callable[[str, Any], None]
+) -> list[Any]:
     values = {id(symbol): value for symbol, value in zip(graph.inputs, inputs, strict=True)}
     nodes = [node for node in in_order(graph) if not isinstance(node.operation, keras.layers.InputLayer)]
     readers = Counter(id(symbol) for node in nodes for symbol in node.input_tensors)
     readers.update(id(symbol) for symbol in graph.outputs)
     for node in nodes:
         arguments, keywords = node.arguments.fill_in(values)
-        if isinstance(node.operation, keras.Model):
-            results = _run(functional(node.operation), [values[id(s)] for s in node.input_tensors], before)
+        operation = node.operation
+        if isinstance(operation, keras.Model) and has_graph(operation):
+            results = _run(functional(operation), [values[id(s)] for s in node.input_tensors], before, after)
         else:
-            before(node.operation, arguments[0] if arguments else None)
-            results = keras.tree.flatten(node.operation(*arguments, **keywords))
+            before(operation, arguments[0] if arguments else None)
+            inference = {"training": False} if "training" in getattr(operation, "_call_context_args", ()) else {}
+            results = keras.tree.flatten(operation(*arguments, **keywords | inference))
+            if len(results) == 1:
+                after(operation.name, results[0])
         values.update((id(symbol), value) for symbol, value in zip(node.output_tensors, results, strict=True))
         for symbol in node.input_tensors:
             readers[id(symbol)] -= 1

@@ -59,8 +59,8 @@ def _device_name(device: str) -> str:
 
 
 def flags() -> set[str]:
-    """What the processor says it can do (x86)."""
-    found = re.search(r"^flags\s*:\s*(.+)$", read("/proc/cpuinfo"), re.MULTILINE)
+    """What the processor says it can do; empty where the system does not say."""
+    found = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", read("/proc/cpuinfo"), re.MULTILINE)
     return set(found[1].split()) if found else set()
 
 

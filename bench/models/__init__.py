@@ -27,8 +27,9 @@ def build(
     """Build a backbone.
 
     Args:
-        model: a name of `keras.applications`, ResNeXt50, ResNeXt101 or ConvMobileNet, the path of a `.keras` file, or
-            `module:function`, a function that takes `arguments`, `input_shape` and `classes` and returns a model.
+        model: a name of `keras.applications`, ResNeXt50, ResNeXt101 or ConvMobileNet, the path of a `.keras` or `.h5`
+            file, or `module:function`, a function that takes `arguments`, and `input_shape` and `classes` if it names
+            them, and returns a model.
         arguments: further arguments of the constructor, e.g. {"alpha": 0.5}.
         input_shape: (height, width, channels); None: the model's own.
         head: "native", the model's own top; "none", feature maps; "notes", global average pooling and a dense softmax.

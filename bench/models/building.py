@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import keras
 
 from bench.errors import Failed, WrongUsage, suggestion
-from bench.models import convmobilenet, keras_models_folder, resnext
+from bench.models import convmobilenet, keras_models_folder, own, resnext
+from bench.suites.values import KERAS_FILES
 
 SEED = 0
 _OURS: dict[str, Callable[..., keras.Model]] = {
@@ -20,6 +18,15 @@ _OURS: dict[str, Callable[..., keras.Model]] = {
     "ResNeXt101": resnext.ResNeXt101,
     "ConvMobileNet": convmobilenet.ConvMobileNet,
 }
+
+
+def fresh() -> None:
+    """Forget what an earlier model left behind in Keras: its policy and settings, and the numbers in layers' names."""
+    keras.backend.clear_session(free_memory=False)
+    keras.config.set_floatx("float32")
+    keras.config.set_epsilon(1e-7)
+    keras.config.set_image_data_format("channels_last")
+    keras.config.set_dtype_policy("float32")
 
 
 def constructors() -> dict[str, Callable[..., keras.Model]]:
@@ -33,10 +40,10 @@ def build(
 ) -> keras.Model:
     """See `bench.models.build`."""
     keras.utils.set_random_seed(SEED)
-    if model.endswith(".keras"):
-        built = _load_file(model)
+    if model.endswith(KERAS_FILES):
+        built = own.with_input(own.load(model), input_shape, model)
     elif ":" in model:
-        built = _call(model, arguments | {"input_shape": input_shape, "classes": classes})
+        built = own.call(model, arguments, {"input_shape": input_shape, "classes": classes})
     else:
         built = _construct(model, arguments, input_shape, head, classes, weights)
     if head == "notes":
@@ -86,27 +93,6 @@ def _construct(
             f"the ImageNet weights of {model} could not be downloaded ({error}); place the file by hand in "
             f"{keras_models_folder()}, or use --weights none or --weights FILE"
         ) from error
-
-
-def _load_file(path: str) -> keras.Model:
-    try:
-        return keras.saving.load_model(path, compile=False)
-    except (OSError, ValueError, KeyError) as error:
-        reason = " ".join(str(error).split())
-        raise WrongUsage(f"{path} is not a Keras model that can be loaded: {reason}") from error
-
-
-def _call(name: str, arguments: dict[str, Any]) -> keras.Model:
-    """Call the builder `module:function` with those of the arguments that it takes."""
-    module_name, _, function_name = name.partition(":")
-    if str(Path.cwd()) not in sys.path:
-        sys.path.append(str(Path.cwd()))  # at the end: a file there must not stand in for a library
-    try:
-        function = getattr(importlib.import_module(module_name), function_name)
-    except (ImportError, AttributeError) as error:
-        raise WrongUsage(f"cannot import the builder {name}: {error}") from error
-    accepted = inspect.signature(function).parameters
-    return function(**{key: value for key, value in arguments.items() if key in accepted and value is not None})
 
 
 def _load_weights(model: keras.Model, path: str) -> None:

@@ -31,6 +31,11 @@ def summary(run: Run, comparison: Comparison | None = None) -> str:
         *(_code(line.strip()) for line in answer.in_words(choice.pick(run))),
         *(_verdicts(comparison) if comparison else ()),
         _table(run),
+        *(
+            f"⚠ {_code(r.case.name)}: {_code(warning)}"
+            for r in run.records
+            for warning in (r.artifact.warnings if r.artifact else ())
+        ),
     ]
     return "\n\n".join(paragraphs) + "\n"  # a blank line between blocks: without one, GitHub makes two tables one
 

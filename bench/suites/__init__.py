@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import WrongUsage, suggestion
-from bench.records import Case, LabelledImages, Training
+from bench.records import Calibration, Case, LabelledImages, Training
 from bench.suites.values import (
     FILE_SUFFIXES,
+    KERAS_FILES,
     SHAPES,
     Key,
     Location,
@@ -54,7 +55,7 @@ class Suite:
 
 
 _KEYS: dict[str, Key] = {
-    "model": Key(str, "a backbone's name, an .onnx or .keras file, or module:function"),
+    "model": Key(str, "a backbone's name, an .onnx, .keras or .h5 file, or module:function"),
     "alpha": Key(float, "a positive number", least=0.0),
     "input_size": Key(int, "a positive whole number of pixels", least=0),
     "threads": Key(int, "a positive whole number", least=0),
@@ -70,6 +71,7 @@ _KEYS: dict[str, Key] = {
     "arguments": Key(dict, "a table of the builder's arguments", sweeps=False),
     "accuracy": Key(dict, 'a table, e.g. {images = "DIR"}', sweeps=False),
     "train": Key(dict, 'a table, e.g. {data = "digits"}', sweeps=False),
+    "calibrate": Key((str, dict), 'a folder of images, or a table, e.g. {images = "DIR"}', sweeps=False),
 }
 _TRAIN_KEYS: dict[str, Key] = {
     "data": Key(str, f"one of {', '.join(DATA_SETS)}", valid=DATA_SETS),
@@ -86,6 +88,7 @@ _ACCURACY_KEYS: dict[str, Key] = {
     "resize": Key(str, f"one of {', '.join(RESIZES)}", valid=RESIZES),
     "interpolation": Key(str, f"one of {', '.join(INTERPOLATIONS)}", valid=INTERPOLATIONS),
 }
+_CALIBRATE_KEYS = {key: _ACCURACY_KEYS[key] for key in ("images", "preprocess")}
 _TOP_LEVEL = {"title", "models", "case"}
 _AS_IT_IS = "an .onnx file is timed as it is; name the Keras model, or its .keras file, to have another one made"
 _OPEN_SIZES = (
@@ -96,7 +99,7 @@ _NO_FILE = "it gives the open sizes of an .onnx file; a Keras model has input_si
 _WITHOUT_EFFECT: dict[str, dict[str, str]] = {
     ".onnx": dict.fromkeys(("alpha", "precision", "weights", "head", "classes", "arguments", "train"), _AS_IT_IS)
     | {"input_size": _OPEN_SIZES},
-    ".keras": {"arguments": "a .keras file is built already; write the builder as module:function"},
+    **{key: {"arguments": "such a file is built already; write the builder as module:function"} for key in KERAS_FILES},
     "": {},
 }
 
@@ -236,6 +239,8 @@ def _expand(
         for name, value in table.items():
             if name != "model":
                 lists[name] = _checked(name, value, allowed, model, where)
+        if "calibrate" in lists and set(lists.get("precision", ["fp32"])) == {"fp32"}:
+            raise WrongUsage(f'{where.of("calibrate")} has no effect on fp32; add precision = "int8"')
         for values in itertools.product(*lists.values()):
             swept = {name for name, choices in lists.items() if len(choices) > 1}
             yield _case(model, dict(zip(lists, values, strict=True)), swept, set(allowed), base, where, labels)
@@ -249,6 +254,9 @@ def _arguments_of(model: str, where: Location, key: str) -> Mapping[str, Any]:
     """The constructor arguments that a model accepts, by name. Raises WrongUsage for an unknown model."""
     if model.endswith(FILE_SUFFIXES) or ":" in model:
         return {}
+    if model not in facts() and Path(model).is_dir():
+        raise WrongUsage(f"{where.of(key)}: {model} is a folder, and a SavedModel keeps no layers; save the model "
+                         'with model.save("x.keras")')  # fmt: skip
     if model not in facts():
         raise WrongUsage(f'{where.of(key)}: no backbone is called "{model}"; {suggestion(model, facts())}'.rstrip("; "))
     arguments: Mapping[str, Any] = facts()[model].get("arguments", {})
@@ -289,6 +297,30 @@ def _training(table: Mapping[str, Any], where: Location) -> Training:
     if "data" not in table:
         raise WrongUsage(f"{at} names no data; it must be {_KEYS['train'].says}")
     return Training(**table)
+
+
+def calibrated(cases: Iterable[Case], folder: str, preprocess: str | None = None) -> tuple[Case, ...]:
+    """The cases, those of a lower precision with their calibration images.
+
+    Raises WrongUsage when there is no such folder, or no such case.
+    """
+    everything = tuple(cases)
+    if all(case.precision == "fp32" for case in everything):
+        raise WrongUsage(f"calibration images have no effect on fp32; give a precision, one of {', '.join(PRECISIONS)}")
+    found = _calibration({"images": folder, "preprocess": preprocess}, Path(), '"calibrate"')
+    return tuple(case if case.precision == "fp32" else replace(case, calibrate=found) for case in everything)
+
+
+def _calibration(value: str | Mapping[str, Any], base: Path, at: str) -> Calibration:
+    """What a case's key `calibrate` says; its path is taken from the suite file's folder."""
+    table = {"images": value} if isinstance(value, str) else {k: v for k, v in value.items() if v is not None}
+    check_table(at, table, _CALIBRATE_KEYS)
+    if "images" not in table:
+        raise WrongUsage(f"{at} names no images; it must be {_KEYS['calibrate'].says}")
+    path = base / table["images"]
+    if not path.is_dir():
+        raise WrongUsage(f"{at}: there is no folder {path}; give the folder of the calibration images")
+    return Calibration(images=str(path), preprocess=table.get("preprocess"))
 
 
 def _labelled_images(table: Mapping[str, Any], model: str, base: Path, where: Location) -> LabelledImages:
@@ -334,6 +366,7 @@ def _case(
     label = labels.get(model, model)
     if model.endswith(FILE_SUFFIXES):
         model = str(base / model)
+    reduced = "calibrate" in values and values.get("precision", "fp32") != "fp32"
     given = {key: float(v) if key == "alpha" else v for key, v in values.items() if key in arguments}
     return Case(
         name=values.get("name") or _name(label, values, swept, arguments, about.get("native_input")),
@@ -343,6 +376,7 @@ def _case(
         dimensions=sizes(values.get("dimensions", {}), where.of("dimensions")),
         input_shapes=shapes(values["input_shape"], where.of("input_shape")) if "input_shape" in values else {},
         train=_training(values["train"], where) if "train" in values else None,
+        calibrate=_calibration(values["calibrate"], base, where.of("calibrate")) if reduced else None,
         accuracy=_labelled_images(values["accuracy"], model, base, where) if "accuracy" in values else None,
         **{
             key: values[key]

@@ -13,7 +13,8 @@ from typing import Any
 from bench.errors import WrongUsage, suggestion
 from bench.units import parse_shape
 
-FILE_SUFFIXES = (".onnx", ".keras")
+KERAS_FILES = (".keras", ".h5", ".hdf5")  # a whole model; `.weights.h5` holds weights alone
+FILE_SUFFIXES = (".onnx", *KERAS_FILES)
 SHAPES = 'a shape such as "1x3x224x224", or a table of one for each input, e.g. {x = "1x3x224x224"}'
 
 
@@ -21,7 +22,7 @@ SHAPES = 'a shape such as "1x3x224x224", or a table of one for each input, e.g. 
 class Key:
     """What one key of a case may hold."""
 
-    kind: type
+    kind: type | tuple[type, ...]
     says: str
     valid: Collection[Any] | None = None
     sweeps: bool = True

@@ -12,11 +12,11 @@ import pytest
 from PIL import Image
 
 from bench import accuracy
-from bench.accuracy.decoding import decode
 from bench.accuracy.results import Evaluation
 from bench.cli import main
 from bench.errors import WrongUsage
 from bench.machine import lock
+from bench.models.decoding import decode
 from bench.models.preprocessing import Pixels, Preprocessing, preprocessing
 from tests.accuracy.sets import FLOAT16, UINT8, class_index, classifier, image_set, photo, photos, synsets
 

@@ -15,9 +15,9 @@ import pytest
 from PIL import Image
 
 from bench import suites
-from bench.accuracy.decoding import Unreadable, crop_box, decode
 from bench.errors import WrongUsage
 from bench.models import preprocessing as pre
+from bench.models.decoding import Unreadable, crop_box, decode
 from tests.accuracy.sets import photo
 
 RNG = np.random.default_rng(5)

@@ -16,13 +16,13 @@ from PIL import Image
 
 from bench import accuracy
 from bench.accuracy import results, staging
-from bench.accuracy.decoding import decode, read, shaped
 from bench.accuracy.predictions import Prediction
 from bench.accuracy.predictor import _predictions
 from bench.accuracy.results import Stages
 from bench.cli import main
 from bench.errors import Failed
 from bench.machine import lock
+from bench.models.decoding import decode, read, shaped
 from bench.models.preprocessing import preprocessing
 from tests.accuracy.sets import classifier, photo, photos
 

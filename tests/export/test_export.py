@@ -35,15 +35,14 @@ class Made:
 
     path: Path
     images: Any
-    expected: Any  # Keras's logits
-    softmax: bool
+    expected: Any  # Keras's probabilities
 
     def passes(self, model: onnx.ModelProto, folder: Path) -> bool:
         from bench.export import fidelity
 
         changed = folder / "changed.onnx"
         onnx.save(model, changed)
-        return fidelity.check(changed, self.images, self.expected, softmax=self.softmax).passed
+        return fidelity.check(changed, self.images, self.expected).passed
 
 
 @pytest.fixture(scope="module")
@@ -60,13 +59,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], M
             folder = tmp_path_factory.mktemp("made")
             head = {"head": "notes", "classes": 10} if name in LARGE else {}
             model = models.build(name, input_shape=NETWORKS[name], **head)
-            softmax = skeleton.split_softmax(model)
             preprocess = suites.facts().get(name, {}).get("preprocess", "torch")
             images = weights.images(worker.CHECK_INPUTS, model.input_shape[1:], preprocess, 0)
             expected = weights.randomise(model, images)
-            raw, _ = skeleton.convert(model, softmax=softmax, opset=OPSET, folder=folder)
-            clean.clean(raw, folder / "clean.onnx", output="probabilities" if softmax else "logits")
-            known[name] = Made(folder / "clean.onnx", images, expected, softmax)
+            raw, _ = skeleton.convert(model, shape=images.shape[1:], dtype="float32", opset=OPSET, folder=folder)
+            clean.clean(raw, folder / "clean.onnx", output="probabilities")
+            known[name] = Made(folder / "clean.onnx", images, expected)
         return known[name]
 
     yield make
@@ -173,13 +171,12 @@ def test_swapped_channels_are_caught(name: str, made: Callable[[str], Made], tmp
 def test_the_first_differing_layer_is_named(made: Callable[[str], Made], tmp_path: Path) -> None:
     from bench import models
     from bench.export import exporter as worker
-    from bench.export import fidelity, skeleton, weights
+    from bench.export import fidelity, weights
 
     one = made("tests.export.nets:varied")
     network = models.build("tests.export.nets:varied")
-    skeleton.split_softmax(network)
     weights.randomise(network, one.images)
-    layers = worker._layer_outputs(network, one.images[:1])
+    layers = worker.layer_outputs(network, one.images[:1])
     assert fidelity.first_difference(one.path, one.images[:1], layers) is None
     for name in ("stem", "depthwise", "project", "grouped", "separable", "predictions"):
         model = onnx.load(one.path)
@@ -196,8 +193,8 @@ def test_no_number_and_a_wrong_shape_fail(made: Callable[[str], Made]) -> None:
 
     one = made("tests.export.nets:varied")
     nowhere = np.full_like(one.expected, np.nan)
-    assert not fidelity.check(one.path, one.images, nowhere, softmax=one.softmax).passed
-    assert not fidelity.check(one.path, one.images, one.expected[:, :-1], softmax=one.softmax).passed
+    assert not fidelity.check(one.path, one.images, nowhere).passed
+    assert not fidelity.check(one.path, one.images, one.expected[:, :-1]).passed
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -217,7 +214,7 @@ def test_ends_are_named_and_the_batch_is_free(name: str, made: Callable[[str], M
 def test_random_weights_leave_no_denormals_and_an_opinion(name: str, made: Callable[[str], Made]) -> None:
     """Denormal numbers would be timed instead of the network, and equal outputs would make any check pass."""
     one = made(name)
-    logits = one.expected
+    logits = np.log(one.expected)
     assert np.isfinite(logits).all()
     assert 0.5 < logits.std() < 20
     assert np.ptp(logits, axis=0).max() > 0.05 * logits.std()  # the images are told apart

@@ -60,7 +60,7 @@ def test_what_cannot_be_exported_is_one_line_and_the_others_go_on() -> None:
         "segfault": "its process died of signal 11",
         "broken": "RuntimeError: no such dataset second line",
         "hungry": "its process ran out of memory",
-        "two_inputs": "has 2 inputs and 1 outputs",
+        "two_inputs": "has 2 inputs and 1 output; one of each works",
         "open_size": "open; give an input_size",
         "unsupported": "tf2onnx has no translation for",
         "missing": "cannot import the builder",

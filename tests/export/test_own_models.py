@@ -1,0 +1,185 @@
+"""Models as Keras's guides build them: files, builders, augmentation, half precision, odd inputs; what is refused."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from bench import export, suites
+from bench.errors import BenchError
+from bench.export import cache
+from bench.records import Case
+from tests.export import test_quantise
+
+pytestmark = [pytest.mark.slow, test_quantise.needs_keras]
+NETS = "tests.export.own_nets:"
+PROJECT = """
+import keras
+from parts import head
+def small_net(input_shape=(32, 32, 3), classes=10):
+    image = keras.Input(input_shape)
+    return keras.Model(image, head(keras.layers.Conv2D(4, 3)(image), classes))
+"""
+PARTS = """
+import keras
+def head(x, classes):
+    return keras.layers.Dense(classes)(keras.layers.GlobalAveragePooling2D()(x))
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The working directory of this module, with every file of own_nets and a project of one's own."""
+    from tests.export import own_nets
+
+    place = tmp_path_factory.mktemp("own")
+    own_nets.save(place)
+    (place / "project").mkdir()
+    (place / "project" / "__init__.py").write_text("")
+    (place / "project" / "nets.py").write_text(PROJECT.replace("from parts", "from project.parts"))
+    (place / "project" / "parts.py").write_text(PARTS)
+    (place / "lonely.py").write_text(PROJECT)
+    (place / "parts.py").write_text(PARTS)
+    (place / "onnxruntime.py").write_text("raise SystemExit('a file of the user shadows an installed module')")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BACKBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.chdir(place)
+        patch.setattr(sys, "path", [*sys.path])
+        yield place
+
+
+EXPORTED: dict[str, tuple[tuple[int, ...] | None, int, tuple[str, list[int | str], str]]] = {
+    # model: input shape asked for, mult-adds counted by hand, (input's type, its shape, name of the output)
+    "augmented.keras": (None, 19 * 14 * 27 * 6 + 42, ("tensor(float)", [40, 30, 3], "probabilities")),
+    "cropped.keras": (None, 15 * 15 * 27 * 6 + 42, ("tensor(float)", [50, 60, 3], "probabilities")),
+    "logits.keras": (None, 24 * 24 * 8 * (27 + 9 + 16) + 64, ("tensor(float)", [48, 48, 3], "logits")),
+    "sigmoid.keras": (None, 24 * 24 * 8 * (27 + 9 + 16) + 16, ("tensor(float)", [48, 48, 3], "logits")),
+    "layer_softmax.keras": (None, 24 * 24 * 8 * (27 + 9 + 16) + 64, ("tensor(float)", [48, 48, 3], "probabilities")),
+    "legacy.h5": (None, 24 * 24 * 8 * (27 + 9 + 16) + 64, ("tensor(float)", [48, 48, 3], "probabilities")),
+    "float16.keras": (None, 22 * 22 * 27 * 8 + 40, ("tensor(float)", [24, 24, 3], "probabilities")),
+    "bfloat16.keras": (None, 22 * 22 * 27 * 8 + 40, ("tensor(float)", [24, 24, 3], "probabilities")),
+    "open.keras": ((36, 20, 3), 18 * 10 * 27 * 4 + 20, ("tensor(float)", [36, 20, 3], "logits")),
+    "rows.keras": (None, 480 * 8, ("tensor(float)", [20, 24], "logits")),
+    "flat.keras": (None, 60 * 9 + 72, ("tensor(float)", [60], "logits")),
+    "video.keras": (None, 3 * 10 * 10 * 81 * 4 + 12, ("tensor(float)", [5, 12, 12, 3], "logits")),
+    f"{NETS}pixels": (None, 9 * 9 * 27 * 6 + 42, ("tensor(uint8)", [20, 20, 3], "probabilities")),
+    f"{NETS}rows_mean": (None, 30 * 12 * 6 + 3, ("tensor(float)", [9, 10, 4], "logits")),
+    f"{NETS}unbuilt": ((20, 24, 3), 18 * 22 * 27 * 4 + 24, ("tensor(float)", [20, 24, 3], "logits")),
+    f"{NETS}subclassed": (
+        (16, 16, 3), 14 * 14 * 27 * 4 + 12 * 12 * 36 * 4 + 24 + 36, ("tensor(float)", [16, 16, 3], "logits"),
+    ),
+    f"{NETS}whole_dictionary": (None, 7 * 7 * 27 * 6 + 42, ("tensor(float)", [16, 16, 3], "probabilities")),
+    "project.nets:small_net": ((34, 34, 3), 32 * 32 * 27 * 4 + 4000, ("tensor(float)", [34, 34, 3], "logits")),
+    "lonely:small_net": ((10, 10, 3), 8 * 8 * 27 * 4 + 4000, ("tensor(float)", [10, 10, 3], "logits")),
+}  # fmt: skip
+REFUSED: dict[str, tuple[tuple[int, ...] | None, str]] = {
+    "logits.keras": ((64, 64, 3), "logits.keras was built for an input of 48x48x3, which a size of 64x64x3 cannot"),
+    "flat.keras": ((64, 64, 3), "flat.keras was built for an input of 60, which a size of 64x64x3 cannot change"),
+    "open.keras": (None, "open.keras leaves its input shape ?x?x3 open; give an input_size"),
+    "own_layer.keras": (None, 'own_layer.keras uses Twice, which is no part of Keras; name a builder instead, model'),
+    "own_layer.h5": (None, "own_layer.h5 uses Twice, which is no part of Keras; name a builder instead"),
+    "lambda.keras": (None, "lambda.keras has a Lambda layer, which runs code that is stored in the file; if you trust"),
+    f"{NETS}unbuilt": (None, "is not built for any input; give an input_size"),
+    f"{NETS}subclassed": (None, "is not built for any input; give an input_size"),
+    f"{NETS}nothing": (None, f"the builder {NETS}nothing returns nothing; end it with `return keras.Model(...)`"),
+    f"{NETS}layer": (None, "returns a layer (Dense) and not a model"),
+    f"{NETS}a_class": (None, "returns the class Subclassed and not a model"),
+    f"{NETS}needs_depth": ((8, 8, 3), "needs depth; give arguments = { depth = ... }"),
+    f"{NETS}two_outputs": (None, "two_outputs has 1 input and 2 outputs; one of each works: name a builder"),
+    f"{NETS}two_output": (None, 'own_nets has no function two_output; did you mean "two_outputs"?'),
+    f"{NETS}leaves_settings": (None, "2 outputs; one of each works"),
+}  # fmt: skip
+
+
+def case(model: str, shape: tuple[int, ...] | None) -> Case:
+    return Case(name=model, model=model, input_shape=shape)
+
+
+def made(model: str, shape: tuple[int, ...] | None = None) -> tuple[Path, cache.Entry]:
+    """The file and what is known of it, made as the worker makes it. Raises what the worker says."""
+    from bench.export import exporter
+
+    path, entry, _ = exporter.find_or_make(export.request(case(model, shape)))
+    return path, entry
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("model", EXPORTED)
+def test_what_guides_build_is_exported(model: str) -> None:
+    asked, mult_adds, (kind, shape, output) = EXPORTED[model]
+    path, entry = made(model, asked)
+    assert (entry.cost.mult_adds, entry.cost.uncounted) == (mult_adds, ())
+    assert entry.artifact.fidelity is not None
+    assert entry.artifact.fidelity.top1_agreement == 1.0
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    (image,), (out,) = session.get_inputs(), session.get_outputs()
+    assert (image.type, image.shape, out.name) == (kind, ["batch", *shape], output)
+    images = np.random.default_rng(0).integers(0, 255, (3, *shape)).astype("uint8" if "uint8" in kind else "float32")
+    together = session.run(None, {"image": images})[0]
+    apart = [session.run(None, {"image": images[i : i + 1]})[0] for i in range(3)]
+    np.testing.assert_allclose(together, np.concatenate(apart), rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("model", REFUSED)
+def test_what_cannot_be_exported_says_in_one_line_what_to_do(model: str) -> None:
+    shape, says = REFUSED[model]
+    with pytest.raises(BenchError) as refused:
+        made(model, shape)
+    message = str(refused.value)
+    assert says in message
+    assert "\n" not in message
+    assert len(message) < 420
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("model", ["float16.keras", "bfloat16.keras"])
+def test_half_precision_is_named_and_what_it_changes_is_measured(model: str) -> None:
+    (said,) = made(model)[1].artifact.warnings
+    assert said.startswith(f"the model computes in mixed_{model.removesuffix('.keras')} and this file in fp32: Keras's")
+    difference = float(said.split("change by ")[1].split()[0])
+    assert 1e-6 < difference < 2e-2
+
+
+@pytest.mark.usefixtures("folder")
+def test_what_one_builder_changes_in_keras_does_not_reach_the_next_model() -> None:
+    import keras
+
+    with pytest.raises(BenchError, match="2 outputs"):
+        made(f"{NETS}leaves_settings")
+    assert keras.config.image_data_format() == "channels_first"
+    from bench.models import building
+
+    building.fresh()
+    found = keras.config.image_data_format(), keras.config.dtype_policy().name, keras.config.epsilon()
+    assert found == ("channels_last", "float32", 1e-7)
+    assert keras.layers.Dense(1).name == "dense", "names do not depend on what was built before"
+
+
+@pytest.mark.usefixtures("folder")
+def test_an_untrained_network_is_told_from_a_checked_one() -> None:
+    said = "nearly the same for all images"
+    assert any(said in warning for warning in made(f"{NETS}untrained")[1].artifact.warnings)
+    assert made("logits.keras")[1].artifact.warnings == ()
+
+
+def test_an_imported_part_of_a_builder_is_part_of_the_key(folder: Path) -> None:
+    wanted = export.request(case("project.nets:small_net", (34, 34, 3)))
+    before = wanted.key
+    parts = folder / "project" / "parts.py"
+    parts.write_text(PARTS + "# changed\n")
+    assert wanted.key != before
+    parts.write_text(PARTS)
+    assert wanted.key == before
+
+
+def test_suites_take_such_files(folder: Path) -> None:
+    (folder / "suite.toml").write_text('title = "own"\n[[case]]\nmodel = ["legacy.h5", "logits.keras"]\n')
+    assert [c.model for c in suites.load_suite(folder / "suite.toml").cases] == [
+        str(folder / "legacy.h5"), str(folder / "logits.keras"),
+    ]  # fmt: skip
