@@ -13,6 +13,7 @@ import pytest
 from bench import export, pipeline, suites, training
 from bench.analysis import precision, statistics
 from bench.cli import progress
+from bench.errors import WrongUsage
 from bench.export.request import integers
 from bench.models import published
 from bench.records import Accuracy, Artifact, Case, Fidelity, Record, Training
@@ -287,9 +288,6 @@ def test_pairs_differ_in_precision_alone() -> None:
     assert "Lower precision" not in page.render(runs.run([full]))
 
 
-def test_an_onnx_file_of_ones_own_has_the_precision_that_it_has(tmp_path: Path) -> None:
-    case = Case(name="own", model=str(tmp_path / "own.onnx"), precision="int8")
-    suite = suites.Suite("own", "own", (case,))
-    (record,) = pipeline.run(suite, options=pipeline.Options(device="cpu", rounds=1), results=tmp_path).run.records
-    assert record.error is not None
-    assert "leave out precision" in record.error
+def test_an_onnx_file_of_ones_own_has_the_precision_that_it_has() -> None:
+    with pytest.raises(WrongUsage, match=r"precision.* has no effect on own\.onnx: an \.onnx file is timed as it is"):
+        suites.case_of_model("own.onnx", precision="int8")
