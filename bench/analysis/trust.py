@@ -178,7 +178,8 @@ def _fidelity(run: Run, visits: Sequence[Visit]) -> Iterator[Doubt]:
     if wrong:
         yield Doubt(level="unsound", what=f"the file of {_names(wrong)} does not compute what it should",
                     remedy="export it again, and report it", cases=tuple(wrong))  # fmt: skip
-    apart = [name for name, f in checked if f.passed and f.reference != "Keras" and f.top1_agreement < _AGREEMENT]
+    known = [(name, f.top1_agreement) for name, f in checked if f.passed and f.reference != "Keras"]
+    apart = [name for name, agreement in known if agreement is not None and agreement < _AGREEMENT]
     if apart:
         yield Doubt(level="shaky", what=f"{_names(apart)} {_are(apart)} of another mind than fp32 on more than "
                     f"{100 - 100 * _AGREEMENT:.0f} % of the inputs", remedy="measure the accuracy before shipping it",
