@@ -12,9 +12,9 @@ from PIL import Image
 
 from bench import suites
 from bench.accuracy import settings_of
-from bench.accuracy.decoding import decode
 from bench.cli import main
 from bench.errors import WrongUsage
+from bench.models.decoding import decode
 from bench.models.preprocessing import Pixels, Preprocessing, preprocessing
 from tests.accuracy.sets import classifier, photo, photos
 
