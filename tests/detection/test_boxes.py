@@ -51,6 +51,8 @@ def test_iou_is_symmetric_and_bounded(a: np.ndarray, b: np.ndarray) -> None:
     assert np.array_equal(found, boxes.iou(b[:, None], a).T)
     assert found.min() >= 0
     assert found.max() <= 1 + 1e-9
+    solid = boxes.area(a) > 0
+    assert np.allclose(np.diag(boxes.iou(a[:, None], a))[solid], 1, rtol=0, atol=1e-12)
 
 
 @given(corner_boxes(3))

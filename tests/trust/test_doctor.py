@@ -14,7 +14,7 @@ from bench.machine import lock
 from bench.trust import doctor
 from bench.trust.doctor import Finding
 from tests.analysis.test_comparison import record, run_of
-from tests.trust.test_trial import call
+from tests.trust.test_ab import call
 
 
 @pytest.fixture(autouse=True)
@@ -97,8 +97,8 @@ def test_this_machine_is_examined(capsys: pytest.CaptureFixture[str], tmp_path: 
     by_name = {finding["name"]: finding for finding in answer["findings"]}
     assert by_name["ONNX Runtime on CPU"]["found"] == "runs"
     assert answer["noise"]["visits"] == 3
-    assert answer["noise"]["between"] >= 0
-    assert answer["noise"]["pace"] >= 1
+    assert 0 < answer["noise"]["between"] < 10, "three visits never have the same median"
+    assert 1 <= answer["noise"]["pace"] < 100
     assert all((finding["level"] == "warn") == bool(finding["remedy"]) for finding in by_name.values())
     assert by_name["measuring lock"]["found"] == "free"
 

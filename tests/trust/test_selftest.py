@@ -17,7 +17,7 @@ from bench.timing import schedule
 from bench.trust import ab, selftest
 from bench.trust.selftest import Attempt
 from tests.timing.test_timing import write_model
-from tests.trust.test_trial import call
+from tests.trust.test_ab import call
 
 
 @pytest.fixture(autouse=True)
