@@ -16,6 +16,7 @@ from bench.accuracy.predictions import Batch, Key
 from bench.accuracy.predictor import Job, Signature, Spec
 from bench.accuracy.results import Evaluation, evaluation
 from bench.errors import WrongUsage
+from bench.models import inputs, onnx_file
 from bench.models.file import sha256_of
 from bench.models.preprocessing import INTERPOLATION, RESIZE, Preprocessing, preprocessing
 from bench.processes import process
@@ -44,6 +45,7 @@ class Settings:
     interpolation: str = INTERPOLATION
     input_size: int | None = None  # pixels a side, where the file leaves it open
     dimensions: dict[str, int] = field(default_factory=dict)  # sizes of open dimensions, by name
+    input_shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)  # by the input's name; "" for the only one
     batch_size: int | None = None  # None: as many as `_BATCH_BYTES` allow, up to BATCH_SIZE
     threads: int = 1
     runtime: str = DEFAULT
@@ -66,6 +68,7 @@ def settings_of(case: Case) -> Settings:
         resize=asked.resize,
         interpolation=asked.interpolation,
         dimensions=case.dimensions,
+        input_shapes=case.input_shapes,
         threads=case.threads or 1,
         runtime=case.runtime,
         provider=case.provider,
@@ -117,7 +120,7 @@ def evaluate(
             provider=settings.provider or runtimes.get(settings.runtime).DEVICES["cpu"],
             threads=settings.threads,
             input_size=settings.input_size,
-            dimensions=settings.dimensions,
+            sizes=_sizes(path, settings),
         )
         signature = msgspec.convert(worker.ask(spec), Signature)
         p = preprocessing(
@@ -191,6 +194,21 @@ def evaluate(
         )
         found = replace(found, stages=timed)
     return replace(found, agreement=with_keras(agree_with, path, images, p)) if agree_with else found
+
+
+def _sizes(path: Path, settings: Settings) -> tuple[int | None, ...] | None:
+    """The sizes of the file's only input, None where they stay open; None for a file that does not say.
+
+    Raises WrongUsage for sizes that do not fit.
+    """
+    if not path.name.endswith(".onnx"):
+        return None
+    known = onnx_file.read(path).inputs
+    if settings.input_shapes and len(known) == 1:
+        fed = inputs.shapes(known, asked=settings.input_shapes, dimensions=settings.dimensions)
+        return fed[known[0].name]
+    axes = known[0].axes if len(known) == 1 else None
+    return tuple(axis.size or settings.dimensions.get(axis.name) for axis in axes) if axes else None
 
 
 def _batch_size(asked: int | None, signature: Signature, p: Preprocessing) -> int:

@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from bench import runtimes
 from bench.accuracy.predictions import TOP, Batch, Prediction
 from bench.errors import Failed, WrongUsage
 from bench.machine.facts import cores_given
+from bench.models import inputs
 from bench.models.preprocessing import Array, Preprocessing, batch_array, write
 
 AHEAD = 2  # batches that are decoded while one is inferred, where cores are free for it: what bounds the memory
@@ -36,7 +37,7 @@ class Spec:
     provider: str
     threads: int
     input_size: int | None = None  # pixels a side, for an input that leaves it open
-    dimensions: dict[str, int] = field(default_factory=dict)  # sizes of open dimensions, by name
+    sizes: tuple[int | None, ...] | None = None  # of the only input, None where open; None: as the session says
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,9 +122,11 @@ def _signature(session: runtimes.Session, spec: Spec) -> tuple[Signature, int]:
     ((given, dtype, asked),) = session.inputs
     if dtype not in _DTYPES:
         raise WrongUsage(f"{name} takes {dtype}; {', '.join(_DTYPES)} work")
-    shape: list[int | None] = [
-        size if isinstance(size, int) else spec.dimensions.get(size) if size else None for size in asked
-    ]
+    if 0 in asked:
+        raise WrongUsage(f"{name} takes {list(asked)}: {inputs.EMPTY}")
+    shape: list[int | None] = [size if isinstance(size, int) and size > 0 else None for size in asked]
+    if spec.sizes is not None:
+        shape = list(spec.sizes)
     layouts = _layouts(shape)
     if not layouts:
         raise WrongUsage(f"{name} takes {asked}: not a batch of images with 3 channels, NHWC or NCHW")

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bench.cli.root import RESULTS, as_json_option, cli, table
+from bench.cli.root import (
+    RESULTS,
+    Shapes,
+    Sizes,
+    as_json_option,
+    cli,
+    dimension_option,
+    input_shape_option,
+    table,
+)  # fmt: skip
 from bench.errors import Failed, WrongUsage
 from bench.suites import CLASS_ORDERS, INTERPOLATIONS, PREPROCESSES, RESIZES, RUNTIMES
 
@@ -42,6 +51,8 @@ _file = click.Path(path_type=Path, exists=True, dir_okay=False)
 @click.option("--interpolation", type=click.Choice(INTERPOLATIONS), default="bilinear", show_default=True)
 @click.option("--alpha", type=float, help="Width multiplier.")
 @click.option("--input-size", type=click.IntRange(min=1), metavar="N", help="Height and width in pixels.")
+@input_shape_option
+@dimension_option
 @click.option("--batch-size", type=click.IntRange(min=1), metavar="N", help="[default: up to 32, as memory allows]")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), help="Threads of the runtime. [default: the cores given]")
@@ -65,6 +76,8 @@ def accuracy(
     interpolation: str,
     alpha: float | None,
     input_size: int | None,
+    input_shapes: Shapes,
+    dimensions: Sizes,
     batch_size: int | None,
     device: str,
     threads: int | None,
@@ -79,7 +92,7 @@ def accuracy(
 
     Predictions are kept beside the result as they come: an interrupted command goes on where it was.
     """
-    from bench import runtimes, store, suites
+    from bench import export, runtimes, store, suites
     from bench.accuracy import Settings, evaluate
     from bench.machine import facts
     from bench.runtimes import device as devices
@@ -94,6 +107,7 @@ def accuracy(
         model, alpha=alpha, input_size=None if own_file else input_size,
         weights=weights or ("imagenet" if known else None), runtime=runtime,
     )  # fmt: skip
+    (case,) = export.sized([case], dict(input_shapes), dict(dimensions))
     if known and case.weights == "none":
         click.echo("random weights: this accuracy is that of chance", err=True)
     runtimes.require(case.runtime)
@@ -112,6 +126,8 @@ def accuracy(
         resize=resize,
         interpolation=interpolation,
         input_size=input_size,
+        dimensions=case.dimensions,
+        input_shapes=case.input_shapes,
         batch_size=batch_size,
         threads=threads or facts.cores_given(),
         runtime=case.runtime,

@@ -195,7 +195,7 @@ def _input(case: Case) -> str:
             fed = export.planned(case).input_shapes
         except BenchError:
             return ""
-        return ", ".join("x".join(map(str, shape)) for shape in fed.values())
+        return ", ".join("x".join(map(str, shape)) or "scalar" for shape in fed.values())
     return "x".join(map(str, case.input_shape or ()))
 
 

@@ -78,6 +78,7 @@ class _Reader:
         self.origins = {
             t.name: frozenset({t.name}) for t in graph.initializer
         }  # constant -> initialisers it is made of
+        self.read = {name for node in graph.node for name in node.input} | {value.name for value in graph.output}
         self.writers: dict[str, str] = {}  # tensor -> its layer
         self.sizes: dict[str, int] = {}  # layer -> bytes of its output
         self.names: Counter[str] = Counter()
@@ -156,7 +157,7 @@ class _Reader:
         *,
         in_place: bool = False,
     ) -> LayerCost:
-        shapes = [self.shapes.get(output) for output in outputs if output]
+        shapes = [self.shapes.get(output) for output in outputs if output in self.read or len(outputs) == 1]
         known = [_without_batch(shape, self.batch) for shape in shapes if shape is not None]
         shape = None if len(known) < len(shapes) else known[0] if len(known) == 1 else (sum(map(prod, known)),)
         self.writers.update((output, name) for output in outputs)

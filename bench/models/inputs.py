@@ -22,7 +22,12 @@ LAYOUTS = {
     "HWC": (HEIGHT, WIDTH, CHANNELS),
 }
 NO_TENSORS = ("sequence", "map", "optional", "sparse tensor")  # what may stand in place of a type
+EMPTY = (
+    "a size of 0 stands for an open one, but ONNX Runtime feeds nothing else than 0; give that axis a name or -1, "
+    "e.g. with onnx.tools.update_model_dims"
+)
 _COLOURS = (3, 1, 4)  # channels of an image: colour, grey, colour with transparency
+_NO_BATCH = "seq|len|time|frame|token|step"  # in the name of a first axis along which one input goes on
 _LEAST_SIDE = 5  # pixels; below, a size may be channels as well
 _EXAMPLE = 224
 
@@ -85,7 +90,7 @@ def _layout(sizes: Sequence[int | None], names: Sequence[str]) -> str | None:
     first, last = len(sizes) - 3, len(sizes) - 1
     for colours in _COLOURS:
         fitting = [axis for axis in (first, last) if sizes[axis] == colours and _are_sides(sizes, axis, first)]
-        if fitting and (len(sizes) == 4 or sizes[0] is not None):
+        if fitting and (len(sizes) == 4 or sizes[0] not in (None, 1)):  # one before two others may be a batch as well
             return {(4, 1): "NCHW", (4, 3): "NHWC", (3, 0): "CHW", (3, 2): "HWC"}[len(sizes), fitting[0]]
     if len(sizes) == 3:
         return None
@@ -106,8 +111,12 @@ def _are_sides(sizes: Sequence[int | None], channels: int, first: int) -> bool:
 
 def _roles(sizes: Sequence[int | None], names: Sequence[str]) -> tuple[str, ...]:
     """The roles of what is no image. A fixed first axis of three is a step of a sequence, not one of a batch."""
-    first = BATCH if sizes and (sizes[0] in (None, 1) or (len(sizes) != 3 and len(sizes) > 1)) else OTHER
-    return (first, *[OTHER] * (len(sizes) - 1))[: len(sizes)]
+    roles = [OTHER] * len(sizes)
+    named = [place for place, name in enumerate(names) if "batch" in name.lower()]
+    first = sizes[:1] in ([None], [1]) or len(sizes) in (2, 4, 5)
+    if named or (sizes and first and not re.search(_NO_BATCH, names[0].lower())):
+        roles[named[0] if named else 0] = BATCH
+    return tuple(roles)
 
 
 def shapes(
@@ -130,12 +139,16 @@ def shapes(
     everything = list(inputs)
     wanted = _by_input(everything, asked or {})
     sizes = dict(dimensions or {})
+    batches = {_batch_key(each) for each in everything} - {""}
     _check_batch([each for each in everything if each.name not in wanted], batch_size, sizes)
     known = open_names(each for each in everything if each.name not in wanted)
     for name in sizes:
         if name not in known:
             hint = suggestion(name, known) or f"the inputs are {_listed(everything)}"
             raise WrongUsage(f'the graph has no open dimension "{name}"; {hint}')
+    sizes = {
+        name: batch_size for name in batches if len(name) > 1
+    } | sizes  # an axis of another input may bear the name
     return {each.name: wanted.get(each.name) or _filled(each, sizes, batch_size) for each in everything}
 
 
@@ -178,11 +191,11 @@ def _check_batch(inputs: Sequence[Input], batch_size: int, sizes: Mapping[str, i
     """Refuse a batch size that no input can have."""
     if batch_size == 1 or not inputs:
         return
-    batches = [each.axes[each.batch] for each in inputs if each.axes and each.batch is not None]
+    batches = {each: each.axes[each.batch] for each in inputs if each.axes and each.batch is not None}
     if not batches:
         raise WrongUsage(f"no input has a batch axis, so that batch_size {batch_size} does not fit: {_listed(inputs)}")
-    for axis in batches:
-        fixed = axis.size or sizes.get(_key(axis), batch_size)
+    for each, axis in batches.items():
+        fixed = axis.size or sizes.get(_batch_key(each), batch_size)
         if fixed != batch_size:
             raise WrongUsage(f"the batch is {fixed}; batch_size {batch_size} does not fit; leave it out")
 
@@ -194,17 +207,24 @@ def _key(axis: Axis) -> str:
     return axis.name or ("" if axis.role == OTHER else axis.role)
 
 
+def _batch_key(each: Input) -> str:
+    """As `_key` of the batch axis; "" for a name such as "?" that says nothing, as other axes bear it, too."""
+    if each.axes is None or each.batch is None:
+        return ""
+    key = _key(each.axes[each.batch])
+    shared = any(_key(axis) == key for axis in each.axes if axis.role != BATCH)
+    return "" if shared or not re.search(r"\w", key) else key
+
+
 def _filled(each: Input, sizes: Mapping[str, int], batch_size: int) -> Shape:
     if each.dtype in NO_TENSORS:
         raise WrongUsage(f'input "{each.name}" is a {each.dtype}; only models that take tensors can be fed')
     if each.axes is None:
         raise WrongUsage(f'input "{each.name}" has no shape in the file; give it one, {_example([each])}')
     found: list[int] = []
-    keys = [_key(axis) for axis in each.axes]
+    keys = [_batch_key(each) if axis.role == BATCH else _key(axis) for axis in each.axes]
     for place, (axis, key) in enumerate(zip(each.axes, keys, strict=True)):
-        batch = axis.role == BATCH
-        shared = batch and key in keys[place + 1 :]  # a name such as "?" that every axis has says nothing of the batch
-        size = axis.size or (None if shared else sizes.get(key)) or (batch_size if batch else None)
+        size = axis.size or sizes.get(key) or (batch_size if axis.role == BATCH else None)
         if size is None:
             called = f' ("{axis.name}")' if axis.name else ""
             by_name = f", or --dimension {key}={_EXAMPLE}" if key else ""

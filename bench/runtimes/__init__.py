@@ -56,6 +56,7 @@ class Runtime(Protocol):
     SUFFIXES: tuple[str, ...]  # of the files that it reads
     DEVICES: Mapping[str, str]  # "cpu", "cuda" -> what the runtime calls it
     PROBE: bytes  # the smallest model that it reads: y = x + x for float x of shape (1, 4)
+    EXPLAINED: Mapping[str, str]  # patterns of its messages -> what they mean and the remedy, with the groups filled in
     PACE: bytes | None  # a chain of small products; None: `timing.pace`'s ONNX file
 
     def version(self) -> str:

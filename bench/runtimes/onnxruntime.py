@@ -17,6 +17,16 @@ PROBE = base64.b64decode(
     "CAk6QQoOCgF4CgF4EgF5IgNBZGQSBXByb2JlWhMKAXgSDgoMCAESCAoCCAEKAggEYhMKAXkSDgoMCAESCAoCCAEKAggEQgQKABAO"
 )
 PACE = None
+EXPLAINED = {
+    r"Unsupported model IR version: (\d+), max supported IR version: (\d+)": (
+        "it has IR version {}, and this ONNX Runtime reads up to {}; upgrade onnxruntime, or export it again with an "
+        "older IR version"
+    ),
+    r"Opset (\d+) is under development.* for domain (\S+) is till opset (\d+)": (
+        "it has opset {} of {}, and this ONNX Runtime knows up to {}; upgrade onnxruntime, or export it again with an "
+        "older opset"
+    ),
+}
 
 _TYPES = {"float": "float32", "double": "float64"}
 _OPERATORS = dict.fromkeys(("FusedConv", "ConvInteger"), "Conv") | dict.fromkeys(

@@ -137,9 +137,15 @@ def _session(runtime: Any, spec: dict[str, Any], profile: str | None = None) -> 
             raise _Refused(_NO_MEMORY) from error
         if provider != runtime.DEVICES["cpu"]:
             raise _Refused(f"{provider} cannot run this model here: {text[:300]}; see `bench doctor`") from error
-        raise _Refused(f"{runtime.TITLE} cannot load {path}: {text[:300]}; export it again, or check the file") from (
-            error
-        )
+        raise _Refused(f"{runtime.TITLE} cannot load {path}: {_reason(runtime, text)}") from error
+
+
+def _reason(runtime: Any, text: str) -> str:
+    """What stands in a runtime's way, and the remedy, from its message; the reason stands at the message's end."""
+    for pattern, says in runtime.EXPLAINED.items():
+        if match := re.search(pattern, text):
+            return str(says).format(*match.groups())
+    return f"{text if len(text) <= 300 else f'... {text[-300:]}'}; export it again, or check the file"
 
 
 def _ran(session: Any, spec: dict[str, Any]) -> dict[str, Any]:
@@ -162,6 +168,11 @@ def _inputs(np: Any, session: Any, spec: dict[str, Any]) -> dict[str, Any]:
     for name, kind, given in session.inputs:
         if kind not in _KINDS:
             raise _Refused(f"input {name} is of type {kind}, which cannot be filled with random numbers")
+        if 0 in given:
+            raise _Refused(
+                f"input {name} takes {list(given)}: a size of 0 stands for an open one, but nothing else than 0 can be "
+                "fed; give that axis a name or -1, e.g. with onnx.tools.update_model_dims"
+            )
         declared = [size if isinstance(size, int) and size > 0 else None for size in given]
         shape = spec["shapes"].get(name)
         if shape is None:
