@@ -142,7 +142,7 @@ def _session(runtime: Any, spec: dict[str, Any], profile: str | None = None) -> 
 
 def _reason(runtime: Any, text: str) -> str:
     """What stands in a runtime's way, and the remedy, from its message; the reason stands at the message's end."""
-    for pattern, says in runtime.EXPLAINED.items():
+    for pattern, says in getattr(runtime, "EXPLAINED", {}).items():
         if match := re.search(pattern, text):
             return str(says).format(*match.groups())
     return f"{text if len(text) <= 300 else f'... {text[-300:]}'}; export it again, or check the file"
