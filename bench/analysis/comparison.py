@@ -16,6 +16,7 @@ from typing import Any
 
 from bench.analysis import quantities, statistics
 from bench.errors import Failed, Inconclusive, NotComparable, Regression
+from bench.machine import facts
 from bench.records import (
     VERDICTS,
     Case,
@@ -134,7 +135,13 @@ def conclusion(comparison: Comparison) -> list[str]:
 
 def must_match_differences(baseline: Machine, run: Machine) -> list[str]:
     """The must-match facts in which two machines differ, each as "key: baseline -> run"."""
-    return _differences(baseline.must_match, run.must_match)
+    old, new = baseline.must_match, run.must_match
+    names = sorted({*old, *new})
+    return [
+        f"{name}: {facts.in_words(name, old.get(name))} -> {facts.in_words(name, new.get(name))}"
+        for name in names
+        if facts.drifted(name, old.get(name), new.get(name))
+    ]
 
 
 def judge(shift: float, low: float, high: float, p: float, margin: float, *, alarm: float = ALARM_RATE) -> str:
@@ -170,8 +177,8 @@ def _changes(baseline: Run, run: Run) -> list[str]:
     """What differs between the two runs as a whole, for attribution: "runtime", "settings", "machine"."""
     old, new = (one.machine.may_drift for one in (baseline, run))
     if baseline.roofline and run.roofline:
-        old, new = (facts | _peaks(one.roofline) for facts, one in ((old, baseline), (new, run)) if one.roofline)
-    drift = {key for key in {*old, *new} if _drifted(old.get(key), new.get(key))}
+        old, new = (known | _peaks(one.roofline) for known, one in ((old, baseline), (new, run)) if one.roofline)
+    drift = {key for key in {*old, *new} if facts.drifted(key, old.get(key), new.get(key), DRIFT_WITHIN)}
     runtimes = {*baseline.runtimes, *run.runtimes}
     ignored: dict[str, Any] = dict.fromkeys(_SETTINGS_INFORM)
     found = {
@@ -184,12 +191,6 @@ def _changes(baseline: Run, run: Run) -> list[str]:
 
 def _peaks(roofline: Roofline) -> dict[str, Any]:
     return {"peak_gflops": roofline.gflops, "bandwidth_gb_s": roofline.gbytes_per_s}
-
-
-def _drifted(old: Any, new: Any) -> bool:
-    if isinstance(old, float) and isinstance(new, float):
-        return abs(new - old) > DRIFT_WITHIN * abs(old)
-    return bool(old != new)
 
 
 def _verdict(

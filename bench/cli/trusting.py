@@ -19,7 +19,7 @@ from bench.cli.root import (
     results_option,
     table,
 )  # fmt: skip
-from bench.errors import Inconclusive, Regression, WrongUsage
+from bench.errors import Failed, Inconclusive, Regression, WrongUsage
 from bench.suites import RUNTIMES, runtime_of
 
 if TYPE_CHECKING:
@@ -153,27 +153,41 @@ def _show_trial(trial: Trial) -> None:
     "--seconds", type=click.FloatRange(min=0), default=15.0, show_default=True, metavar="S",
     help="How long to measure the noise floor.",
 )  # fmt: skip
+@click.option("--require", type=click.Choice(["quiet"]), help="Exit with 5 when the machine cannot measure now.")
 @results_option
 @as_json_option
-def doctor(seconds: float, results: Path, as_json: bool) -> None:
-    """Examine the machine: what will disturb a measurement, and the remedy."""
+def doctor(seconds: float, require: str | None, results: Path, as_json: bool) -> None:
+    """Examine the machine and your surroundings: what will disturb a measurement, and the remedy."""
     from bench import store
     from bench.export import cache
     from bench.trust import doctor
+    from bench.trust.finding import Finding, conclude
 
-    findings, noise = [], None
-    for found in doctor.examine(results, cache.folder(), seconds=seconds):
-        if isinstance(found, doctor.Noise):
-            noise = found
+    colours = {"ok": "green", "warn": "yellow", "unknown": None}
+    findings: list[Finding] = []
+    noise = None
+    for finding in doctor.examine(results, cache.folder(), seconds=seconds):
+        if isinstance(finding, doctor.Noise):
+            noise = finding
             continue
-        findings.append({"name": found.name, "found": found.found, "level": found.level, "remedy": found.remedy})
+        findings.append(finding)
         if not as_json:
-            mark = click.style("warn", fg="yellow") if found.remedy else click.style("ok  ", fg="green")
-            click.echo(f"{mark}  {found.name}: {found.found}")
-            if found.remedy:
-                click.echo(f"      -> {found.remedy}")
+            mark = click.style(f"{'?' if finding.level == 'unknown' else finding.level:4}", fg=colours[finding.level])
+            click.echo(f"{mark}  {finding.name}: {finding.found}")
+            if finding.remedy:
+                click.echo(f"      -> {finding.remedy}")
+    conclusion = conclude(findings)
     if as_json:
-        click.echo(store.json_text({"findings": findings, "noise": noise}))
+        rows = [
+            {"name": f.name, "found": f.found, "level": f.level, "remedy": f.remedy, "disturbs": f.disturbs}
+            for f in findings
+        ]
+        answer = {"findings": rows, "noise": noise, "quiet": conclusion.quiet, "conclusion": conclusion.text}
+        click.echo(store.json_text(answer))
+    else:
+        click.secho(conclusion.text, fg="green" if conclusion.quiet else "red")
+    if require == "quiet" and not conclusion.quiet:
+        raise SystemExit(Failed.exit_code)
 
 
 @cli.command()

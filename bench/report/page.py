@@ -17,6 +17,7 @@ from plotly.offline import get_plotlyjs
 
 from bench import __version__, units
 from bench.analysis import answer, choice, precision, quality, quantities, trust
+from bench.machine import facts as machine_facts
 from bench.records import Comparison, Record, Run, Visit
 from bench.report import Material, mobilenet, table
 from bench.report.drawings import figures
@@ -106,7 +107,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )  # fmt: skip
     found.filters |= {"relative": units.relative, "latency": units.latency, "percent": units.percent}
-    found.filters |= {"noise": _noise, "origins": _origins, "identity": id}
+    found.filters |= {"noise": _noise, "origins": _origins, "facts": machine_facts.rows, "identity": id}
     found.globals |= {"style": (_STATIC / "page.css").read_text(encoding="utf-8"), "version": __version__}
     return found
 

@@ -20,7 +20,7 @@ from bench import runtimes
 from bench.analysis import statistics
 from bench.errors import BenchError
 from bench.export.own import fed
-from bench.machine import lock, neighbours
+from bench.machine import cgroups, lock, neighbours
 from bench.processes import process
 from bench.records import Case, Health, Settings, Visit
 from bench.timing import pace
@@ -119,6 +119,7 @@ def specification(case: Case, path: Path, settings: Settings, **changes: Any) ->
         "min_count": settings.min_count,
         "inject": 0.0,
         "pace": pace.chain(),
+        "cpu_stats": [str(path) for path in cgroups.cpu_stats()],
     } | changes
 
 

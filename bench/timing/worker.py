@@ -72,9 +72,9 @@ def _visit(spec: dict[str, Any]) -> dict[str, Any]:
     first_ns = time.perf_counter_ns() - start
     ran = _ran(session, spec)
     warmup_ns, steady = _warm_up(call, spec["warmup_s"])
-    before = _counters()
+    before = _counters(spec.get("cpu_stats", []))
     samples = _samples(call, spec["min_time_s"], spec["min_count"])
-    after = _counters()
+    after = _counters(spec.get("cpu_stats", []))
     copies = _samples(with_copies, spec["min_time_s"] / 2, spec["min_count"]) if with_copies else []
     peak_rss_bytes = _peak_rss()
     del session, call, with_copies  # two sessions alive would disturb each other
@@ -257,8 +257,8 @@ def _thinned(samples: list[int]) -> list[int]:
     return samples[:: -(-len(samples) // _MAX_SAMPLES) or 1]
 
 
-def _counters() -> dict[str, float]:
-    """What the system counts, where it shows it; times in seconds.
+def _counters(cpu_stats: list[str]) -> dict[str, float]:
+    """What the system counts, where it shows it; times in seconds. `cpu_stats`: the files that count throttling.
 
     Processor time is summed over the processors that this process may use: on a large shared host the rest is not ours
     to feel.
@@ -276,8 +276,9 @@ def _counters() -> dict[str, float]:
     switches = [int(n) for n in re.findall(r"nonvoluntary_ctxt_switches:\s+(\d+)", _all_tasks())]
     if switches:
         found["switches"] = sum(switches)
-    if throttled := re.search(r"throttled_usec (\d+)", _read("/sys/fs/cgroup/cpu.stat")):
-        found["throttled"] = int(throttled[1]) / 1e6
+    units = {"throttled_usec": 1e6, "throttled_time": 1e9}  # of version 2 and version 1 of control groups
+    for name, count in re.findall(r"^(throttled_usec|throttled_time) (\d+)", "\n".join(map(_read, cpu_stats)), re.M):
+        found["throttled"] = found.get("throttled", 0.0) + int(count) / units[name]
     speeds = [float(x) for x in re.findall(r"cpu MHz\s*:\s*([\d.]+)", _read("/proc/cpuinfo"))]
     if speeds:
         found |= {"mhz_min": min(speeds), "mhz_max": max(speeds)}

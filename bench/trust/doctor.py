@@ -8,9 +8,10 @@ import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -18,12 +19,14 @@ from bench import runtimes
 from bench.analysis.comparison import ALARM_RATE, POWER
 from bench.analysis.statistics import SLOW_PACE, student_t
 from bench.errors import Failed
-from bench.machine import facts, lock, neighbours
+from bench.machine import cgroups, facts, lock, neighbours
 from bench.records import Case, Settings, Visit
 from bench.runtimes import device
 from bench.suites import RUNTIMES
 from bench.timing import calibration
 from bench.timing.schedule import Target, one
+from bench.trust import surroundings
+from bench.trust.finding import Finding
 
 SECONDS = 15.0
 _ROUNDS = 5  # of a run, unless asked otherwise
@@ -31,20 +34,6 @@ _MARGIN = 0.03
 _CPU = "/sys/devices/system/cpu"
 _BUSY_SHARE = 0.05
 _LOW_MEMORY, _LOW_DISK = 2e9, 5e9
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing about the machine; `remedy` is None when it is fine."""
-
-    name: str
-    found: str
-    remedy: str | None = None
-
-    @property
-    def level(self) -> str:
-        """ "ok" or "warn"."""
-        return "warn" if self.remedy else "ok"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,31 +49,40 @@ class Noise:
 
 def examine(results: Path, cache: Path, *, seconds: float = SECONDS) -> Iterator[Finding | Noise]:
     """Every finding as soon as it is known, then the noise floor and its finding; about `seconds` and 5 s."""
-    quota = facts.cgroup_quota()
-    yield Finding("processor", facts.cpu_model())
+    quota = cgroups.quota()
+    yield from fact_findings("cpu", facts.cores_given())
     yield cores(facts.cores_given(), os.cpu_count() or 1, quota)
     yield siblings([facts.read(p) for p in sorted(Path(_CPU).glob("cpu[0-9]*/topology/thread_siblings_list"))])
-    yield instructions(facts.instructions())
-    yield governor(facts.read(f"{_CPU}/cpu0/cpufreq/scaling_governor"))
     yield turbo(facts.read(f"{_CPU}/intel_pstate/no_turbo"), facts.read(f"{_CPU}/cpufreq/boost"))
-    yield virtual("hypervisor" in facts.flags())
-    yield limits(quota, facts.memory_limit())
+    yield limits(quota, cgroups.memory_limit())
     for name in RUNTIMES:
         yield from runtime(name, facts.cores_given())
+    yield from surroundings.findings(facts.cores_given())
     yield load(*_measured_load())
     yield free("memory", psutil.virtual_memory().available, _LOW_MEMORY, "close other programs")
     for name, place in (("disk of results", results), ("disk of exports", cache)):
         yield free(name, shutil.disk_usage(_existing(place)).free, _LOW_DISK, "free some space, or name another folder")
     holder = lock.held_by()
-    yield Finding("measuring lock", holder or "free", f"{holder} is measuring; wait for it" if holder else None)
+    yield Finding("measuring lock", holder or "free", f"{holder} is measuring; wait for it" if holder else None, True)
     try:
         noise = measure_noise(seconds)
     except Failed as error:
-        yield Finding("noise floor", "not measured", str(error))
+        yield Finding("noise floor", "not measured", str(error), True)
     else:
         yield noise
         yield pace_finding(noise.pace)
         yield noise_finding(noise)
+
+
+def fact_findings(device: str, threads: int) -> Iterator[Finding]:
+    """The facts of the machine that a run would hold, with a remedy where one is known."""
+    machine = facts.collect(device, threads, {})
+    values = machine.must_match | machine.may_drift | machine.informs
+    for fact in facts.FACTS:
+        if fact.name in _EXAMINED:
+            yield _EXAMINED[fact.name](values[fact.name])
+        elif fact.name not in _ELSEWHERE:
+            yield Finding(fact.label, fact.in_words(values[fact.name]))
 
 
 def cores(given: int, present: int, quota: float | None) -> Finding:
@@ -119,7 +117,7 @@ def instructions(names: Sequence[str]) -> Finding:
 
 def governor(name: str) -> Finding:
     """The frequency governor of the first core."""
-    if name in ("", "performance"):
+    if name in ("", "not shown", "performance"):
         return Finding("governor", name or "not shown")
     return Finding("governor", name, "frequencies follow the load: `sudo cpupower frequency-set -g performance`")
 
@@ -196,12 +194,12 @@ def load(share: float, stolen: float, busiest: Sequence[str]) -> Finding:
         return Finding("background load", found)
     names = f" (most of it: {', '.join(busiest)})" if busiest else ""
     remedy = f"stop other programs{names}" if share > _BUSY_SHARE else "the host is crowded: measure at another time"
-    return Finding("background load", found, f"{remedy}; disturbed visits are marked and repeated")
+    return Finding("background load", found, f"{remedy}; disturbed visits are marked and repeated", True)
 
 
 def free(name: str, size_bytes: float, low: float, remedy: str) -> Finding:
     """Free memory or disk."""
-    return Finding(name, f"{size_bytes / 1e9:.1f} GB free", remedy if size_bytes < low else None)
+    return Finding(name, f"{size_bytes / 1e9:.1f} GB free", remedy if size_bytes < low else None, size_bytes < low / 10)
 
 
 def measure_noise(seconds: float) -> Noise:
@@ -252,6 +250,7 @@ def pace_finding(swing: float | None) -> Finding:
         found,
         "cores that the host moves apart, or shares, hand work over slowly: pin the virtual machine's cores, or "
         "measure with --threads 1; visits at a slow pace are marked and repeated",
+        True,
     )
 
 
@@ -276,7 +275,17 @@ def noise_finding(noise: Noise) -> Finding:
     enough = (
         f"--rounds {rounds} would see {100 * _MARGIN:.0f} %" if rounds else "no number of rounds up to 100 sees 3 %"
     )
-    return Finding("noise floor", found, f"{enough}; quieten the machine as said above, or use `bench ab`")
+    return Finding("noise floor", found, f"{enough}; quieten the machine as said above, or use `bench ab`", True)
+
+
+_EXAMINED: dict[str, Callable[[Any], Finding]] = {
+    "governor": governor,
+    "instructions": instructions,
+    "virtual": virtual,
+}
+"""The facts for which a remedy is known, by what says it."""
+_ELSEWHERE = ("cores", "threads", "quota_cores", "memory_limit_bytes")
+"""The facts that a finding of its own says more of."""
 
 
 def _measured_load() -> tuple[float, float, list[str]]:

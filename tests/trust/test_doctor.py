@@ -12,9 +12,9 @@ import pytest
 from bench.analysis import comparison, statistics
 from bench.machine import lock
 from bench.trust import doctor
-from bench.trust.doctor import Finding
+from bench.trust.finding import Conclusion, Finding, conclude
 from tests.analysis.test_comparison import record, run_of
-from tests.trust.test_ab import call
+from tests.cli.test_cli import call
 
 
 @pytest.fixture(autouse=True)
@@ -61,7 +61,7 @@ def own_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_findings(finding: Finding, found: str, remedy: str | None) -> None:
     assert found in finding.found
-    assert finding.level == ("warn" if remedy else "ok")
+    assert finding.level == ("warn" if remedy else "unknown" if found in ("not shown", "not known") else "ok")
     if remedy:
         assert re.search(remedy, finding.remedy or "")
 
@@ -100,6 +100,10 @@ def test_this_machine_is_examined(capsys: pytest.CaptureFixture[str], tmp_path: 
     assert 0 < answer["noise"]["between"] < 10, "three visits never have the same median"
     assert 1 <= answer["noise"]["pace"] < 100
     assert all((finding["level"] == "warn") == bool(finding["remedy"]) for finding in by_name.values())
+    assert all(finding["level"] != "ok" for finding in by_name.values() if finding["found"].startswith("not "))
+    assert {"Keras settings", "working directory", "locale", "threads asked", "processor"} <= {*by_name}
+    against = [finding["name"] for finding in by_name.values() if finding["disturbs"] and finding["remedy"]]
+    assert answer["quiet"] == (not against)
     assert by_name["measuring lock"]["found"] == "free"
 
 
@@ -110,3 +114,21 @@ def test_who_is_measuring_is_said_and_not_disturbed(capsys: pytest.CaptureFixtur
     assert code == 0
     assert "is measuring; wait for it" in out
     assert "noise floor: not measured" in out
+    assert out.splitlines()[-1].startswith("this machine cannot measure well now: ")
+    with lock.measuring():
+        assert call(capsys, "doctor", "--require", "quiet")[0] == 5
+
+
+def test_the_conclusion_counts_what_disturbs_and_what_is_not_known() -> None:
+    fine = [Finding("a", "fine"), Finding("b", "not shown"), Finding("c", "so so", "mind it")]
+    assert conclude(fine) == Conclusion(quiet=True, text="this machine can measure now (1 to mind, 1 not known)")
+    assert conclude(fine[:1]).text == "this machine can measure now"
+    loud = conclude([*fine, doctor.load(0.6, 0.0, []), doctor.pace_finding(1.6)])
+    assert not loud.quiet
+    assert "now: background load, pace; do" in loud.text
+    assert conclude([doctor.load(0.01, 0.0, []), doctor.pace_finding(1.0)]).quiet
+
+
+def test_a_quiet_machine_passes_the_gate(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "examine", lambda *_, **__: iter([Finding("pace", "steady")]))
+    assert call(capsys, "doctor", "--require", "quiet")[0] == 0
