@@ -95,7 +95,7 @@ def test_an_unexpected_error_is_one_line_and_debug_shows_it(
     [
         "import bench, bench.cli, bench.suites, bench.store, bench.report; "
         "from bench.analysis import choice, comparison, history, precision, quality, roofline, statistics",
-        "import bench; bench.compare, bench.pick, bench.write_report, bench.load_suite, bench.run",
+        "import bench; [getattr(bench, name) for name in bench.__all__]",
         "from bench.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass",
         "from bench.cli import main\ntry: main(['list'])\nexcept SystemExit: pass",
     ],
