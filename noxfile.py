@@ -99,6 +99,13 @@ def mutants(session: nox.Session) -> None:
 
 
 @nox.session
+def counts(session: nox.Session) -> None:
+    """Count the networks of the suites anew; their costs come with the package."""
+    install(session, "export", RUNTIME)
+    session.run("python", "-m", "bench.cost.packaged")
+
+
+@nox.session
 def lock(session: nox.Session) -> None:
     """Write the lock file anew: every extra and the development tools, for every platform."""
     session.install("-q", "uv")

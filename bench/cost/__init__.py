@@ -1,4 +1,4 @@
-"""What one inference costs: mult-adds, parameters and activation memory, counted and never taken from a table."""
+"""What one inference costs: mult-adds, parameters and activation memory, counted from the network's graph."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ import msgspec
 from platformdirs import user_cache_path
 
 from bench import errors
+from bench.cost import packaged
 from bench.cost.layers import LayerCost, total
 from bench.errors import BenchError, Failed, WrongUsage
 from bench.processes import process
@@ -47,13 +48,24 @@ def of_case(case: Case) -> tuple[Cost, list[LayerCost]]:
 def of_cases(cases: Iterable[Case]) -> dict[str, Cost | BenchError]:
     """The cost of each case by its name, or why it cannot be counted, which keeps no other from it.
 
-    All that are not known yet are counted in one process.
+    All that are neither packaged nor known yet are counted in one process.
     """
     everything = list(cases)
-    return {
+    packed = {case.name: known for case in everything if (known := packaged.of_case(case))}
+    unknown = [case for case in everything if case.name not in packed]
+    found = {
         case.name: _cost(answer) if answer.error is None else _error(case, answer)
-        for case, answer in zip(everything, _answers(everything), strict=True)
+        for case, answer in zip(unknown, _answers(unknown), strict=True)
     }
+    return {case.name: packed.get(case.name) or found[case.name] for case in everything}
+
+
+def counted_costs(cases: Sequence[Case]) -> Iterator[tuple[Case, Cost]]:
+    """Each case with its cost, counted now. Raises the error of the first that has none."""
+    for case, answer in zip(cases, counted(cases), strict=True):
+        if answer.error is not None:
+            raise _error(case, answer)
+        yield case, _cost(answer)
 
 
 def _cost(answer: Answer) -> Cost:

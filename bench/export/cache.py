@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -15,6 +15,7 @@ from filelock import FileLock
 from platformdirs import user_cache_path
 
 from bench.errors import Failed, WrongUsage
+from bench.export import reading
 from bench.export.request import ExportRequest
 from bench.models.file import file_sha256
 from bench.records import Artifact, Cost
@@ -32,6 +33,7 @@ class Entry:
     artifact: Artifact
     cost: Cost
     takes_pixels: bool = False  # whether the model scales pixels from 0 to 255 itself
+    read: dict[str, str] = field(default_factory=dict)  # files that its builder read, with their SHA-256
 
 
 def folder() -> Path:
@@ -75,6 +77,8 @@ def find(request: ExportRequest) -> tuple[Path, Entry] | None:
         return None
     except (OSError, Failed, msgspec.DecodeError):
         shutil.rmtree(place, ignore_errors=True)
+        return None
+    if not reading.unchanged(entry.read):
         return None
     os.utime(place)
     return place / MODEL, entry

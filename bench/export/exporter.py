@@ -97,8 +97,9 @@ def make(request: ExportRequest) -> tuple[Path, cache.Entry]:
             warnings=(*ready.warnings, *warnings),
         )
         entry = cache.Entry(
-            label=request.model, artifact=artifact, cost=_cost(ready.layers, target), takes_pixels=ready.takes_pixels
-        )
+            label=request.model, artifact=artifact, cost=_cost(ready.layers, target), takes_pixels=ready.takes_pixels,
+            read=ready.read,
+        )  # fmt: skip
         return cache.put(request, target, entry), entry
 
 
@@ -124,6 +125,7 @@ class Prepared:
     expected: Any  # its outputs for them
     layers: list[LayerCost] | None  # None: it has no graph to count
     takes_pixels: bool
+    read: dict[str, str]  # files that its builder read, with their SHA-256
     warnings: tuple[str, ...]
 
 
@@ -134,13 +136,14 @@ def prepared(request: ExportRequest) -> Prepared:
     """
     from bench import models
     from bench.cost import keras_graph
-    from bench.export import policies, weights
+    from bench.export import policies, reading, weights
     from bench.models import building, keras_inputs
     from bench.suites import facts
 
     building.fresh()
     random = request.weights == "none" and request.model in facts()
-    with weights.unfilled() if random else nullcontext():
+    read: dict[str, str]
+    with reading.recorded() as read, weights.unfilled() if random else nullcontext():
         model = models.build(
             request.model, arguments=json.loads(request.arguments), input_shape=request.input_shape, head=request.head,
             classes=request.classes, weights=request.weights,
@@ -159,7 +162,8 @@ def prepared(request: ExportRequest) -> Prepared:
     except BenchError:
         layers = None
     pixels = preprocess == "included"
-    return Prepared(model, images, expected, layers, pixels, (*warnings, *_hardly_checked(expected)))
+    read = read if ":" in request.model else {}  # what others read is part of the key
+    return Prepared(model, images, expected, layers, pixels, read, (*warnings, *_hardly_checked(expected)))
 
 
 def _preprocess(request: ExportRequest, model: Any) -> str:

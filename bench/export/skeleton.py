@@ -28,7 +28,7 @@ for _name, _now in (("product", np.prod), ("object", object), ("bool", bool)):
     if _name not in np.__dict__:
         setattr(np, _name, _now)
 
-from tf2onnx import tfonnx  # noqa: E402 - after the names it needs are there
+from tf2onnx import tfonnx, utils  # noqa: E402 - after the names it needs are there
 
 _LOOPS = {"While", "StatelessWhile", "Enter", "If", "StatelessIf", "TensorListReserve", "RaggedTensorToVariant"}
 _FOR_LOOPS = {
@@ -52,6 +52,7 @@ def convert(
     names = [tensor.name for tensor in concrete.inputs]
     values = dict(zip(names[1:], [*variables, *concrete.captured_inputs], strict=True))
     warnings: list[str] = []
+    utils.INTERNAL_NAME = 1  # tf2onnx numbers nodes through a process's life: one model would be two files
     with tf.Graph().as_default() as graph, _heard(warnings), _no_search_for_loops():
         tf.import_graph_def(concrete.graph.as_graph_def(add_shapes=True), name="")
         try:

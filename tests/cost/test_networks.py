@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench import export, suites
-from bench.cost import formulas, onnx_graph
+from bench.cost import formulas, onnx_graph, packaged
 from bench.cost.cases import Answer, counted
 from bench.cost.layers import skeleton, total
 from bench.errors import WrongUsage
@@ -114,6 +114,11 @@ def test_where_the_papers_own_rounding_cannot_be_met(costs: dict[str, Cost]) -> 
 def test_params_are_those_that_keras_counts(costs: dict[str, Cost]) -> None:
     found = {model: costs[model].params for model in suites.facts()}
     assert found == {model: fact["params"] for model, fact in suites.facts().items()}
+
+
+def test_the_counts_that_come_with_the_package_are_those_counted_here(costs: dict[str, Cost]) -> None:
+    cases = [case for name in ("keras", "mobilenet") for case in suites.load_suite(name).cases]
+    assert {case.name: packaged.of_case(case) for case in cases} == {case.name: costs[case.name] for case in cases}
 
 
 def test_the_default_suite_lies_within_2_percent_of_what_is_published(costs: dict[str, Cost]) -> None:

@@ -32,6 +32,17 @@ def head(x, classes):
 """
 
 
+READER = """
+import keras
+def net():
+    classes = len(open("names.txt").read().split())
+    base = keras.saving.load_model("read.h5", compile=False).layers[1]
+    keras.saving.load_model("logits.keras", compile=False)
+    pooled = keras.layers.GlobalAveragePooling2D()(base.output)
+    return keras.Model(base.inputs, keras.layers.Dense(classes)(pooled))
+"""
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The working directory of this module, with every file of own_nets and a project of one's own."""
@@ -176,6 +187,28 @@ def test_an_imported_part_of_a_builder_is_part_of_the_key(folder: Path) -> None:
     assert wanted.key != before
     parts.write_text(PARTS)
     assert wanted.key == before
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_file_that_a_builder_reads_is_part_of_what_is_kept(folder: Path) -> None:
+    def sha256() -> str:
+        return made("reader:net")[1].artifact.sha256
+
+    (folder / "reader.py").write_text(READER)
+    (folder / "names.txt").write_text("a b c")
+    (folder / "read.h5").write_bytes((folder / "legacy.h5").read_bytes())
+    first = made("reader:net")[1]
+    assert {Path(path).name for path in first.read} == {"names.txt", "read.h5", "logits.keras"}
+    assert made("reader:net")[1] == first, "found in the cache"
+    (folder / "names.txt").write_text("a b c d")
+    assert cache.find(export.request(case("reader:net", None))) is None
+    second = sha256()
+    assert second != first.artifact.sha256
+    (folder / "names.txt").write_text("a b c")
+    assert sha256() == first.artifact.sha256
+    (folder / "names.txt").unlink()
+    with pytest.raises(BenchError, match="FileNotFoundError"):
+        made("reader:net")
 
 
 def test_suites_take_such_files(folder: Path) -> None:
