@@ -52,7 +52,8 @@ def run(name: str, table: dict[str, Any]) -> float:
             else:
                 shutil.copy(source, copy)
         project = Path(folder, "pyproject.toml")
-        chosen = f'only_mutate = ["bench/{name}.py"]\npytest_add_cli_args_test_selection = {tests_of(name, table)}\n'
+        tests = [*tests_of(name, table), *(["-k", table["only"]] if "only" in table else [])]
+        chosen = f'only_mutate = ["bench/{name}.py"]\npytest_add_cli_args_test_selection = {tests}\n'
         project.write_text(project.read_text(encoding="utf-8").replace("[tool.mutmut]\n", f"[tool.mutmut]\n{chosen}"))
         environment = os.environ | {"PYTHONPATH": "", "PYTHONDONTWRITEBYTECODE": "", "HYPOTHESIS_PROFILE": "mutants"}
         done = subprocess.run(

@@ -105,7 +105,7 @@ def judged(pairs: Sequence[Pair], *, margin: float, look: int) -> Judgement:
     p = statistics.signed_rank_p(logs)
     seen = math.isfinite(low)
     return Judgement(
-        verdict=judge(shift, low, high, p, margin, alarm=ALARM_RATE * share) if seen else "inconclusive",
+        verdict=judge(shift, low, high, p, margin, alarm=ALARM_RATE * share),
         ratio=math.exp(shift),
         ratio_low=math.exp(low) if seen else None,
         ratio_high=math.exp(high) if seen else None,

@@ -122,7 +122,12 @@ def test_the_looks_spend_the_allowed_error_and_no_more() -> None:
     assert parts == [1 / 512, 7 / 512, 7 / 64, 7 / 8]
     assert sum(parts) == 1
     assert trial.LOOKS[-1] == 1
-    assert trial.pairs_needed() == 8
+
+
+def test_the_fewest_pairs_are_those_whose_p_value_can_be_small_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert trial.pairs_needed() == 8  # 2 of 256 are below 0.875 %, 2 of 128 are not
+    monkeypatch.setattr(trial, "LOOKS", (0.9, 1.0))
+    assert trial.pairs_needed() == 10  # 2 of 1024 are below 0.271 %, 2 of 512 are not
 
 
 def test_a_judgement_by_hand() -> None:
