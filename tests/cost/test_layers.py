@@ -108,7 +108,7 @@ def test_an_element_wise_layer_overwrites_an_input_of_its_size_that_nobody_needs
 
 def test_the_skeleton_is_what_multiplies_by_depth() -> None:
     network = [
-        convolution("a", mult_adds=90, weights=9, shape=(5, 3, 2)),
+        convolution("a", "the network's input", mult_adds=90, weights=9, shape=(5, 3, 2)),
         layer("relu", "a", shape=(5, 3, 2)),
         convolution("left", "relu", mult_adds=40, weights=4, shape=(5, 3, 7)),
         convolution("right", "relu", mult_adds=30, weights=3, shape=(15, 6)),
