@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from pathlib import PurePath
 from statistics import median
 from typing import Any
 
@@ -207,7 +208,7 @@ def _verdict(
     if old is None or old.measurement is None:
         reason = "not in the baseline" if old is None else "the baseline has no measurement of it"
         return Verdict(case=name, verdict="added", reason=reason, p50_ms=new.measurement.p50_ms), 1.0
-    if identity(old.case) != identity(new.case):
+    if identity(old.case) != identity(new.case) or _another_file(old, new):
         reason = "the baseline's case of this name is another one; rename one of them, or save a new baseline"
         return Verdict(case=name, verdict="missing", reason=reason), 1.0
     same = old.artifact is not None and new.artifact is not None and old.artifact.sha256 == new.artifact.sha256
@@ -218,7 +219,21 @@ def _verdict(
 
 def identity(case: Case) -> Case:
     """What makes two cases the same thing to time: weights do not matter, nor where a user's own file lies."""
-    return replace(case, weights="", model="" if case.is_onnx else case.model)
+    if case.is_onnx:
+        return replace(case, weights="", model="", precision="")
+    return replace(case, weights="")
+
+
+def _another_file(old: Record, new: Record) -> bool:
+    """Whether two users' own files of one name are different things: they lie elsewhere, and hold something else.
+
+    One path, absolute in one run and relative in the other, is one file, which may have changed.
+    """
+    if not (old.case.is_onnx and new.case.is_onnx and old.artifact and new.artifact):
+        return False
+    ends = [PurePath(record.case.model).parts[::-1] for record in (old, new)]
+    elsewhere = any(a != b for a, b in zip(*ends, strict=False))
+    return elsewhere and old.artifact.sha256 != new.artifact.sha256
 
 
 def _measured(

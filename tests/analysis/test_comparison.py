@@ -9,6 +9,7 @@ import pytest
 from bench.analysis import comparison, statistics
 from bench.errors import NotComparable
 from bench.records import Artifact, Case, Machine, Record, Run, Settings
+from tests import runs
 from tests.analysis.test_statistics import simulated_visits
 
 SETTINGS = Settings(
@@ -277,3 +278,25 @@ def test_exit_codes(kinds, fail_on, code):
     stored = comparison.exit_code(replace(made, anew=False), fail_on)
     assert stored == (0 if code == 3 and "suspect" in kinds else code)
     assert any("confirmed" in line and "not" not in line for line in comparison.conclusion(made)) == (code == 1)
+
+
+def own_file(path: str, content: str, *, precision: str = "fp32") -> Record:
+    made = runs.record(Case(name="model", model=path, precision=precision))
+    assert made.artifact is not None
+    return replace(made, artifact=replace(made.artifact, sha256=content))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "compared"),
+    [
+        (own_file("resnet/model.onnx", "a"), own_file("vit/model.onnx", "b"), False),
+        (own_file("/ci/1/resnet/model.onnx", "a"), own_file("/ci/2/resnet/model.onnx", "b"), False),
+        (own_file("resnet/model.onnx", "a"), own_file("vit/model.onnx", "a"), True),
+        (own_file("resnet/model.onnx", "a"), own_file("/home/me/resnet/model.onnx", "b"), True),
+        (own_file("resnet/model.onnx", "a"), own_file("resnet/model.onnx", "b", precision="int8"), True),
+    ],
+)
+def test_a_file_of_that_name_elsewhere_is_another_thing(before: Record, after: Record, compared: bool) -> None:
+    (verdict,) = comparison.compare(runs.run([before]), runs.run([after])).verdicts
+    assert (verdict.ratio is not None) == compared
+    assert (verdict.verdict == "missing") != compared

@@ -39,7 +39,7 @@ class Fit:
 
 def fit(records: list[Record]) -> Fit | None:
     """The line through the largest set that was timed alike (precision, batch, device, threads); None under four."""
-    usable = [r for r in records if r.measurement and r.cost and r.cost.mult_adds > 0]
+    usable = [r for r in records if r.measurement and r.cost and r.cost.mult_adds > 0 and not r.cost.is_lower_bound]
     if not usable:
         return None
     (alike, count), *_ = Counter(map(_conditions, usable)).most_common(1)
