@@ -116,3 +116,76 @@ def test_the_default_suite_has_one_backbone_of_each_family() -> None:
         "ResNet50", "VGG16", "InceptionV3", "Xception", "MobileNet", "MobileNetV2", "MobileNetV3Large",
         "EfficientNetB0", "DenseNet121", "NASNetMobile", "InceptionResNetV2", "ResNeXt50",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("models", "labels"),
+    [
+        (["resnet/model.onnx", "vit/model.onnx"], ["resnet/model", "vit/model"]),
+        (["a/b/model.onnx", "c/b/model.onnx", "old.onnx"], ["a/b/model", "c/b/model", "old"]),
+        (["net.onnx", "net.keras"], ["net.onnx", "net.keras"]),
+        (["m/VGG16.onnx", "VGG16"], ["VGG16.onnx", "VGG16"]),
+        (["模型甲.onnx", "模型乙.onnx"], ["模型甲", "模型乙"]),
+        (["v1.0.onnx", "v1.1.onnx"], ["v1.0", "v1.1"]),
+    ],
+)
+def test_files_are_called_by_the_shortest_path_that_sets_them_apart(models: list[str], labels: list[str]) -> None:
+    assert list(map(suites.distinct(models).get, models)) == labels
+
+
+def test_two_files_of_one_name_are_two_cases(tmp_path: Path) -> None:
+    text = '[[case]]\nmodel = "resnet/model.onnx"\n[[case]]\nmodel = "vit/model.onnx"\nthreads = [1, 2]'
+    names = [case.name for case in suites.load_suite(write(tmp_path, text)).cases]
+    assert names == ["resnet/model", "vit/model threads=1", "vit/model threads=2"]
+    with pytest.raises(WrongUsage, match='two cases are called "a"'):
+        suites.load_suite(["a.onnx", "a.onnx"])
+
+
+@pytest.mark.parametrize(
+    ("value", "shapes"),
+    [
+        ('"1x3x64x64"', {"": (1, 3, 64, 64)}),
+        ("[1, 3, 64, 64]", {"": (1, 3, 64, 64)}),
+        ('{x = "1x3x64x64", "a b" = [2]}', {"x": (1, 3, 64, 64), "a b": (2,)}),
+    ],
+)
+def test_shapes_of_a_files_inputs(tmp_path: Path, value: str, shapes: dict) -> None:
+    (case,) = suites.load_suite(write(tmp_path, f'[[case]]\nmodel = "m.onnx"\ninput_shape = {value}')).cases
+    assert case.input_shapes == shapes
+
+
+@pytest.mark.parametrize(
+    ("model", "line", "says"),
+    [
+        ("m.onnx", "input_size = 64", r'mine\.toml:3: "input_size" has no effect on m\.onnx: .*input_shape, e\.g\.'),
+        ("m.onnx", "input_size = [32, 64]", r'"input_size" has no effect'),
+        ("m.onnx", "alpha = 0.5", r'"alpha" has no effect on m\.onnx: .*timed as it is; name the Keras model'),
+        ("m.onnx", 'precision = "int8"', r'"precision" has no effect'),
+        ("m.onnx", 'weights = "imagenet"', r'"weights" has no effect'),
+        ("m.onnx", 'head = "notes"', r'"head" has no effect'),
+        ("m.onnx", "classes = 10", r'"classes" has no effect'),
+        ("m.onnx", "arguments = {a = 1}", r'"arguments" has no effect'),
+        ("m.keras", "arguments = {a = 1}", r'"arguments" has no effect on m\.keras: .*module:function'),
+        ("VGG16", "dimensions = {batch = 2}", r'"dimensions" has no effect on VGG16: .*input_size and batch_size'),
+        ("a:b", 'input_shape = "1x3x8x8"', r'"input_shape" has no effect on a:b'),
+        ("m.onnx", 'input_shape = "1x3x0x8"', r"has a size of 0"),
+        ("m.onnx", 'input_shape = "224"\ninput_shape = 3', r"not a readable TOML"),
+        ("m.onnx", "input_shape = 3", r'"input_shape" is 3; it must be a shape such as'),
+        ("m.onnx", "input_shape = []", r'"input_shape" is \[\]'),
+        ("m.onnx", "input_shape = [1, -3]", r"is -3; it must be of positive whole numbers"),
+        ("m.onnx", 'dimensions = {batch = "2"}', r'"dimensions" is .2.; it must be a table of positive whole'),
+        ("m.onnx", "dimensions = {batch = 0}", r'"dimensions" is 0'),
+        ("m.onnx", "batch_size = 99999999999", r'"batch_size" is 99999999999'),
+        ("a:b", "arguments = {when = 2020-01-01}", r'"arguments": 2020-01-01 cannot be handed on'),
+        ("MobileNet", "alpha = nan", r'"alpha" is nan'),
+    ],
+)
+def test_a_key_without_effect_or_sense_is_refused(tmp_path: Path, model: str, line: str, says: str) -> None:
+    with pytest.raises(WrongUsage, match=says):
+        suites.load_suite(write(tmp_path, f'[[case]]\nmodel = "{model}"\n{line}'))
+
+
+def test_arguments_of_a_builder_may_be_lists_and_tables(tmp_path: Path) -> None:
+    text = '[[case]]\nmodel = "a:b"\narguments = {widths = [16, 32], more = {deep = [[1]]}, on = true}'
+    (case,) = suites.load_suite(write(tmp_path, text)).cases
+    assert case.arguments == {"widths": [16, 32], "more": {"deep": [[1]]}, "on": True}

@@ -238,3 +238,142 @@ def test_a_transposed_convolution_costs_a_product_for_each_element_read(groups: 
     (layer,) = (layer for layer in found if layer.weights)
     assert (layer.mult_adds, layer.params, layer.kind) == (100 * filters * 4, 16 * filters, kind)
     assert layer.output_shape == (10, 10, 6)
+
+
+def flattened(opset: int) -> onnx.ModelProto:
+    """A network's end as exporters of any age write it: sizes read at run time, through floats as well."""
+    whole = {"zero": 0, "minus": [-1], "axes": [0], "two": [2]}
+    old = opset < 13
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["c"], name="conv", pads=[1] * 4),
+        helper.make_node("GlobalAveragePool", ["c"], ["g"]),
+        helper.make_node("Shape", ["g"], ["s"]),
+        helper.make_node("Gather", ["s", "zero"], ["b"], axis=0),
+        helper.make_node("Cast", ["b"], ["bf"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["bf", "half"], ["bh"]),
+        helper.make_node("Cast", ["bh"], ["bi"], to=TensorProto.INT64),
+        helper.make_node("Mul", ["bi", "two"], ["bd"]),
+        helper.make_node("Squeeze", ["bd"], ["b0"], **({"axes": [0]} if old else {})),
+        helper.make_node("Unsqueeze", ["b0", *([] if old else ["axes"])], ["b1"], **({"axes": [0]} if old else {})),
+        helper.make_node("Concat", ["b1", "minus"], ["t"], axis=0),
+        helper.make_node("Reshape", ["g", "t"], ["f"]),
+        helper.make_node("Gemm", ["f", "w2"], ["y"], name="fc", transB=1),
+    ]
+    initializers = [weight("w", 6, 3, 3, 3), weight("w2", 10, 6)]
+    initializers += [numpy_helper.from_array(np.array(v, np.int64), n) for n, v in whole.items()]
+    initializers.append(numpy_helper.from_array(np.array(0.5, np.float32), "half"))
+    made = model(nodes, initializers, ["N", 3, 8, 8])
+    made.opset_import[0].version = opset
+    made.ir_version = 6
+    return made
+
+
+@pytest.mark.parametrize("opset", [7, 8, 9, 10, 11, 12, 13, 17, 21])
+def test_every_opset_is_counted_as_its_own(opset: int) -> None:
+    found = total(onnx_graph.count(flattened(opset), batch_size=2).layers)
+    assert (found.mult_adds, found.uncounted) == (8 * 8 * 6 * 3 * 9 + 60, ())
+
+
+@pytest.mark.parametrize("stale", ["value_info", "output"])
+def test_shapes_of_before_an_edit_are_left_aside_and_said(stale: str) -> None:
+    made = onnx.shape_inference.infer_shapes(conv(3, 8, size=16))
+    edited = onnx.ModelProto()
+    edited.CopyFrom(made)
+    relu = helper.make_node("Relu", ["y"], ["z"])
+    edited.graph.node.append(relu)
+    note = helper.make_tensor_value_info("y" if stale == "value_info" else "z", TensorProto.FLOAT, [1, 8, 8, 8])
+    if stale == "value_info":
+        edited.graph.value_info.append(note)
+        edited.graph.output[0].name = "z"
+        edited.graph.output[0].type.tensor_type.ClearField("shape")
+    else:
+        edited.graph.output[0].CopyFrom(note)
+    found = onnx_graph.count(edited)
+    assert total(found.layers).mult_adds == formulas.standard(3, 16, 3, 8).mult_adds
+    assert "other shapes than its inputs give" in found.warnings[0]
+    assert "1x8x8x8 for 1x8x16x16" in found.warnings[0]
+    assert onnx_graph.count(made).warnings == ()
+
+
+def test_shapes_that_a_file_notes_serve_where_inference_has_none() -> None:
+    nodes = [
+        helper.make_node("Magic", ["x"], ["h"], name="spell", domain="mine"),
+        helper.make_node("Conv", ["h", "w"], ["y"], name="after"),
+    ]
+    made = model(nodes, [weight("w", 8, 4, 1, 1)], ["N", 4, 5, 5])
+    made.graph.value_info.append(helper.make_tensor_value_info("h", TensorProto.FLOAT, ["N", 4, 5, 5]))
+    found = total(onnx_graph.layers(made))
+    assert (found.mult_adds, found.uncounted) == (8 * 4 * 25, ("Magic (spell)",))
+    assert found.is_lower_bound
+
+
+@pytest.mark.parametrize(("shape", "kernel"), [([224, 224, 3], None), ([128, 1, 64], 64)])
+def test_an_input_whose_first_axis_is_no_batch(shape: list[int], kernel: int | None) -> None:
+    if kernel:
+        made = model([helper.make_node("MatMul", ["x", "w"], ["y"])], [weight("w", kernel, 10)], shape)
+        expected = 128 * 64 * 10
+    else:
+        nodes = [
+            helper.make_node("Transpose", ["x"], ["t"], perm=[2, 0, 1]),
+            helper.make_node("Unsqueeze", ["t", "zero"], ["u"]),
+            helper.make_node("Conv", ["u", "w"], ["y"], pads=[1] * 4),
+        ]
+        zero = numpy_helper.from_array(np.array([0], np.int64), "zero")
+        made = model(nodes, [weight("w", 4, 3, 3, 3), zero], shape)
+        expected = 224 * 224 * 4 * 27
+    assert total(onnx_graph.layers(made)).mult_adds == expected
+
+
+@pytest.mark.parametrize(
+    ("equation", "shape", "other", "mult_adds"),
+    [
+        ("bchw,cd->bdhw", [1, 4, 8, 8], (4, 5), 8 * 8 * 4 * 5),
+        ("bij,bjk->bik", [2, 3, 4], None, None),
+        ("...ij,jk->...ik", [2, 7, 3, 4], (4, 6), 7 * 3 * 4 * 6),
+        ("bchw->bhwc", [1, 4, 8, 8], (), 0),
+    ],
+)
+def test_einsum_is_a_product_over_all_indices(
+    equation: str, shape: list[int], other: tuple[int, ...] | None, mult_adds: int | None
+) -> None:
+    reads = ["x"] if other == () else ["x", "w"]
+    node = helper.make_node("Einsum", reads, ["y"], name="ein", equation=equation)
+    found = total(onnx_graph.layers(model([node], [weight("w", *(other or (9,)))], shape)))
+    if mult_adds is None:  # the weight does not fit the equation
+        assert found.uncounted == ("Einsum (ein)",)
+    else:
+        assert (found.mult_adds, found.uncounted) == (mult_adds, ())
+
+
+def branches(then: list, other: list) -> list:
+    graphs = {
+        name: helper.make_graph(nodes, name, [], [helper.make_tensor_value_info(nodes[-1].output[0], 1, None)])
+        for name, nodes in (("then_branch", then), ("else_branch", other))
+    }
+    return [helper.make_node("If", ["k"], ["y"], name="if", **graphs)]
+
+
+def test_a_branch_that_is_known_beforehand_is_counted_and_an_unknown_one_is_a_lower_bound() -> None:
+    product = [helper.make_node("MatMul", ["x", "w"], ["a"], name="inside")]
+    free = [helper.make_node("Relu", ["x"], ["b"])]
+    for value, expected in ((True, 8 * 4), (False, 0)):
+        known = numpy_helper.from_array(np.array(value), "k")
+        found = total(onnx_graph.layers(model(branches(product, free), [weight("w", 8, 4), known], ["N", 8])))
+        assert (found.mult_adds, found.uncounted) == (expected, ())
+    open_ = model(branches(product, free), [weight("w", 8, 4)], ["N", 8])
+    open_.graph.input.append(helper.make_tensor_value_info("k", TensorProto.BOOL, []))
+    assert total(onnx_graph.layers(open_)).uncounted == ("If (if)",)
+    idle = model(branches(free, [helper.make_node("Neg", ["x"], ["c"])]), [], ["N", 8])
+    idle.graph.input.append(helper.make_tensor_value_info("k", TensorProto.BOOL, []))
+    assert total(onnx_graph.layers(idle)).uncounted == ()
+
+
+def test_one_case_that_cannot_be_counted_hides_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BACKBENCH_CACHE", str(tmp_path / "cache"))
+    onnx.save(conv(4, 8), tmp_path / "good.onnx")
+    (tmp_path / "page.onnx").write_text("<html>")
+    cases = [suites.case_of_model(str(tmp_path / f"{name}.onnx")) for name in ("page", "good", "missing")]
+    page, good, missing = cost.of_cases(cases).values()
+    assert "web page" in str(page)
+    assert "cannot be read" in str(missing)
+    assert getattr(good, "mult_adds", None) == formulas.standard(3, 16, 4, 8).mult_adds
