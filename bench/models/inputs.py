@@ -141,7 +141,7 @@ def shapes(
     sizes = dict(dimensions or {})
     batches = {_batch_key(each) for each in everything} - {""}
     _check_batch([each for each in everything if each.name not in wanted], batch_size, sizes)
-    known = open_names(each for each in everything if each.name not in wanted)
+    known = open_names(everything)
     for name in sizes:
         if name not in known:
             hint = suggestion(name, known) or f"the inputs are {_listed(everything)}"
