@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 INTERRUPTED = "not measured: the run was interrupted; `bench run --resume` goes on from there"
 """`Record.error` of what a run has not come to yet."""
 
@@ -167,10 +167,20 @@ class Health:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Timed:
+    """What a visit times: visits to other things of the same name are not mixed with it."""
+
+    artifact: str  # sha256 of the file
+    runtime: str  # its distribution and version
+    machine: str  # store.machine_name of what must match
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Visit:
     """One fresh worker process timing one case. Stored with its raw samples beside `run.json`."""
 
     case: str  # Case.name
+    timed: Timed | None = None  # None outside a run
     round: int
     started_at: str  # UTC, ISO 8601
     samples_ns: Annotated[tuple[Count, ...], Meta(min_length=1)]
@@ -268,7 +278,7 @@ class Accuracy:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Record:
-    """All that is known of one case. `error` is None, or why there is no measurement."""
+    """All that is known of one case. A phase that failed for it takes nothing from what the others brought."""
 
     case: Case
     artifact: Artifact | None = None
@@ -276,7 +286,8 @@ class Record:
     measurement: Measurement | None = None
     accuracy: Accuracy = field(default_factory=lambda: Accuracy(origin="none"))
     kinds_ms: dict[str, float] | None = None  # profiled time by kind of layer, and "layout"; shares, not a latency
-    error: str | None = None
+    error: str | None = None  # None, or why there is no measurement, or what else failed
+    failures: dict[str, str] = field(default_factory=dict)  # the phases that failed, as `Run.phases_s` calls them: why
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

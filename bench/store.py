@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import json
 import logging
 import os
 import re
@@ -20,7 +21,7 @@ import msgspec
 from filelock import FileLock, Timeout
 
 from bench.errors import BenchError, Failed, NotComparable, WrongUsage
-from bench.records import SCHEMA_VERSION, Machine, Run, Visit
+from bench.records import SCHEMA_VERSION, Machine, Record, Run, Timed, Visit
 
 RUN_FILE = "run.json"
 SAMPLES_FILE = "samples.jsonl.gz"
@@ -71,7 +72,7 @@ def write(folder: Path, run: Run) -> None:
 
 def append(folder: Path, visit: Visit) -> None:
     """Add a visit's raw samples to the run's sample file: one compressed member a visit, flushed to the disk."""
-    member = gzip.compress(msgspec.json.encode(visit) + b"\n", compresslevel=6, mtime=0)
+    member = gzip.compress(_json(visit) + b"\n", compresslevel=6, mtime=0)
     try:
         with (folder / SAMPLES_FILE).open("ab") as file:
             file.write(member)
@@ -81,8 +82,25 @@ def append(folder: Path, visit: Visit) -> None:
         raise _cannot_write(folder, error) from error
 
 
-def visits(folder: Path) -> list[Visit]:
+def timed(run: Run, record: Record) -> Timed:
+    """What a visit to a record's case in this run times."""
+    return Timed(
+        artifact=record.artifact.sha256 if record.artifact else "",
+        runtime=str(run.machine.may_drift.get(record.case.runtime, "")),
+        machine=machine_name(run.machine),
+    )
+
+
+def belonging(run: Run, stored: Iterable[Visit]) -> list[Visit]:
+    """The visits that timed the run's own files, under its runtime, on its machine."""
+    known = {record.case.name: timed(run, record) for record in run.records}
+    return [visit for visit in stored if visit.timed in (None, known.get(visit.case))]
+
+
+def visits(folder: Path, *, every: bool = False) -> list[Visit]:
     """The raw samples of a run, in the order they were taken; the file is only read.
+
+    Those to other files than the run's, or under another runtime, count only with `every`.
 
     What is no visit is named in the log and left out: a member cut short by a kill, or damaged since. Those after it
     count, and one that is there twice counts once.
@@ -106,7 +124,7 @@ def visits(folder: Path) -> list[Visit]:
         _log.warning(
             "%s: %d of its visits cannot be read and %s left out", path, damaged, "is" if damaged == 1 else "are"
         )
-    return list(known.values())
+    return list(known.values()) if every else belonging(load(folder), known.values())
 
 
 def _next_member(data: bytes, start: int) -> int:
@@ -309,7 +327,15 @@ def slug(text: str) -> str:
 
 def json_text(value: Any) -> str:
     """Any record as JSON with sorted keys, for people and diffs."""
-    return msgspec.json.format(msgspec.json.encode(value, order="sorted"), indent=1).decode()
+    return msgspec.json.format(_json(value), indent=1).decode()
+
+
+def _json(value: Any) -> bytes:
+    try:
+        return msgspec.json.encode(value, order="sorted")
+    except UnicodeEncodeError:  # a path that is not UTF-8
+        text = json.dumps(msgspec.to_builtins(value), ensure_ascii=False)
+        return msgspec.json.encode(json.loads(re.sub("[\ud800-\udfff]", "\ufffd", text)), order="sorted")
 
 
 def _encode(run: Run) -> bytes:

@@ -146,7 +146,7 @@ BROKEN = {
     "list": b"[]",
     "old": b'{"schema_version": 0}',
     "newer": b'{"schema_version": 999}',
-    "bytes": b'{"schema_version": 1, "suite": "\xff"}',
+    "bytes": b'{"schema_version": 2, "suite": "\xff"}',
     "deep": b"[" * 200_000,
 }
 
@@ -191,7 +191,7 @@ def test_a_broken_run_is_named(tmp_path: Path) -> None:
     with pytest.raises(WrongUsage, match="no run at"):
         store.load(tmp_path / "nothing")
     broken = tmp_path / "run.json"
-    for text in ("{", "[]", '{"schema_version": 1}'):
+    for text in ("{", "[]", '{"schema_version": 2}'):
         broken.write_text(text)
         with pytest.raises(WrongUsage, match="is not a run"):
             store.load(broken)

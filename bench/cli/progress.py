@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from bench.analysis import quantities
 from bench.analysis.quantities import Quantity
-from bench.records import INTERRUPTED, Record
+from bench.records import Record
 from bench.units import duration
 
 if TYPE_CHECKING:
@@ -50,8 +50,8 @@ def _cell(record: Record, one: Quantity) -> str:
 
 
 def _failed(record: Record) -> bool:
-    """Whether a record ended without a file; one that a run has not come to yet did not."""
-    return record.artifact is None and record.error not in (None, INTERRUPTED)
+    """Whether something failed for a case; one that a run has not come to yet did not."""
+    return bool(record.failures)
 
 
 class _Estimate:

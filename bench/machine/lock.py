@@ -13,6 +13,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from bench.errors import Failed
+from bench.units import readable
 
 WAIT_S = 900.0
 PATH = Path(tempfile.gettempdir()) / "backbench-measuring.lock"
@@ -44,7 +45,7 @@ def measuring(wait_s: float | None = None) -> Iterator[None]:
         raise Failed(f"cannot open the measuring lock {PATH}: {error.strerror}; remove that file") from error
     note = _note()
     try:
-        note.write_text(f"process {os.getpid()} ({' '.join(sys.argv)[:120]})")
+        note.write_text(f"process {os.getpid()} ({readable(' '.join(sys.argv)[:120])})")
         yield
     finally:
         note.unlink(missing_ok=True)

@@ -18,12 +18,11 @@ def _wanted(work: Work) -> list[Case]:
 
 def _export(work: Work, cases: Sequence[Case]) -> None:
     from bench import export
-    from bench.models import published
 
     for case in cases:
+        work.try_again(case, PHASE.name)
         if work.records[case.name].accuracy.origin != "measured":
-            elsewhere = case.train or case.accuracy
-            work.set(case, accuracy=Accuracy(origin="none") if elsewhere else published.lookup(case))
+            work.set(case, accuracy=_unmeasured(case))
     own = [case for case in cases if case.is_onnx]
     sharing: dict[export.ExportRequest, list[Case]] = defaultdict(list)
     for case in cases:
@@ -36,21 +35,36 @@ def _export(work: Work, cases: Sequence[Case]) -> None:
         try:
             planned, artifact, cost = _own_file(case)
         except BenchError as error:
-            work.set(case, error=str(error))
+            work.fail(case, PHASE.name, str(error))
         else:
-            work.set(case, case=planned, artifact=artifact, cost=cost)
-            work.paths[case.name] = Path(case.model)
+            work.set(case, case=planned)
+            _give(work, case, Path(case.model), artifact, cost)
         work.watch.end(work.records[case.name])
     begin = work.watch.begin
     for result in export.export(sharing, on_start=lambda request: begin(f"exporting {sharing[request][0].name}")):
         for case in sharing[result.request]:
             if isinstance(result, export.Exported):
-                work.set(case, artifact=result.artifact, cost=result.cost)
-                work.paths[case.name] = result.path
+                _give(work, case, result.path, result.artifact, result.cost)
             else:
-                work.set(case, error=f"export failed: {result.message}")
+                work.fail(case, PHASE.name, f"export failed: {result.message}")
         work.watch.end(work.records[sharing[result.request][0].name])
         work.stored()
+
+
+def _give(work: Work, case: Case, path: Path, artifact: Artifact, cost: Cost | None) -> None:
+    """A case has its file. What was measured of another one, in a run taken up again, is not true of this one."""
+    before = work.records[case.name].artifact
+    if before is not None and before.sha256 != artifact.sha256:
+        work.set(case, measurement=None, kinds_ms=None, accuracy=_unmeasured(case))
+    work.set(case, artifact=artifact, cost=cost)
+    work.paths[case.name] = path
+
+
+def _unmeasured(case: Case) -> Accuracy:
+    """What is known of a case's accuracy before it is measured here."""
+    from bench.models import published
+
+    return Accuracy(origin="none") if case.train or case.accuracy else published.lookup(case)
 
 
 def _own_file(case: Case) -> tuple[Case, Artifact, Cost | None]:

@@ -22,6 +22,7 @@ def _judge(work: Work, cases: Sequence[Case]) -> None:
     work.watch.phase(PHASE.name)
     for case in cases:
         work.watch.begin(f"accuracy of {case.name}")
+        work.try_again(case, PHASE.name)
         path = work.paths[case.name]
         try:
             if case.train:
@@ -30,7 +31,7 @@ def _judge(work: Work, cases: Sequence[Case]) -> None:
                 kept = work.folder / "accuracy" / f"{store.slug(case.name)}.jsonl"
                 measured = accuracy.measure(path, accuracy.settings_of(case), kept=kept)
         except BenchError as error:
-            work.set(case, error=f"accuracy not measured: {error}")
+            work.fail(case, PHASE.name, f"accuracy not measured: {error}")
         else:
             work.set(case, accuracy=measured)
         work.stored()

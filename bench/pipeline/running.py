@@ -12,7 +12,7 @@ from bench.errors import BenchError, WrongUsage
 from bench.pipeline import calibrate, export, judge, profile, time, train
 from bench.pipeline.watch import Silent, Watch
 from bench.pipeline.work import Phase, Work
-from bench.records import INTERRUPTED, SCHEMA_VERSION, Case, Record, Run, Settings
+from bench.records import INTERRUPTED, SCHEMA_VERSION, Case, Machine, Record, Run, Settings
 from bench.suites import Suite, load_suite
 from bench.suites.values import FILE_SUFFIXES
 
@@ -122,7 +122,19 @@ def _resumed(begun: Run, folder: Path, watch: Watch) -> Outcome:
     differing = must_match_differences(begun.machine, here)
     if differing:
         raise NotComparable(f"{folder} was begun on another machine ({'; '.join(differing)}); start a new run here")
-    return _finish(Work(begun, folder, watch))
+    return _finish(Work(_at_present(begun, here), folder, watch))
+
+
+def _at_present(begun: Run, here: Machine) -> Run:
+    """A run taken up again, with what was measured under another runtime taken out of it."""
+    present = replace(begun, machine=here)
+    records = tuple(
+        record
+        if store.timed(present, record) == store.timed(begun, record)
+        else replace(record, measurement=None, kinds_ms=None, error=record.error or INTERRUPTED)
+        for record in begun.records
+    )
+    return replace(present, records=records, roofline=begun.roofline if records == begun.records else None)
 
 
 def _planned(cases: Sequence[Case], places: Mapping[str, tuple[str, str]], threads: int) -> tuple[Case, ...]:
@@ -165,4 +177,5 @@ def _finish(work: Work) -> Outcome:
             with work.timed(phase.name):
                 phase.do(work, cases)
     work.begun = replace(work.begun, trust=trust.of(work.stored(), store.visits(work.folder)))
-    return Outcome(work.stored(), work.folder)
+    work.stored()
+    return Outcome(store.load(work.folder), work.folder)  # as it is stored: a name that is not UTF-8 is readable there

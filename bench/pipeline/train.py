@@ -21,10 +21,11 @@ def _train(work: Work, cases: Sequence[Case]) -> None:
     work.watch.phase(PHASE.name)
     for case in cases:
         work.watch.begin(f"training {case.name}")
+        work.try_again(case, PHASE.name)
         try:
             work.weights[case.name] = str(training.trained(training.recipe(case)))
         except BenchError as error:
-            work.set(case, error=f"training failed: {error}")
+            work.fail(case, PHASE.name, f"training failed: {error}")
         work.watch.end(work.records[case.name])
 
 

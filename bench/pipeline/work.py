@@ -11,7 +11,7 @@ from typing import Any
 
 from bench import runtimes, store
 from bench.pipeline.watch import Watch
-from bench.records import Case, Record, Run
+from bench.records import INTERRUPTED, Case, Record, Run
 
 
 class Work:
@@ -33,8 +33,18 @@ class Work:
         return current
 
     def set(self, case: Case, /, **changes: Any) -> None:
-        """Change fields of a case's record."""
-        self.records[case.name] = replace(self.records[case.name], **changes)
+        """Change fields of a case's record; `error` follows from the rest."""
+        record = replace(self.records[case.name], **changes)
+        error = "; ".join(record.failures.values()) or (None if record.measurement else INTERRUPTED)
+        self.records[case.name] = replace(record, error=error)
+
+    def fail(self, case: Case, phase: str, reason: str) -> None:
+        """A phase failed for a case; what others brought stays."""
+        self.set(case, failures=self.records[case.name].failures | {phase: reason})
+
+    def try_again(self, case: Case, phase: str) -> None:
+        """A phase begins for a case: how it failed before, in a run taken up again, is no longer true."""
+        self.set(case, failures={k: v for k, v in self.records[case.name].failures.items() if k != phase})
 
     @contextmanager
     def timed(self, phase: str) -> Iterator[None]:
@@ -50,7 +60,7 @@ class Work:
         """The records of the cases whose runtime is installed; the others' errors say what to install."""
         for record in self.records.values():
             if runtimes.installed(record.case.runtime) is None:
-                self.set(record.case, error=runtimes.missing(record.case.runtime))
+                self.fail(record.case, "timing", runtimes.missing(record.case.runtime))
         return [record for record in self.records.values() if runtimes.installed(record.case.runtime)]
 
     def with_file(self) -> list[Record]:

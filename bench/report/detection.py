@@ -29,7 +29,7 @@ def write_page(found: Evaluation, out: Path, *, title: str = "Detections") -> Pa
         out.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise Failed(f"cannot write {out}: {error.strerror}; name another place with -o") from error
-    write_atomically(out, render(found, title=title).encode())
+    write_atomically(out, render(found, title=title).encode(errors="replace"))
     return out
 
 

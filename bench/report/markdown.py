@@ -16,7 +16,7 @@ from bench.units import percent, relative
 
 def write_markdown(material: Material, out: Path) -> Path:
     """Write the last run."""
-    write_atomically(out, summary(material.runs[-1], material.comparison).encode())
+    write_atomically(out, summary(material.runs[-1], material.comparison).encode(errors="replace"))
     return out
 
 

@@ -35,7 +35,7 @@ _STEPS = 200  # of a slider
 
 def write_page(material: Material, out: Path) -> Path:
     """Write the page of the last run, self-contained."""
-    write_atomically(out, render(material.runs[-1], material.comparison, material.visits()).encode())
+    write_atomically(out, render(material.runs[-1], material.comparison, material.visits()).encode(errors="replace"))
     return out
 
 

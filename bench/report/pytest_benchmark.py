@@ -21,7 +21,7 @@ from bench.store import write_atomically
 def write_json(material: Material, out: Path) -> Path:
     """Write the last run; its raw samples are read from where it is stored."""
     document = export(material.runs[-1], material.visits())
-    write_atomically(out, (json.dumps(document, indent=1, sort_keys=True) + "\n").encode())
+    write_atomically(out, (json.dumps(document, indent=1, sort_keys=True) + "\n").encode(errors="replace"))
     return out
 
 

@@ -45,26 +45,26 @@ class Entry:
 def write_site(material: Material, out: Path) -> Path:
     """Write the pages and the one copy of the plotting library that they share. Returns the index."""
     out.mkdir(parents=True, exist_ok=True)
-    write_atomically(out / LIBRARY_FILE, get_plotlyjs().encode())
+    write_atomically(out / LIBRARY_FILE, get_plotlyjs().encode(errors="replace"))
     entries = _entries(material)
     for index, entry in entries:
         links = [_INDEX]
         if entry.comparison and entry.before:
             links.append((f"Compared with the run of {entry.before.started_at}", entry.comparison_page))
-            write_atomically(out / entry.comparison_page, _comparison_page(entry).encode())
+            write_atomically(out / entry.comparison_page, _comparison_page(entry).encode(errors="replace"))
         text = render(entry.run, None, material.visits(index), library_file=LIBRARY_FILE, links=links)
-        write_atomically(out / entry.page, text.encode())
+        write_atomically(out / entry.page, text.encode(errors="replace"))
     models = []
     taken: set[str] = set()
     pages = {id(entry.run): entry.page for _, entry in entries}
     for name, series in histories(material.runs).items():
         page = _unique(f"model-{slug(name)}", taken)
-        write_atomically(out / page, _history_page(name, series, pages).encode())
+        write_atomically(out / page, _history_page(name, series, pages).encode(errors="replace"))
         models.append((name, page, series))
     text = document(
         "index.html.j2", (), machines=_machines(entry for _, entry in entries), models_shown=models, links=[guide.FIRST]
     )
-    write_atomically(out / "index.html", text.encode())
+    write_atomically(out / "index.html", text.encode(errors="replace"))
     guide.write_guide(out, [_INDEX])
     return out / "index.html"
 

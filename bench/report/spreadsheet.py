@@ -20,7 +20,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a cell that begins so is a formul
 def write_csv(material: Material, out: Path) -> Path:
     """Write all runs, oldest first, as UTF-8. A text that would run as a formula is set behind an apostrophe."""
     safe = frame(material.runs).map(_safe)
-    write_atomically(out, safe.to_csv(index=False, lineterminator="\n").encode())
+    write_atomically(out, safe.to_csv(index=False, lineterminator="\n").encode(errors="replace"))
     return out
 
 

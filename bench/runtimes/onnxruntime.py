@@ -69,7 +69,17 @@ def load(model: str | bytes, options: dict[str, Any]) -> Session:
         asked.profile_file_prefix = str(Path(options["profile"]) / "profile")
     if provider != DEVICES["cpu"] and hasattr(onnxruntime, "preload_dlls"):
         onnxruntime.preload_dlls()
-    return Session(onnxruntime.InferenceSession(model, asked, providers=[provider]), provider)
+    return Session(onnxruntime.InferenceSession(_source(model), asked, providers=[provider]), provider)
+
+
+def _source(model: str | bytes) -> str | bytes:
+    """A model's path; its content where the path is not UTF-8, which ONNX Runtime does not take."""
+    try:
+        if isinstance(model, str):
+            model.encode()
+        return model
+    except UnicodeEncodeError:
+        return Path(str(model)).read_bytes()
 
 
 class Session:

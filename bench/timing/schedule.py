@@ -10,7 +10,7 @@ import math
 import random
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -59,8 +59,14 @@ class VisitFailed:
 Event = VisitStarted | Visit | VisitFailed
 
 
-def visits(targets: Sequence[Target], settings: Settings, *, done: Sequence[Visit] = ()) -> Iterator[Event]:
-    """Visit every target once a round, skipping the visits that `done` already holds.
+Launch = Callable[[Target, int, Settings], Visit]
+"""Has a target visited, in the round of that number: here by `one`. Raises BenchError when the visit fails."""
+
+
+def visits(
+    targets: Sequence[Target], settings: Settings, *, done: Sequence[Visit] = (), launch: Launch | None = None
+) -> Iterator[Event]:
+    """Visit every target once a round, skipping the visits that `done` already holds. `launch` is who makes a visit.
 
     A disturbed visit is marked, kept, and followed by another one at the end of the run, at most `REPEATS` a case.
     With a budget, the time that is left goes to the cases with the widest intervals, until all are as narrow as
@@ -75,7 +81,7 @@ def visits(targets: Sequence[Target], settings: Settings, *, done: Sequence[Visi
             yield VisitStarted(target.case.name, number)
             time.sleep(plan.wait_s(target))
             try:
-                visit = one(target, number, settings)
+                visit = (launch or one)(target, number, settings)
             except BenchError as error:
                 plan.failed.add(target.case.name)
                 yield VisitFailed(target.case.name, number, str(error))

@@ -8,7 +8,7 @@ import pytest
 
 from bench.analysis import comparison, statistics
 from bench.errors import NotComparable
-from bench.records import Artifact, Case, Machine, Record, Run, Settings
+from bench.records import SCHEMA_VERSION, Artifact, Case, Machine, Record, Run, Settings
 from tests import runs
 from tests.analysis.test_statistics import simulated_visits
 
@@ -35,7 +35,7 @@ def record(rng, name="m", *, p50_ms=10.0, visits=5, sha="a", **kwargs):
 
 def run_of(*records, machine=MACHINE, settings=SETTINGS):
     return Run(
-        schema_version=1,
+        schema_version=SCHEMA_VERSION,
         suite="s",
         started_at="2026-01-01T00:00:00Z",
         machine=machine,

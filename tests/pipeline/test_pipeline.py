@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import re
+import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,9 +19,9 @@ from bench import accuracy, pipeline, records, store, suites
 from bench.analysis import trust
 from bench.cli import main
 from bench.errors import Failed, NotComparable
-from bench.machine import lock
-from bench.records import Record, Roofline
-from bench.timing import calibration
+from bench.machine import facts, lock
+from bench.records import Record, Roofline, Settings, Visit
+from bench.timing import Target, calibration, schedule
 from tests.accuracy import sets as accuracy_sets
 from tests.timing.test_timing import write_model
 
@@ -168,8 +171,8 @@ def test_a_gpu_that_is_not_there_is_an_error(tmp_path: Path, capsys: pytest.Capt
 @pytest.mark.parametrize(
     ("toml", "says"),
     [
-        ('dimensions = { side = 8 }', r'no dynamic dimension "side"; it has none'),
-        ("batch_size = 4", r"fixed batch of 1; batch_size 4 does not fit"),
+        ('dimensions = { side = 8 }', r'no open dimension "side"'),
+        ("batch_size = 4", r"batch is 1; batch_size 4 does not fit|fixed batch of 1"),
     ],
 )  # fmt: skip
 def test_what_a_file_has_not_is_named(tmp_path: Path, toml: str, says: str) -> None:
@@ -274,3 +277,137 @@ def test_two_resumes_at_once_store_no_visit_twice(tmp_path: Path) -> None:
     assert len(kept) == len(set(kept)) >= QUICK.rounds
     assert outcome.run.trust == trust.of(outcome.run, store.visits(outcome.folder))
     assert store.load(outcome.folder).trust == outcome.run.trust
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, fails: Callable[[str, int], bool]) -> None:
+    """Visits fail where `fails` says so, of a case and a round."""
+    real = schedule.one
+
+    def one(target: Target, number: int, settings: Settings) -> Visit:
+        if fails(target.case.name, number):
+            raise Failed("the timing process died of signal 11")
+        return real(target, number, settings)
+
+    monkeypatch.setattr(schedule, "one", one)
+
+
+def test_a_case_whose_second_visit_fails_keeps_the_first_and_is_a_failure(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = files(tmp_path, "a", "b")
+    failing(monkeypatch, lambda name, number: (name, number) == ("a", 1))
+    code, out, err = call(capsys, "run", *map(str, both), "--json")
+    assert code == 5
+    assert "failed: a: timing failed in round 2: the timing process died of signal 11" in err
+    a, b = json.loads(out)["records"]
+    assert a["failures"] == {"timing": a["error"]}
+    assert (a["measurement"]["visits"], a["artifact"]["opset"]) == (1, 17)
+    assert (b["failures"], b["error"]) == ({}, None)
+    assert b["measurement"]["visits"] >= 2
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(lock, "PATH", tmp_path / "measuring.lock")
+    (again, _) = pipeline.resume(store.latest(tmp_path / "results")).run.records
+    assert (again.failures, again.error) == ({}, None)
+    assert again.measurement is not None
+    assert again.measurement.visits >= 2
+
+
+def test_a_failed_accuracy_takes_nothing_from_the_measurement(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (model,) = files(tmp_path, "a")  # no classifier of images
+    (tmp_path / "im" / "cat").mkdir(parents=True)
+    (tmp_path / "x.toml").write_text(f'[[case]]\nmodel = "{model}"\naccuracy = {{images = "im", preprocess = "tf"}}\n')
+    code, out, _ = call(capsys, "run", "x.toml", "--json")
+    (record,) = json.loads(out)["records"]
+    assert code == 5
+    assert set(record["failures"]) == {"accuracy"}
+    assert record["error"].startswith("accuracy not measured: ")
+    assert record["measurement"]["visits"] >= 2
+    assert record["kinds_ms"] is not None
+
+
+def test_visits_to_a_file_that_was_changed_since_are_not_mixed_in(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    changed, same = files(tmp_path, "changed", "same")
+    with pytest.raises(KeyboardInterrupt):
+        pipeline.run(suite(changed, same), options=QUICK, results=tmp_path, watch=StopsAt("round 2"))
+    folder = store.latest(tmp_path)
+    before = {visit.case: visit for visit in store.visits(folder)}
+    assert set(before) == {"changed", "same"}
+    write_model(changed, steps=4)
+    run = pipeline.resume(folder).run
+    visits = store.visits(folder)
+    assert before["same"] in visits
+    assert before["changed"] not in visits
+    assert before["changed"] in store.visits(folder, every=True), "it is kept, and belongs to the file of before"
+    assert "changed: 1 visits to another file, runtime or machine do not count" in caplog.text
+    for record in run.records:
+        own = [visit for visit in visits if visit.case == record.case.name]
+        assert {visit.round for visit in own} >= {0, 1}
+        assert record.artifact is not None
+        assert {visit.timed.artifact for visit in own if visit.timed} == {record.artifact.sha256}
+        assert record.measurement is not None
+        assert record.measurement.visits == len(own)
+
+
+def test_visits_under_another_runtime_are_not_mixed_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    outcome = pipeline.run(suite(*files(tmp_path, "a")), options=QUICK, results=tmp_path)
+    assert outcome.run.records[0].measurement
+    real = facts.collect
+
+    def upgraded(*asked: Any) -> records.Machine:
+        machine = real(*asked)
+        return replace(machine, may_drift=machine.may_drift | {"onnxruntime": "onnxruntime 99.0"})
+
+    monkeypatch.setattr(facts, "collect", upgraded)
+    run = pipeline.resume(outcome.folder).run
+    assert run.machine.may_drift["onnxruntime"] == "onnxruntime 99.0"
+    kept, every = store.visits(outcome.folder), store.visits(outcome.folder, every=True)
+    assert {visit.timed.runtime for visit in kept if visit.timed} == {"onnxruntime 99.0"}
+    assert len(kept) >= 2
+    assert len(every) >= 4
+    assert run.records[0].measurement
+    assert run.records[0].measurement.visits == len(kept)
+
+
+def test_a_run_in_progress_is_not_resumed_beside_it(tmp_path: Path) -> None:
+    outcome = pipeline.run(suite(*files(tmp_path, "a")), options=QUICK, results=tmp_path)
+    before = store.visits(outcome.folder)
+    with store.held(outcome.folder), pytest.raises(Failed, match="is being measured by another process"):
+        pipeline.resume(outcome.folder)
+    assert store.visits(outcome.folder) == before
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+@pytest.mark.parametrize("as_json", [False, True])
+def test_what_a_terminal_cannot_print_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str, as_json: bool
+) -> None:
+    model = files(tmp_path, "α=½ 模型")[0]
+    (tmp_path / "mine.toml").write_text(f'title = "中文 α"\n[[case]]\nmodel = "{model.name}"\n', encoding="utf-8")
+    streams = [io.TextIOWrapper(io.BytesIO(), encoding=encoding) for _ in range(2)]
+    monkeypatch.setattr(sys, "stdout", streams[0])
+    monkeypatch.setattr(sys, "stderr", streams[1])
+    with pytest.raises(SystemExit) as stopped:
+        main(["run", "mine.toml", *(["--json"] if as_json else [])])
+    for stream in streams:
+        stream.flush()
+    shown = [stream.buffer.getvalue().decode(errors="replace") for stream in streams]  # type: ignore[attr-defined]
+    assert stopped.value.code == 0, shown
+    assert "[timing]" in shown[1]
+    if as_json:
+        (record,) = json.loads(shown[0])["records"]
+        assert record["measurement"]["visits"] >= 2
+
+
+def test_a_name_that_is_not_utf8_is_measured_like_any_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = tmp_path / os.fsdecode(b"caf\xe9.onnx")
+    files(tmp_path, "a")[0].rename(model)
+    code, out, err = call(capsys, "run", str(model), "--json")
+    assert code == 0, err
+    (record,) = json.loads(out)["records"]
+    assert "caf\ufffd" in record["case"]["name"]
+    assert record["measurement"]["visits"] >= 2
