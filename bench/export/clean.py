@@ -24,6 +24,7 @@ INPUT = "image"
 TRACED_BATCH = 13
 """The batch size of the trace. A number that no layer uses, so that it can be told apart and made dynamic again."""
 _CLOSE = 1e-6
+_BROADCASTING = ("Add", "Sub", "Mul", "Div", "Where", "Gemm")
 _BLOCK_BYTES = 1 << 22
 
 
@@ -47,6 +48,7 @@ def clean(source: Path, target: Path, *, output: str) -> Counter[str]:
     graph = _Graph(model.graph)
     for rewrite in (_hard_sigmoids, _batch_norms, _dynamic_batch, _lone_pixels):
         rewrite(graph)
+    _batch_constants(graph, folded.parent)
     graph.remove_unused()
     graph.rename(graph.proto.input[0].name, INPUT)
     graph.rename(graph.proto.output[0].name, output)
@@ -324,6 +326,48 @@ def _dynamic_batch(graph: _Graph) -> None:
             if freed != target:
                 name = graph.add_constant(f"{node.name or node.output[0]}_target", np.array(freed, np.int64))
                 node.input[1] = name
+
+
+def _batch_constants(graph: _Graph, folder: Path) -> None:
+    """Constants that hold one row for each example of the trace, such as a class token or a first state -> that row.
+
+    Where the row is not repeated by the operator itself, it is repeated as often as there are examples.
+    """
+    image = graph.proto.input[0].name
+    for tensor in list(graph.proto.initializer):
+        if len(tensor.dims) < 2 or tensor.dims[0] != TRACED_BATCH:
+            continue
+        rows = numpy_helper.to_array(tensor, str(folder))
+        users = [
+            (node, i)
+            for node in graph.consumers.get(tensor.name, [])
+            for i, n in enumerate(node.input)
+            if n == tensor.name
+        ]
+        if not (rows == rows[:1]).all() or not all(_takes_rows(node, i) for node, i in users):
+            continue
+        row = graph.add_constant(f"{tensor.name}_row", np.ascontiguousarray(rows[:1]))
+        if all(node.op_type in _BROADCASTING for node, _ in users):
+            repeated = row
+        else:
+            repeated = f"{tensor.name}_rows"
+            sizes = graph.add_constant(f"{tensor.name}_sizes", np.array(rows.shape[1:], np.int64))
+            make = onnx.helper.make_node
+            for i, node in enumerate((
+                make("Shape", [image], [f"{repeated}_batch"], f"{repeated}_batch", end=1),
+                make("Concat", [f"{repeated}_batch", sizes], [f"{repeated}_shape"], f"{repeated}_shape", axis=0),
+                make("Expand", [row, f"{repeated}_shape"], [repeated], repeated),
+            )):  # fmt: skip
+                graph.proto.node.insert(i, node)
+        for node, i in users:
+            node.input[i] = repeated
+
+
+def _takes_rows(node: onnx.NodeProto, place: int) -> bool:
+    """Whether a constant at this place of a node can stand for one row an example, and is no kernel."""
+    if node.op_type == "Concat":
+        return bool(_attribute(node, "axis", 0) != 0)
+    return node.op_type in _BROADCASTING and (node.op_type != "Gemm" or place == 2)
 
 
 def _freed(target: list[int]) -> list[int]:

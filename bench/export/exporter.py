@@ -182,6 +182,8 @@ def _hardly_checked(expected: Any) -> tuple[str, ...]:
 
     from bench.export import fidelity
 
+    if fidelity.are_probabilities(expected):
+        expected = np.log(np.maximum(expected, 1e-30))
     spread = np.ptp(expected, axis=0).max() if len(expected) > 1 else np.inf
     if spread > _LEAST_SPREAD * fidelity.TOLERANCE * np.abs(expected).max():
         return ()

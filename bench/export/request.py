@@ -19,7 +19,7 @@ from bench.models.sources import sources_of
 from bench.records import Case
 from bench.suites.values import KERAS_FILES
 
-EXPORTER_VERSION = 12  # raise it whenever the exporter makes another file from the same request
+EXPORTER_VERSION = 13  # raise it whenever the exporter makes another file from the same request
 OPSET = 18
 INTEGERS = {
     "u8s8": "activations of 8 bits without sign, weights of 8 with sign",

@@ -31,6 +31,7 @@ for _name, _now in (("product", np.prod), ("object", object), ("bool", bool)):
 from tf2onnx import tfonnx, utils  # noqa: E402 - after the names it needs are there
 
 _LOOPS = {"While", "StatelessWhile", "Enter", "If", "StatelessIf", "TensorListReserve", "RaggedTensorToVariant"}
+_OVER_TIME = {"While", "StatelessWhile", "TensorListReserve"}
 _FOR_LOOPS = {
     tfonnx.rewriter_lstm_tf2, tfonnx.rewrite_gru_tf2, tfonnx.rewrite_single_direction_lstm,
     tfonnx.rewrite_bi_direction_lstm, tfonnx.rewrite_single_direction_gru, tfonnx.rewrite_bi_direction_gru,
@@ -49,12 +50,18 @@ def convert(
     """
     variables = [*model.trainable_variables, *model.non_trainable_variables]
     concrete = _trace(model, variables, shape, dtype)
+    definition = concrete.graph.as_graph_def(add_shapes=True)
+    if _OVER_TIME & {node.op for node in definition.node}:
+        raise Failed(
+            f"{model.name} has a loop over time (LSTM, GRU or another recurrent layer), which cannot be exported; give "
+            "the layer unroll=True, or use a convolution over time instead"
+        )
     names = [tensor.name for tensor in concrete.inputs]
     values = dict(zip(names[1:], [*variables, *concrete.captured_inputs], strict=True))
     warnings: list[str] = []
     utils.INTERNAL_NAME = 1  # tf2onnx numbers nodes through a process's life: one model would be two files
     with tf.Graph().as_default() as graph, _heard(warnings), _no_search_for_loops():
-        tf.import_graph_def(concrete.graph.as_graph_def(add_shapes=True), name="")
+        tf.import_graph_def(definition, name="")
         try:
             converted = tfonnx.process_tf_graph(
                 graph, opset=opset, input_names=names, output_names=[tensor.name for tensor in concrete.outputs]

@@ -127,9 +127,9 @@ def _is_number(x: object) -> bool:
 
 
 _PASSING = (
-    "InputLayer", "Cast", "CenterCrop", "Resizing", "GetItem", "Dropout", "GaussianNoise", "GaussianDropout",
+    "InputLayer", "Cast", "CenterCrop", "Resizing", "GetItem", "Stack", "Dropout", "GaussianNoise", "GaussianDropout",
     "SpatialDropout2D", "ZeroPadding2D", "Identity", "AugMix", "AutoContrast", "Equalization", "Solarization",
-    "CutMix", "MixUp", "RandAugment",
+    "CutMix", "MixUp", "RandAugment", "Permute", "Transpose", "Reshape", "ExpandDims", "Squeeze", "TimeDistributed",
 )  # fmt: skip
 
 

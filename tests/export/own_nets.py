@@ -188,6 +188,53 @@ def leaves_settings() -> keras.Model:
     return two_outputs()
 
 
+def photographs(mode: str) -> keras.Model:
+    """Begins with the preprocessing of a family, or with a layer that scales."""
+    image = keras.Input((20, 20, 3))
+    if mode == "adapted":
+        layer = layers.Normalization()
+        layer.adapt(np.random.default_rng(0).uniform(0, 255, (9, 20, 20, 3)).astype(np.float32))
+        return _seeded(keras.Model(image, _body(layer(image))))
+    if mode == "unit":  # wants 0 to 1
+        return _seeded(keras.Model(image, _body(layers.Resizing(16, 16)(image))))
+    return _seeded(keras.Model(image, _body(keras.applications.imagenet_utils.preprocess_input(image, mode=mode))))
+
+
+class Token(layers.Layer):
+    """Puts a learnt token before those of an image."""
+
+    def build(self, shape: Any) -> None:
+        self.token = self.add_weight(shape=(1, 1, shape[-1]), name="token")
+
+    def call(self, x: Any) -> Any:
+        tokens = keras.ops.broadcast_to(self.token, (keras.ops.shape(x)[0], 1, x.shape[-1]))
+        return keras.ops.concatenate([tokens, x], axis=1)
+
+
+def transformer() -> keras.Model:
+    """Patches, a class token, places, attention."""
+    image = keras.Input((32, 32, 3))
+    x = layers.Reshape((16, 16))(layers.Conv2D(16, 8, strides=8)(image))
+    x = Token()(x)
+    x = x + layers.Embedding(17, 16)(keras.ops.arange(17))
+    y = layers.LayerNormalization(epsilon=1e-6)(x)
+    x = x + layers.MultiHeadAttention(2, 8, dropout=0.1)(y, y)
+    return _seeded(keras.Model(image, layers.Dense(4)(x[:, 0]), name="transformer"))
+
+
+def over_time(unroll: bool) -> keras.Model:
+    """A recurrent layer."""
+    rows = keras.Input((6, 5))
+    return _seeded(keras.Model(rows, layers.Dense(3)(layers.LSTM(4, unroll=unroll)(rows))))
+
+
+def all_half() -> keras.Model:
+    """Keeps its weights in float16, too."""
+    keras.config.set_dtype_policy("float16")
+    image = keras.Input((16, 16, 3))
+    return keras.Model(image, _body(image), name="all_half")
+
+
 def untrained() -> keras.Model:
     """Deep, with Keras's initial weights: all of its scores are next to equal."""
     image = keras.Input((16, 16, 3))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
+from onnx import numpy_helper
 
 from bench import export, suites
 from bench.errors import BenchError
@@ -103,6 +106,7 @@ REFUSED: dict[str, tuple[tuple[int, ...] | None, str]] = {
     f"{NETS}needs_depth": ((8, 8, 3), "needs depth; give arguments = { depth = ... }"),
     f"{NETS}two_outputs": (None, "two_outputs has 1 input and 2 outputs; one of each works: name a builder"),
     f"{NETS}two_output": (None, 'own_nets has no function two_output; did you mean "two_outputs"?'),
+    f"{NETS}all_half": (None, "all_half keeps its weights in float16; build it under the policy mixed_float16"),
     f"{NETS}leaves_settings": (None, "2 outputs; one of each works"),
 }  # fmt: skip
 
@@ -111,11 +115,11 @@ def case(model: str, shape: tuple[int, ...] | None) -> Case:
     return Case(name=model, model=model, input_shape=shape)
 
 
-def made(model: str, shape: tuple[int, ...] | None = None) -> tuple[Path, cache.Entry]:
+def made(model: str, shape: tuple[int, ...] | None = None, **arguments: object) -> tuple[Path, cache.Entry]:
     """The file and what is known of it, made as the worker makes it. Raises what the worker says."""
     from bench.export import exporter
 
-    path, entry, _ = exporter.find_or_make(export.request(case(model, shape)))
+    path, entry, _ = exporter.find_or_make(export.request(replace(case(model, shape), arguments=arguments)))
     return path, entry
 
 
@@ -170,6 +174,64 @@ def test_what_one_builder_changes_in_keras_does_not_reach_the_next_model() -> No
     found = keras.config.image_data_format(), keras.config.dtype_policy().name, keras.config.epsilon()
     assert found == ("channels_last", "float32", 1e-7)
     assert keras.layers.Dense(1).name == "dense", "names do not depend on what was built before"
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(
+    ("mode", "pixels"), [("caffe", True), ("tf", True), ("torch", True), ("adapted", True), ("unit", False)]
+)
+def test_a_model_that_scales_pixels_itself_is_known_by_its_graph(mode: str, pixels: bool) -> None:
+    entry = made(f"{NETS}photographs", mode=mode)[1]
+    assert entry.takes_pixels == pixels
+    assert entry.artifact.warnings == ()
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_loop_over_time_is_named_and_an_unrolled_one_exported() -> None:
+    _batch_is_free(made(f"{NETS}over_time", unroll=True)[0], (6, 5))
+    with pytest.raises(BenchError, match=r"has a loop over time .* give the layer unroll=True"):
+        made(f"{NETS}over_time", unroll=False)
+
+
+def _batch_is_free(path: Path, shape: tuple[int, ...]) -> None:
+    """Five examples at once give what they give one by one, and the constants of no example are those of the trace."""
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    images = np.random.default_rng(0).normal(size=(5, *shape)).astype(np.float32)
+    together = session.run(None, {"image": images})[0]
+    apart = [session.run(None, {"image": images[i : i + 1]})[0] for i in range(5)]
+    np.testing.assert_allclose(together, np.concatenate(apart), rtol=1e-4, atol=1e-6)
+    assert np.ptp(together, axis=0).min() > 1e-3
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_token_before_those_of_the_image_is_repeated_for_each(folder: Path) -> None:
+    path, entry = made(f"{NETS}transformer")
+    _batch_is_free(path, (32, 32, 3))
+    assert entry.artifact.fidelity is not None
+    assert entry.artifact.fidelity.max_rel < 1e-5
+
+
+@pytest.mark.usefixtures("folder")
+def test_the_first_wrong_layer_of_a_nested_model_is_named(tmp_path: Path) -> None:
+    from bench.export import exporter
+
+    wanted = export.request(case("logits.keras", None))
+    path, _ = made("logits.keras")
+    images = exporter.prepared(wanted).images[:1]
+    assert exporter._where(wanted, path, images) == ""
+    model = onnx.load(path)
+    names = {tensor.name: tensor for tensor in model.graph.initializer}
+    found = []
+    for node in [node for node in model.graph.node if node.op_type in ("Conv", "Gemm", "MatMul")]:
+        tensor = names[node.input[1]]
+        before = numpy_helper.to_array(tensor)
+        tensor.CopyFrom(numpy_helper.from_array(before * np.float32(1.5), tensor.name))
+        onnx.save(model, tmp_path / "changed.onnx")
+        found.append(exporter._where(wanted, tmp_path / "changed.onnx", images))
+        tensor.CopyFrom(numpy_helper.from_array(before, tensor.name))
+    assert len(found) == 4
+    for where, layer in zip(found, ("conv2d", "depthwise_conv2d", "conv2d", "dense"), strict=True):
+        assert f"first in layer {layer}" in where
 
 
 @pytest.mark.usefixtures("folder")
