@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import Phase, settings
@@ -22,3 +23,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if not any(mark.name in OTHER_LAYERS for mark in item.iter_markers()):
             item.add_marker(pytest.mark.fast)
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store for the session: a network that one test has exported is there for the others (BACKBENCH_CACHE)."""
+    return tmp_path_factory.mktemp("built")

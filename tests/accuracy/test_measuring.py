@@ -414,10 +414,10 @@ def test_a_wrong_accuracy_key_is_answered_with_its_line(tmp_path: Path, value: s
 
 @pytest.mark.slow
 def test_keras_and_onnx_agree_on_real_images(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, ten: Path, monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, ten: Path, built: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("BACKBENCH_CACHE", str(ten.parent / "cache"))
+    monkeypatch.setenv("BACKBENCH_CACHE", str(built))
     code, out, _ = call(
         capsys, "accuracy", "tests.export.nets:varied", "--images", str(ten), "--preprocess", "tf", "--device", "cpu",
         "--agree-with-keras", "--json",
@@ -432,14 +432,16 @@ def test_keras_and_onnx_agree_on_real_images(
 
 
 @pytest.mark.slow
-def test_disagreement_with_keras_is_seen(tmp_path: Path, ten: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_disagreement_with_keras_is_seen(
+    tmp_path: Path, ten: Path, built: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import onnx
     from onnx import numpy_helper
 
     from bench import export
     from bench.records import Case
 
-    monkeypatch.setenv("BACKBENCH_CACHE", str(ten.parent / "cache"))
+    monkeypatch.setenv("BACKBENCH_CACHE", str(built))
     case = Case(name="varied", model="tests.export.nets:varied")
     (made,) = export.export([export.request(case)])
     assert isinstance(made, export.Exported)

@@ -55,11 +55,11 @@ def costs(answers: dict[str, Answer]) -> dict[str, Cost]:
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def exported(built: Path) -> dict[str, Path]:
     """The ONNX file of each of the spread."""
     by_request = {export.request(spread(model)): model for model in SPREAD}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("BACKBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("BACKBENCH_CACHE", str(built))
         made = list(export.export(by_request, jobs=1))
     return {by_request[one.request]: one.path for one in made if isinstance(one, export.Exported)}
 

@@ -32,9 +32,9 @@ DIGITS = Case(
 
 
 @pytest.fixture(scope="module", autouse=True)
-def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def own_cache(built: Path) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("BACKBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("BACKBENCH_CACHE", str(built))
         patch.chdir(Path(__file__).parents[2])
         yield
 
