@@ -95,3 +95,30 @@ def test_thinning_keeps_the_ends_and_the_chosen() -> None:
     assert curves.thin(5, 100).tolist() == [0, 1, 2, 3, 4]
     assert curves.thin(0, 100).tolist() == []
     assert curves.thin(1, 100, 0).tolist() == [0]
+
+
+def test_thinning_by_hand() -> None:
+    assert curves.thin(10, 5).tolist() == [0, 2, 4, 7, 9]
+    assert curves.thin(10, 5, 3).tolist() == [0, 3, 6, 9]
+    assert curves.thin(10, 5, 4, 5, 6, 7, 8).tolist() == [0, 4, 5, 6, 7, 8, 9], "the ends stay whatever is kept"
+    assert curves.thin(6, 6).tolist() == [0, 1, 2, 3, 4, 5]
+    assert curves.thin(7, 6).tolist() == [0, 1, 2, 4, 5, 6]
+
+
+def test_the_curve_below_precision_and_recall_by_hand() -> None:
+    curve = steps([0.9, 0.8, 0.7], [True, False, True], 4)
+    assert (curve.right.tolist(), curve.wrong.tolist(), curve.total) == ([1, 1, 2], [0, 1, 1], 4)
+    # From recall 0 to 1/4 at precision 1, nothing across the wrong one, then from 1/2 to 2/3 over another quarter.
+    assert curves.area_under_precision_recall(curve) == pytest.approx(1 / 4 + (1 / 2 + 2 / 3) / 2 / 4, abs=1e-15)
+    assert steps([0.5], [False], 0).recall.tolist() == [0]
+    assert steps([], [], 0).threshold.tolist() == []
+
+
+def test_the_roc_by_hand() -> None:
+    found = curves.roc(np.array([0.9, 0.8, 0.8, 0.1]), np.array([True, False, True, False]))
+    assert found is not None
+    assert found.false_rate.tolist() == [0, 0, 0.5, 1]
+    assert found.true_rate.tolist() == [0, 0.5, 1, 1]
+    assert found.area == 0.875
+    assert curves.roc(np.array([0.5]), np.array([True])) is None
+    assert curves.roc(np.array([0.5]), np.array([False])) is None
