@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bench.cli import tables
 from bench.cli.root import (
     Shapes,
     Sizes,
@@ -103,7 +104,7 @@ def run(
         click.echo(store.json_text(outcome.run), nl=False)
     else:
         show_trust(outcome.run)
-        show(progress.table(outcome.run.records))
+        show(progress.table(outcome.run.records, tables.width()))
         reduced = [precision.row(change) for change in precision.changes(outcome.run)]
         if reduced:
             table(precision.HEADINGS, reduced)

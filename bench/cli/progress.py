@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from bench.analysis import quantities
 from bench.analysis.quantities import Quantity
+from bench.cli import tables
 from bench.records import Record
 from bench.units import duration
 
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 
 _TELLING = 3  # visits; the interval of fewer says little but that they are few
 _FIRST_GUESS_S = {"export": 6.0, "timing": 2.5}  # a step of each phase, until one has been seen
+
+
+KEPT = ("model", "p50 [95 % interval]", "accuracy", "p95", "file size", "parameters", "operations", "visits")
+"""Where there is no room for all columns, the others go first, and then the last of these."""
 
 
 def headings() -> tuple[str, ...]:
@@ -152,22 +157,15 @@ class LiveTable:
         total = done + self.estimate.left.get(self.estimate.current, 0)
         bar = ProgressBar(total=max(total, 1), completed=done, width=30)
         line = Text(f"{self.doing}  ({self.estimate})", overflow="ellipsis", no_wrap=True)
-        self.live.update(Group(table(list(self.rows.values())), bar, line), refresh=True)
+        self.live.update(Group(table(list(self.rows.values()), self.live.console.width), bar, line), refresh=True)
 
 
-def table(records: Sequence[Record]) -> Table:
-    """The records as a table for a terminal."""
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    drawn = Table(box=box.SIMPLE, pad_edge=False)
-    for i, heading in enumerate(headings()):
-        drawn.add_column(heading, justify="right" if i else "left", no_wrap=i == 0)
-    for record in records:
-        cells = row(record)
-        drawn.add_row(*(Text(cell) for cell in cells), style="red" if _failed(record) else None)
-    return drawn
+def table(records: Sequence[Record], room: int) -> Table:
+    """The records as a table for a terminal of so many columns: KEPT says which stay."""
+    known = headings()
+    drop = [name for name in known if name not in KEPT] + [name for name in reversed(KEPT) if name in known]
+    styles = ["red" if _failed(record) else None for record in records]
+    return tables.draw(known, [row(record) for record in records], room, drop=drop, right=True, styles=styles)
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bench.cli import tables
 from bench.errors import BenchError
 from bench.units import parse_shape
 
@@ -166,7 +166,8 @@ def show_comparison(comparison: Comparison) -> None:
         interval = f"{relative(v.ratio)} [{relative(v.ratio_low)}, {relative(v.ratio_high)}]"
         blind = f"{100 * v.detectable:.1f} %" if v.detectable is not None else ""
         rows.append((v.case, v.verdict, latency(v.p50_ms), interval, blind, ", ".join(v.attribution)))
-    table(("model", "verdict", "p50", "change [95 % interval]", "cannot see less than", "what changed"), rows)
+    table(("model", "verdict", "p50", "change [95 % interval]", "cannot see less than", "what changed"), rows,
+          drop=("cannot see less than", "p50"))  # fmt: skip
     for v in comparison.verdicts:
         if v.ratio is not None and v.reason:
             click.echo(f"{v.case}: {v.reason}")
@@ -177,22 +178,13 @@ def show_comparison(comparison: Comparison) -> None:
         click.echo(line)
 
 
-def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table; cells are shown as they are, whatever they hold."""
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    drawn = Table(box=box.SIMPLE, pad_edge=False)
-    for heading in headings:
-        drawn.add_column(heading)
-    for cells in rows:
-        drawn.add_row(*(Text(cell) for cell in cells))
-    show(drawn)
+def table(headings: Sequence[str], rows: Sequence[Sequence[str]], drop: Sequence[str] = ()) -> None:
+    """Print a table of texts as they are. Where there is no room columns go: `drop` first, then from the right."""
+    show(tables.draw(headings, rows, tables.width(), drop=drop))
 
 
 def show(drawn: Any) -> None:
     """Print what rich draws, in full width when it goes to a file."""
     from rich.console import Console
 
-    Console(width=None if sys.stdout.isatty() else 180).print(drawn)
+    Console(width=tables.width()).print(drawn)
