@@ -80,6 +80,12 @@ class _Estimate:
         self.taken[self.current] = (time.monotonic() - self.since, count)
         self.left[self.current] = max(0, self.left.get(self.current, 0) - 1)
 
+    @property
+    def step(self) -> str:
+        """The phase, and which of its steps ended last."""
+        done = self.taken[self.current][1]
+        return f"{self.current} {done} of {done + self.left.get(self.current, 0)}"
+
     def __str__(self) -> str:
         seconds = 0.0
         for name, steps in self.left.items():
@@ -108,12 +114,11 @@ class Lines:
 
     def end(self, record: Record) -> None:
         """One line for the record."""
-        phase = self.estimate.current
         self.estimate.end()
-        shown = [cell for cell in row(record) if cell]
-        if record.error and _failed(record):
-            shown.append(record.error)
-        sys.stderr.write(f"[{phase}] {' | '.join(shown)}   ({self.estimate})\n")
+        shown = [record.case.name, quantities.accuracy_in_words(record)]
+        shown += [f"{one.label} {cell}" for one in quantities.shown("console") if (cell := _cell(record, one))]
+        shown.append(record.error if record.error and _failed(record) else "")
+        sys.stderr.write(f"[{self.estimate.step}] {', '.join(filter(None, shown))}   ({self.estimate})\n")
         sys.stderr.flush()
 
 

@@ -11,7 +11,8 @@ from rich.console import Console
 from bench.cli import progress
 from bench.records import Artifact, Case, Cost, Measurement, Record
 
-FAILED = Record(case=Case(name="VGG16", model="VGG16"), error="export failed: out of memory")
+FAILED = Record(case=Case(name="VGG16", model="VGG16"), error="export failed: out of memory",
+                failures={"export": "out of memory"})  # fmt: skip
 MEASURED = Record(
     case=Case(name="ResNet50 [b]x[/b]", model="ResNet50"),
     artifact=Artifact(sha256="0", size_bytes=102_000_000, opset=17),
@@ -36,10 +37,11 @@ def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
     out, err = capsys.readouterr()
     assert out == ""
     first, second, third = err.splitlines()
-    assert "VGG16 | export failed: out of memory" in first
+    assert first.startswith("[export 1 of 2] VGG16, export failed: out of memory ")
     assert "export: 1 step left" in first
-    assert "7.72" in second
-    assert "36.7 ms [36.5, 37.1]" in third
+    said = "[export 2 of 2] ResNet50 [b]x[/b], file size 102 MB, parameters 25.6 M, operations 7.72 G-Ops "
+    assert second.startswith(said)
+    assert ", p50 36.7 ms [36.5, 37.1], p95 38.0 ms, visits 3 (1 disturbed) " in third
     assert "timing: 0 steps left" in third
 
 
