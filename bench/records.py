@@ -32,6 +32,7 @@ class LabelledImages:
     labels: str | None = None  # CSV of file,label
     classes: str | None = None  # file of the class names, in the order of the model's outputs
     preprocess: str | None = None  # one of suites.PREPROCESSES; None: the family's own
+    output: str | None = None  # the model's output with the class scores; None: the one that can be it
     class_order: str | None = None  # one of suites.CLASS_ORDERS
     crop: float | None = None  # the share of the resized image's shorter side that is kept; None: 0.875
     resize: str = "cover"  # one of suites.RESIZES

@@ -99,12 +99,18 @@ def alternatives(words: Iterable[str], outputs: int, force: Labelling, *, given:
     return found
 
 
-def width(words: Iterable[str], given: Path | None = None) -> int | None:
-    """How many outputs a model of these classes has, as far as they tell: of a list, or of names. Else None."""
+def widths(words: Iterable[str], given: Path | None = None) -> tuple[int, ...]:
+    """How many outputs a model of these classes may have, as far as they tell."""
     known = set(words)
     if given is not None:
-        return len(read(given).names)
-    return None if all(map(orders.is_number, known)) or any(map(_is_synset, known)) else len(known)
+        count = len(read(given).names)
+        return (count, 1001) if count == 1000 else (count,)
+    if any(map(_is_synset, known)):
+        return IMAGENET
+    if all(map(orders.is_number, known)):
+        largest = max(map(int, known))
+        return (largest + 1, *([largest] if largest == len(known) else []))
+    return (len(known),)
 
 
 def imagenet() -> ClassList:

@@ -9,12 +9,13 @@ from pathlib import Path
 import msgspec
 
 from bench import runtimes
-from bench.accuracy import predictions, staging
+from bench.accuracy import classes, predictions, staging
 from bench.accuracy.agreement import with_keras
 from bench.accuracy.images import image_set, listing
 from bench.accuracy.predictions import Batch, Key
-from bench.accuracy.predictor import Job, Signature, Spec
+from bench.accuracy.predictor import Job, Spec
 from bench.accuracy.results import Evaluation, evaluation
+from bench.accuracy.signature import Signature
 from bench.errors import WrongUsage
 from bench.models import inputs, onnx_file
 from bench.models.file import sha256_of
@@ -38,6 +39,7 @@ class Settings:
     images: Path
     labels: Path | None = None
     classes: Path | None = None
+    output: str | None = None  # the model's output with the class scores; None: the one that can be it
     class_order: str | None = None  # None: as `classes.labelling` has it
     preprocess: str | None = None
     crop: float | None = None  # None: `preprocessing.CROP`, or none where images are stretched
@@ -62,6 +64,7 @@ def settings_of(case: Case) -> Settings:
         images=Path(asked.images),
         labels=Path(asked.labels) if asked.labels else None,
         classes=Path(asked.classes) if asked.classes else None,
+        output=asked.output,
         class_order=asked.class_order,
         preprocess=asked.preprocess or facts().get(case.model, {}).get("preprocess"),
         crop=asked.crop,
@@ -121,6 +124,8 @@ def evaluate(
             threads=settings.threads,
             input_size=settings.input_size,
             sizes=_sizes(path, settings),
+            output=settings.output,
+            widths=classes.widths(listed.words, settings.classes),
         )
         signature = msgspec.convert(worker.ask(spec), Signature)
         p = preprocessing(
@@ -143,6 +148,7 @@ def evaluate(
             batch_size=batch_size,
             runtime=settings.runtime,
             provider=signature.provider,
+            output=signature.output,
         )
         batches = predictions.load(kept, key) if kept else []
         files = tuple(image.file for image in images.images)
@@ -168,6 +174,9 @@ def evaluate(
         model=settings.model or path.name,
         artifact_sha256=artifact_sha256,
         outputs=signature.outputs,
+        output=signature.output,
+        other_outputs=signature.other_outputs,
+        single=signature.single,
         preprocessing=p,
         provider=signature.provider,
         threads=settings.threads,
@@ -184,6 +193,8 @@ def evaluate(
                 preprocessing=p,
                 batch_size=signature.batch_size or 1,
                 output=signature.output,
+                batched=signature.batched,
+                single=signature.single,
                 probabilities=all(batch.probabilities for batch in batches),
                 files=tuple(
                     str(images.folder / file)
@@ -218,5 +229,5 @@ def _batch_size(asked: int | None, signature: Signature, p: Preprocessing) -> in
                 f"the model has a fixed batch of {signature.batch_size}; --batch-size {asked} does not fit"
             )
         return signature.batch_size
-    image_bytes = 3 * p.height * p.width * {"uint8": 1, "float16": 2, "float32": 4, "float64": 8}[p.dtype]
+    image_bytes = 3 * p.height * p.width * {"uint8": 1, "float16": 2, "float64": 8, "int64": 8}.get(p.dtype, 4)
     return asked or max(1, min(BATCH_SIZE, _BATCH_BYTES // image_bytes))

@@ -45,6 +45,7 @@ class Key:
     batch_size: int
     runtime: str
     provider: str
+    output: str
 
     @property
     def sha256(self) -> str:
@@ -101,4 +102,4 @@ def append(path: Path, batch: Batch) -> None:
 
 
 def _cannot(path: Path, error: OSError) -> Failed:
-    return Failed(f"cannot write {path}: {error.strerror}; free some space or name another file with --output")
+    return Failed(f"cannot write {path}: {error.strerror}; free some space or name another file with -o")

@@ -17,14 +17,15 @@ import msgspec
 import numpy as np
 
 from bench import runtimes
+from bench.accuracy import signature
 from bench.accuracy.predictions import TOP, Batch, Prediction
+from bench.accuracy.signature import Signature
 from bench.errors import Failed, WrongUsage
 from bench.machine.facts import cores_given
 from bench.models import inputs
 from bench.models.preprocessing import Array, Preprocessing, batch_array, write
 
 AHEAD = 2  # batches that are decoded while one is inferred, where cores are free for it: what bounds the memory
-_DTYPES = ("float32", "float16", "float64", "uint8")
 _SUM_TOLERANCE = 1e-2  # of probabilities, in half precision
 
 
@@ -38,21 +39,8 @@ class Spec:
     threads: int
     input_size: int | None = None  # pixels a side, for an input that leaves it open
     sizes: tuple[int | None, ...] | None = None  # of the only input, None where open; None: as the session says
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Signature:
-    """What the file takes and gives."""
-
-    layout: str
-    height: int
-    width: int
-    dtype: str
-    batch_size: int | None  # None: any
-    outputs: int  # classes
-    output: str  # the output's name
-    provider: str
-    decoder: str
+    output: str | None = None  # the output with the class scores; None: the one that can be it
+    widths: tuple[int, ...] = ()  # how many classes there may be; nothing: any
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,16 +62,16 @@ _LOADED: dict[str, _Loaded] = {}  # the session, the place of its scores, what i
 def answer(asked: dict[str, Any]) -> Signature | Iterator[Batch]:
     """A Spec is answered by its Signature; the Job that follows, by one Batch after another."""
     if "folder" in asked:
-        session, output, signature, ahead = _LOADED["session"]
-        return _batches(session, output, signature, msgspec.convert(asked, Job), ahead)
+        session, output, takes, ahead = _LOADED["session"]
+        return _batches(session, output, takes, msgspec.convert(asked, Job), ahead)
     spec = msgspec.convert(asked, Spec)
     try:
         session = _session(spec)
-        signature, output = _signature(session, spec)
+        takes, output = _signature(session, spec)
     except ImportError as error:
         raise Failed(f'{error}; install it with `pip install "backbench[cpu,images]"`') from error
-    _LOADED["session"] = session, output, signature, _ahead(spec)
-    return signature
+    _LOADED["session"] = session, output, takes, _ahead(spec)
+    return takes
 
 
 def _ahead(spec: Spec) -> int:
@@ -120,17 +108,18 @@ def _signature(session: runtimes.Session, spec: Spec) -> tuple[Signature, int]:
     if len(session.inputs) != 1:
         raise WrongUsage(f"{name} has {len(session.inputs)} inputs; a classifier of images has one")
     ((given, dtype, asked),) = session.inputs
-    if dtype not in _DTYPES:
-        raise WrongUsage(f"{name} takes {dtype}; {', '.join(_DTYPES)} work")
+    if dtype not in signature.DTYPES:
+        raise WrongUsage(f"{name} takes {dtype}; {', '.join(signature.DTYPES)} work")
     if 0 in asked:
         raise WrongUsage(f"{name} takes {list(asked)}: {inputs.EMPTY}")
     shape: list[int | None] = [size if isinstance(size, int) and size > 0 else None for size in asked]
     if spec.sizes is not None:
         shape = list(spec.sizes)
-    layouts = _layouts(shape)
+    layouts = signature.layouts(shape)
     if not layouts:
         raise WrongUsage(f"{name} takes {asked}: not a batch of images with 3 channels, NHWC or NCHW")
-    batch = shape[0]
+    batched = len(shape) == 4
+    batch = shape[0] if batched else 1
     problem = ""
     for layout, sizes in layouts:
         if spec.input_size and any(size not in (None, spec.input_size) for size in sizes):
@@ -138,54 +127,39 @@ def _signature(session: runtimes.Session, spec: Spec) -> tuple[Signature, int]:
         height, width = (size or spec.input_size for size in sizes)
         if height is None or width is None:
             raise WrongUsage(f"{name} leaves its input size open ({asked}); give --input-size N")
-        zeros = (3, height, width) if layout == "NCHW" else (height, width, 3)
+        size = (3, height, width) if layout == "NCHW" else (height, width, 3)
+        whole = (batch or 1, *size) if batched else size
         try:
-            results = session.run({given: np.zeros((batch or 1, *zeros), dtype)})
+            results = session.run({given: np.zeros(whole, dtype)})
         except Exception as error:
             # With every size open, only running it tells the layout.
             problem = problem or " ".join(str(error).split())
             continue
-        output, classes = _scores(name, results)
+        place, scores = signature.scores_of(
+            name, session.outputs, results, batch or 1, asked=spec.output, widths=spec.widths
+        )
+        single = None
+        if scores == 1:
+            noises = [signature.noise(whole, dtype, 10.0**seed, seed) for seed in range(5)]
+            single = signature.kind_of_single([session.run({given: each})[place] for each in noises])
         return Signature(
             layout=layout,
+            batched=batched,
             height=height,
             width=width,
             dtype=dtype,
             batch_size=batch,
-            outputs=classes,
-            output=session.outputs[output],
+            outputs=2 if single else scores,
+            output=session.outputs[place],
+            other_outputs=signature.others(session.outputs, results, batch or 1, place),
+            single=single,
             provider=spec.provider,
             decoder=DECODER,
-        ), output
+        ), place
     raise Failed(f"{name} cannot run on {width}x{height} pixels: {problem[:300]}")
 
 
-def _layouts(shape: list[int | None]) -> list[tuple[str, tuple[int | None, int | None]]]:
-    """The layouts that an input shape allows, the likeliest first, each with its height and width."""
-    if len(shape) != 4:
-        return []
-    for channels in (3, None):
-        found = [
-            (layout, sizes)
-            for layout, axis, sizes in (("NHWC", 3, (shape[1], shape[2])), ("NCHW", 1, (shape[2], shape[3])))
-            if shape[axis] == channels
-        ]
-        if found:
-            return found[:1] if channels else found
-    return []
-
-
-def _scores(name: str, results: list[Any]) -> tuple[int, int]:
-    """The first output that is a list of scores for each image, and its length."""
-    for place, result in enumerate(results):
-        shape: tuple[int, ...] = getattr(result, "shape", ())
-        if len(shape) >= 2 and shape[1] > 1 and all(size == 1 for size in shape[2:]):
-            return place, shape[1]
-    shapes = ", ".join(str(getattr(result, "shape", type(result).__name__)) for result in results)
-    raise WrongUsage(f"{name} gives {shapes}, and no list of class scores; is it a classifier, with its head?")
-
-
-def _batches(session: runtimes.Session, output: int, signature: Signature, job: Job, ahead: int) -> Iterator[Batch]:
+def _batches(session: runtimes.Session, output: int, takes: Signature, job: Job, ahead: int) -> Iterator[Batch]:
     """The batches' predictions in order. While one is inferred, the next `ahead` are decoded."""
     ((name, *_),) = session.inputs
     starts = range(job.first * job.batch_size, len(job.files), job.batch_size)
@@ -208,13 +182,15 @@ def _batches(session: runtimes.Session, output: int, signature: Signature, job: 
                     continue
                 begun, array, filling = waiting.popleft()
                 problems = [each.result() for each in filling]
-                whole = len(problems) if signature.batch_size is None else job.batch_size
+                whole = len(problems) if takes.batch_size is None else job.batch_size
                 before_run = time.perf_counter()
-                scores = np.asarray(session.run({name: array[:whole]})[output])
+                raw = np.asarray(session.run({name: array[:whole] if takes.batched else array[0]})[output])
                 after_run = time.perf_counter()
                 free.append(array)
                 found, probabilities = _predictions(
-                    scores.reshape(whole, -1)[: len(problems)], job.labels[begun : begun + len(problems)], problems
+                    signature.class_scores(raw, whole, takes.single)[: len(problems)],
+                    job.labels[begun : begun + len(problems)],
+                    problems,
                 )
                 now = time.perf_counter()
                 yield Batch(

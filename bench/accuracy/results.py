@@ -108,6 +108,8 @@ class Evaluation:
     artifact_sha256: str
     images: str
     labels: str  # how the labels were matched with the model's outputs
+    output: str  # the model's output with the class scores
+    other_outputs: tuple[str, ...]  # those that might hold them too, with their widths
     outputs: int
     n: int
     top1: float
@@ -156,6 +158,9 @@ def evaluation(
     model: str,
     artifact_sha256: str,
     outputs: int,
+    output: str,
+    other_outputs: tuple[str, ...],
+    single: str | None,
     preprocessing: Preprocessing,
     provider: str,
     threads: int,
@@ -182,6 +187,8 @@ def evaluation(
         artifact_sha256=artifact_sha256,
         images=readable(str(images.folder)),
         labels=readable(images.labelling.rule),
+        output=readable(output),
+        other_outputs=tuple(map(readable, other_outputs)),
         outputs=outputs,
         n=n,
         top1=top1[0],
@@ -197,7 +204,7 @@ def evaluation(
         ignored=images.ignored,
         leftovers=images.leftovers,
         other_order=_other_order(images, predictions),
-        scores="probabilities" if all(batch.probabilities for batch in batches) else "softmax of the outputs",
+        scores=_scores(single, all(batch.probabilities for batch in batches)),
         preprocessing=preprocessing,
         provider=provider,
         threads=threads,
@@ -206,6 +213,13 @@ def evaluation(
         inference_s=round(sum(batch.inference_s for batch in batches), 3),
         images_per_s=round(len(everything) / wall_s, 2),
     )
+
+
+def _scores(single: str | None, probabilities: bool) -> str:
+    """What a score is, in words."""
+    if single:
+        return f"one output an image, the {single} of the second class"
+    return "probabilities" if probabilities else "softmax of the outputs"
 
 
 def stages(taken_ns: Mapping[str, Sequence[int]], *, batch_size: int, threads: int) -> Stages:

@@ -21,6 +21,7 @@ import numpy as np
 from bench import runtimes
 from bench.accuracy import results
 from bench.accuracy.predictions import TOP
+from bench.accuracy.signature import class_scores
 from bench.errors import Failed
 from bench.machine import lock
 from bench.models.preprocessing import Array, Pixels, Preprocessing, batch_array, write
@@ -46,6 +47,8 @@ class Question:
     preprocessing: Preprocessing
     batch_size: int  # images in one pass: 1 unless the model's batch is fixed
     output: str  # the output with the scores
+    batched: bool = True  # whether the input has an axis for the batch
+    single: str | None = None  # as `Signature` has it
     probabilities: bool  # whether it holds probabilities, or their logits
     files: tuple[str, ...]
 
@@ -125,7 +128,7 @@ def pipeline(question: Question, run: Callable[[Array], Array]) -> list[Stage]:
         ("resize", lambda images: [shaped(image, p) for image in images]),
         ("scale", scaled),
         ("inference", run),
-        ("postprocess", lambda scores: answers(scores, question.probabilities)),
+        ("postprocess", lambda raw: answers(class_scores(raw, len(batch), question.single), question.probabilities)),
     ]
 
 
@@ -156,7 +159,7 @@ def answer(asked: dict[str, Any]) -> dict[str, list[int]]:
     ((name, *_),), place = session.inputs, list(session.outputs).index(question.output)
 
     def run(batch: Array) -> Array:
-        return np.asarray(session.run({name: batch})[place])
+        return np.asarray(session.run({name: batch if question.batched else batch[0]})[place])
 
     try:
         return timed(groups(question.files, question.batch_size), pipeline(question, run))

@@ -42,6 +42,7 @@ _file = click.Path(path_type=Path, exists=True, dir_okay=False)
               help="The names of the model's outputs, in order, one a line. [default: ImageNet's]")  # fmt: skip
 @click.option("--class-order", type=click.Choice(CLASS_ORDERS),
               help="In which order the classes stand. [default: numbers are outputs, names are sorted]")  # fmt: skip
+@click.option("--output", metavar="NAME", help="The model's output with the class scores, where it has several.")
 @click.option("--weights", metavar="imagenet|FILE", help="Of a named model. [default: imagenet]")
 @click.option("--preprocess", type=click.Choice(PREPROCESSES), help="How pixels are scaled. [default: the family's]")
 @click.option("--crop", type=click.FloatRange(min=0, min_open=True, max=1),
@@ -60,7 +61,7 @@ _file = click.Path(path_type=Path, exists=True, dir_okay=False)
 @click.option("--agree-with-keras", is_flag=True, help="Ask the Keras model about the same images, too.")
 @click.option("--stages", is_flag=True, help="Time decoding, resizing, scaling, inference and the rest apart, too.")
 @click.option("--resume/--fresh", default=True, show_default=True, help="Go on with the predictions that are kept.")
-@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.json",
+@click.option("-o", "result", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.json",
               help="The result. [default: in results/accuracy]")  # fmt: skip
 @as_json_option
 def accuracy(
@@ -69,6 +70,7 @@ def accuracy(
     labels: Path | None,
     classes: Path | None,
     class_order: str | None,
+    output: str | None,
     weights: str | None,
     preprocess: str | None,
     crop: float | None,
@@ -85,7 +87,7 @@ def accuracy(
     agree_with_keras: bool,
     stages: bool,
     resume: bool,
-    output: Path | None,
+    result: Path | None,
     as_json: bool,
 ) -> None:
     """Measure top-1 and top-5 of MODEL or FILE.onnx on a folder of images.
@@ -112,7 +114,7 @@ def accuracy(
         click.echo("random weights: this accuracy is that of chance", err=True)
     runtimes.require(case.runtime)
     provider = devices.resolve(device, case.runtime)[1]
-    out = output or RESULTS / "accuracy" / f"{store.slug(f'{case.name} {images.resolve().name}')}.json"
+    out = result or RESULTS / "accuracy" / f"{store.slug(f'{case.name} {images.resolve().name}')}.json"
     kept = out.with_suffix(".predictions.jsonl")
     if not resume:
         kept.unlink(missing_ok=True)
@@ -120,6 +122,7 @@ def accuracy(
         images=images,
         labels=labels,
         classes=classes,
+        output=output,
         class_order=class_order,
         preprocess=preprocess or suites.facts().get(model, {}).get("preprocess"),
         crop=crop,
@@ -170,6 +173,8 @@ def _show(found: Evaluation) -> None:
     if found.other_order:
         click.echo(f"doubtful: {found.other_order.says}")
     click.echo(f"labels: {found.labels}")
+    if found.other_outputs:
+        click.echo(f"output: {found.output}, and not {', '.join(found.other_outputs)}")
     click.echo(f"images: {found.preprocessing}")
     threads = f"{found.threads} thread{'s' * (found.threads > 1)}"
     click.echo(

@@ -26,6 +26,9 @@ without antialiasing.
 INTERPOLATION = "bilinear"
 """As torchvision evaluates; bicubic, with which EfficientNet and ConvNeXt were trained, takes half as long again."""
 
+WHOLE = ("uint8", "int32", "int64")
+"""Types of inputs that take pixels as they are."""
+
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -111,12 +114,14 @@ def preprocessing(
         raise WrongUsage(f"stretched images are {INTERPOLATION}, as Keras loads them; leave the interpolation out")
     share = 1.0 if stretched else crop or CROP
     raw = ("none", "included")
-    if preprocess is None and dtype == "uint8":
+    if preprocess is None and dtype in WHOLE:
         preprocess = "none"
     if preprocess is None:
         raise WrongUsage(f"how this model wants its pixels is not known; give --preprocess, one of {_names()}")
-    if dtype == "uint8" and preprocess not in raw:
-        raise WrongUsage(f'the model takes pixels as uint8, unscaled; preprocess "{preprocess}" cannot be; use "none"')
+    if dtype in WHOLE and preprocess not in raw:
+        raise WrongUsage(
+            f'the model takes pixels as {dtype}, unscaled; preprocess "{preprocess}" cannot be; use "none"'
+        )
     return Preprocessing(
         preprocess=preprocess,
         formula=FORMULAS[preprocess].says,

@@ -82,6 +82,7 @@ _ACCURACY_KEYS: dict[str, Key] = {
     "images": Key(str, "a folder of images"),
     "labels": Key(str, "a CSV file of file,label"),
     "classes": Key(str, "a file of class names, one a line"),
+    "output": Key(str, "the name of the model's output with the class scores"),
     "class_order": Key(str, f"one of {', '.join(CLASS_ORDERS)}", valid=CLASS_ORDERS),
     "preprocess": Key(str, f"one of {', '.join(PREPROCESSES)}", valid=PREPROCESSES),
     "crop": Key(float, "a share above 0 and at most 1", least=0.0),

@@ -17,6 +17,7 @@ from bench.accuracy import images
 from bench.accuracy.images import ImageSet
 
 FLOAT, UINT8, FLOAT16 = TensorProto.FLOAT, TensorProto.UINT8, TensorProto.FLOAT16
+INT32 = TensorProto.INT32
 Array = np.ndarray[Any, np.dtype[np.float32]]
 
 
@@ -137,20 +138,49 @@ def colours(folder: Path, words: Sequence[str], each: int = 3, size: tuple[int, 
     return folder
 
 
-def reader(path: Path, outputs: int, *, size: int = 16) -> Path:
-    """A model, NHWC 0 to 1, that knows the colours of `colours` without a mistake, in the order of its words."""
+def reader(
+    path: Path, outputs: int, *, size: int = 16, batch: int | str | None = "batch", kind: int = FLOAT,
+    embedding: int = 0, single: str | None = None, scaled_inside: bool = False,
+) -> Path:  # fmt: skip
+    """A model, NHWC 0 to 1, that knows the colours of `colours` without a mistake, in the order of its words.
+
+    `batch`: None for an input of one image, without an axis for the batch. `embedding`: the width of an output before
+    the logits. `single`: "sigmoid" or "logit" of the second of two classes, as the only output or after the embedding.
+    """
     palette = _palette(outputs)
-    weights = {"w": 200 * palette.T, "b": -100 * (palette**2).sum(1), "axes": np.array([1, 2])}
-    nodes = [
-        helper.make_node("ReduceMean", ["image", "axes"], ["colour"], keepdims=0),
-        helper.make_node("Gemm", ["colour", "w", "b"], ["logits"]),
-    ]
+    weights: dict[str, Any] = {
+        "w": 200 * palette.T, "b": -100 * (palette**2).sum(1), "axes": np.array([1, 2]), "first": np.array([0]),
+        "e": np.random.default_rng(3).normal(size=(3, max(embedding, 1))).astype(np.float32), "255": np.float32([255]),
+        "one": np.array([1]), "two": np.array([2]),
+    }  # fmt: skip
+    x, nodes = "image", []
+
+    def node(operator: str, *inputs: str, **attributes: Any) -> str:
+        out = f"n{len(nodes)}"
+        nodes.append(helper.make_node(operator, inputs, [out], **attributes))
+        return out
+
+    if kind != FLOAT:
+        x = node("Cast", x, to=FLOAT)
+    if scaled_inside:
+        x = node("Div", x, "255")
+    if batch is None:
+        x = node("Unsqueeze", x, "first")
+    colour = node("ReduceMean", x, "axes", keepdims=0)
+    logits = node("Gemm", colour, "w", "b")
+    if single:
+        logits = node("Sub", node("Slice", logits, "one", "two", "one"), node("Slice", logits, "first", "one", "one"))
+        logits = node("Sigmoid", logits) if single == "sigmoid" else logits
+    said = {"embedding": (node("MatMul", colour, "e"), embedding)} if embedding else {}
+    said["scores"] = (logits, 1 if single else outputs)
+    for name, (value, _) in said.items():
+        nodes.append(helper.make_node("Identity", [value], [name]))
     graph = helper.make_graph(
         nodes,
         "reader",
-        [helper.make_tensor_value_info("image", FLOAT, ["batch", size, size, 3])],
-        [helper.make_tensor_value_info("logits", FLOAT, ["batch", outputs])],
-        [numpy_helper.from_array(value, name) for name, value in weights.items()],
+        [helper.make_tensor_value_info("image", kind, [*([batch] if batch else []), size, size, 3])],
+        [helper.make_tensor_value_info(name, FLOAT, [batch or 1, width]) for name, (_, width) in said.items()],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in weights.items()],
     )
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8), path)
     return path

@@ -274,7 +274,7 @@ def test_a_full_disk_is_one_line(tmp_path: Path, ten: Path) -> None:
         )
     (tmp_path / "file").write_text("")
     path = classifier(tmp_path / "m.onnx")
-    with pytest.raises(Failed, match=r"cannot write .*; free some space or name another file with --output"):
+    with pytest.raises(Failed, match=r"cannot write .*; free some space or name another file with -o"):
         accuracy.evaluate(path, accuracy.Settings(images=ten, preprocess="tf"), kept=tmp_path / "file" / "kept.jsonl")
 
 
@@ -282,7 +282,7 @@ def test_killed_in_the_middle_and_resumed_the_result_is_the_same(tmp_path: Path)
     images = photos(tmp_path / "im", TEN, each=12)
     model = classifier(tmp_path / "m.onnx", size=128, filters=48, layers=3)
     command = [sys.executable, "-m", "bench.cli", "accuracy", str(model), "--images", str(images), "--preprocess", "tf",
-               "--batch-size", "4", "--threads", "1", "--device", "cpu", "--output"]  # fmt: skip
+               "--batch-size", "4", "--threads", "1", "--device", "cpu", "-o"]  # fmt: skip
     subprocess.run([*command, str(tmp_path / "whole.json")], check=True, capture_output=True)
     kept = tmp_path / "cut.predictions.jsonl"
     process = subprocess.Popen(
@@ -334,7 +334,7 @@ def test_the_command_prints_tables_or_json_and_keeps_the_result(
     assert len(stored) == 1
     code, out, _ = call(capsys, *base, "--labels", "labels.csv", "--json")
     assert json.loads(out) == json.loads(stored[0].read_text())
-    code, out, err = call(capsys, *base, "--labels", "labels.csv", "--fresh", "--output", "there/r.json", "--json")
+    code, out, err = call(capsys, *base, "--labels", "labels.csv", "--fresh", "-o", "there/r.json", "--json")
     assert (code, json.loads(out)["n"]) == (0, 10)
     assert "11 of 11 images" in err
     assert (tmp_path / "there" / "r.json").is_file()
