@@ -6,10 +6,9 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-import msgspec
-
 from bench.analysis import comparison, quality, statistics
 from bench.records import Artifact, Machine, Measurement, Record, Run
+from bench.store import json_text
 from bench.units import percent, relative, significant
 
 VNNI = ("avx512_vnni", "avx_vnni")
@@ -96,9 +95,9 @@ def row(change: Change) -> tuple[str, ...]:
     return change.case, f"x {change.size:.2f}" if change.size else "–", p50, worth, "; ".join((*said, *change.warnings))
 
 
-def _key(record: Record) -> bytes:
+def _key(record: Record) -> str:
     """Everything that makes a case but its name, its precision and what that is made with."""
-    return msgspec.json.encode(replace(record.case, name="", precision="", calibrate=None), order="sorted")
+    return json_text(replace(record.case, name="", precision="", calibrate=None))
 
 
 def _warnings(record: Record) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ import PIL
 from PIL import Image, ImageOps
 
 from bench.models.preprocessing import Pixels, Preprocessing
+from bench.units import readable
 
 DECODER = f"Pillow {PIL.__version__}"
 MAX_PIXELS = 20_000 * 20_000  # 1.2 GB decoded; a file that claims more is a mistake or an attack
@@ -96,7 +97,7 @@ def _reasons(path: Path) -> Iterator[None]:
     except Exception as error:
         # Whatever a decoder raises concerns this file alone.
         text = " ".join(str(error).split()).replace(str(path), path.name)
-        raise Unreadable(text[:200] or type(error).__name__) from error
+        raise Unreadable(readable(text[:200]) or type(error).__name__) from error
 
 
 def _pixel_count(image: Image.Image) -> int:

@@ -69,17 +69,21 @@ def load(model: str | bytes, options: dict[str, Any]) -> Session:
         asked.profile_file_prefix = str(Path(options["profile"]) / "profile")
     if provider != DEVICES["cpu"] and hasattr(onnxruntime, "preload_dlls"):
         onnxruntime.preload_dlls()
-    return Session(onnxruntime.InferenceSession(_source(model), asked, providers=[provider]), provider)
+    return Session(onnxruntime.InferenceSession(_named(model, asked), asked, providers=[provider]), provider)
 
 
-def _source(model: str | bytes) -> str | bytes:
-    """A model's path; its content where the path is not UTF-8, which ONNX Runtime does not take."""
-    try:
-        if isinstance(model, str):
-            model.encode()
+def _named(model: str | bytes, asked: Any) -> str | bytes:
+    """A path that ONNX Runtime takes, or the file's content: it takes only names that are UTF-8."""
+    if isinstance(model, bytes) or _is_text(model):
         return model
-    except UnicodeEncodeError:
-        return Path(str(model)).read_bytes()
+    folder = str(Path(model).resolve().parent)
+    if _is_text(folder):
+        asked.add_session_config_entry("session.model_external_initializers_file_folder_path", folder)
+    return Path(model).read_bytes()
+
+
+def _is_text(name: str) -> bool:
+    return not any("\ud800" <= c <= "\udfff" for c in name)
 
 
 class Session:

@@ -28,6 +28,7 @@ from bench.suites.values import (
     shapes,
     sizes,
 )  # fmt: skip
+from bench.units import readable
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 _SOURCE_TREE, _INSTALLED = _PACKAGE.parent / "suites", _PACKAGE / "_suites"
@@ -370,7 +371,7 @@ def _case(
     reduced = "calibrate" in values and values.get("precision", "fp32") != "fp32"
     given = {key: float(v) if key == "alpha" else v for key, v in values.items() if key in arguments}
     return Case(
-        name=values.get("name") or _name(label, values, swept, arguments, about.get("native_input")),
+        name=readable(values.get("name") or _name(label, values, swept, arguments, about.get("native_input"))),
         model=model,
         arguments=given | plain(values.get("arguments", {}), where.of("arguments")),
         input_shape=(size, size, 3) if size and not model.endswith(".onnx") else None,

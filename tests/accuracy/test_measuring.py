@@ -207,7 +207,7 @@ def cut_short(path: Path) -> Path:
 @pytest.mark.parametrize(
     ("make", "settings", "error", "says"),
     [
-        (not_a_classifier, {}, WrongUsage, r"gives \(1, 8, 16, 16\), and no list of class scores"),
+        (not_a_classifier, {}, WrongUsage, r"gives r0 \(1, 8, 16, 16\), and no list of class scores"),
         (not_a_number, {}, Failed, r"not all numbers \(NaN or infinite\)"),
         (two_channels, {}, WrongUsage, r"not a batch of images with 3 channels, NHWC or NCHW"),
         (cut_short, {}, Failed, r"is cut short"),

@@ -9,14 +9,13 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import msgspec
-
 from bench.analysis import quality
 from bench.records import Record
 from bench.report.families import family, hue, shape
 from bench.report.figures.figure import TABLE, Figure, Subject
 from bench.report.figures.frame import Frame, layout, plain, with_legend
 from bench.report.figures.hover import every_number
+from bench.store import json_text
 
 TITLES = {"batch_size": "Batch size", "threads": "Threads"}
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
@@ -24,12 +23,12 @@ _DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 
 def sweeps(records: list[Record], key: str) -> dict[str, list[Record]]:
     """Cases that differ in nothing but `key` ("batch_size" or "threads"), by what they share; two or more of each."""
-    groups: dict[bytes, dict[int, Record]] = defaultdict(dict)
+    groups: dict[str, dict[int, Record]] = defaultdict(dict)
     for record in records:
         value = getattr(record.case, key)
         if record.measurement and value is not None:
             changes: dict[str, Any] = {"name": "", key: 0}
-            same = msgspec.json.encode(replace(record.case, **changes), order="sorted")
+            same = json_text(replace(record.case, **changes))
             groups[same].setdefault(value, record)
     found: dict[str, list[Record]] = {}
     for group in groups.values():
