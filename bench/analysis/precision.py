@@ -13,6 +13,7 @@ from bench.units import percent, relative, significant
 
 VNNI = ("avx512_vnni", "avx_vnni")
 _LONE_NODES = 2  # of int8: one quantises the input, one gives the output back as fp32: no file does without
+_SEVEN_BITS = "weights of 7 bits: without VNNI, products of 8 would saturate"
 _ARM = ("aarch64", "arm64")
 
 HEADINGS = ("Model", "Size", "Change of p50 [95 % interval]", "Accuracy against fp32", "What to know")
@@ -56,7 +57,7 @@ def changes(run: Run) -> list[Change]:
     return [
         _change(full[r.case.name], r, run.machine) if r.case.name in full else _alone(r)
         for r in lower
-        if r.case.name in full or _warnings(r)
+        if r.case.name in full or _to_know(r)
     ]
 
 
@@ -100,8 +101,11 @@ def _key(record: Record) -> str:
     return json_text(replace(record.case, name="", precision="", calibrate=None))
 
 
-def _warnings(record: Record) -> tuple[str, ...]:
-    return record.artifact.warnings if record.artifact else ()
+def _to_know(record: Record) -> tuple[str, ...]:
+    if record.artifact is None:
+        return ()
+    seven = record.artifact.integers == "u8s7"
+    return (*record.artifact.warnings, *((_SEVEN_BITS,) if seven else ()))
 
 
 def _alone(record: Record) -> Change:
@@ -110,7 +114,7 @@ def _alone(record: Record) -> Change:
         case=record.case.name,
         agreement=shared[0] if shared else None,
         inputs=shared[1] if shared else None,
-        warnings=_warnings(record),
+        warnings=_to_know(record),
     )
 
 
@@ -123,7 +127,7 @@ def _change(full: Record, reduced: Record, machine: Machine) -> Change:
         label=judged.label,
         agreement=shared[0] if shared else None,
         inputs=shared[1] if shared else None,
-        warnings=_warnings(reduced),
+        warnings=_to_know(reduced),
     )
     found = _with_accuracy(found, full, reduced)
     if full.measurement and reduced.measurement:

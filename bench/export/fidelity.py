@@ -35,15 +35,14 @@ def check(path: Path, images: Array, expected: Array, *, options: onnxruntime.Se
         return Fidelity(
             max_abs=float("inf"), max_rel=float("inf"), top1_agreement=0.0, inputs=len(images), passed=False
         )
-    wanted, found, smallest = expected.astype(np.float64), got.astype(np.float64), 1e-30
+    wanted, found = expected.astype(np.float64), got.astype(np.float64)
     if are_probabilities(expected):
         with np.errstate(divide="ignore", invalid="ignore"):
             wanted, found = np.log(wanted).clip(_LEAST_LOG_PROBABILITY), np.log(found)
         found = np.where(wanted > _LEAST_LOG_PROBABILITY, found, wanted)
-        smallest = 1.0  # of a class that is certain, the logarithm is 0
     difference = np.abs(found - wanted)
     max_abs = float(difference.max()) if np.isfinite(difference).all() else float("inf")
-    size = max(float(np.abs(wanted).max()), smallest)
+    size = max(float(np.abs(wanted).max()), 1e-30)
     max_rel = max_abs / size
     scores, classes = wanted.reshape(len(images), -1), found.reshape(len(images), -1).argmax(1)
     short = scores.max(1) - scores[np.arange(len(images)), classes]

@@ -255,6 +255,8 @@ def test_the_warning_stands_in_table_page_and_markdown() -> None:
         assert "from random noise" in precision.row(change)[-1]
         assert "from random noise" in page.render(run)
         assert "from random noise" in summary(run)
+    seven = replace(small, artifact=replace(full.artifact, integers="u8s7"))
+    assert "weights of 7 bits" in precision.row(precision.changes(runs.run([full, seven]))[0])[-1]
     odd = replace(full, artifact=replace(full.artifact, warnings=("computes in mixed_float16",)))
     assert "computes in mixed_float16" in page.render(runs.run([odd]))
     assert "computes in mixed_float16" in summary(runs.run([odd]))
