@@ -164,6 +164,7 @@ class Health:
     mhz_min: float | None = None
     mhz_max: float | None = None
     temperature_c: float | None = None
+    threads_at_work: int | None = None  # that did the work of the samples, where the system shows it
     pace_ms: float | None = None  # median time of a fixed chain of small products, right after the samples; CPU only
 
 
@@ -195,6 +196,7 @@ class Visit:
     runtime: str = ""  # its version
     threads: int = 1
     provider_nodes: dict[str, int] = field(default_factory=dict)  # provider -> nodes that it runs, where known
+    precisions: dict[str, int] = field(default_factory=dict)  # layers with weights by what they run in, where known
     health: Health = field(default_factory=Health)
     meters: dict[str, float] = field(default_factory=dict)  # what else was measured, by name: "energy_j"
     disturbances: tuple[str, ...] = ()  # why this visit is marked; empty when it is not

@@ -13,6 +13,8 @@ import os
 import re
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ _STEADY_NS = 50_000_000  # ... and its time, at least
 _STEADY_SPREAD = 0.03  # steady: the medians of two neighbouring windows differ by less
 _PACE_S = 0.06  # for the machine's pace; the first third warms up
 _KINDS = ("float32", "float16", "float64", "uint8", "int8", "int32", "int64", "bool")  # that random numbers can fill
+_SHARED_NS = 5_000_000  # an inference that takes longer has work for more than one thread
 _MAX_SAMPLES = 20_000  # kept of a visit; a faster model's samples are thinned evenly
 
 
@@ -59,9 +62,10 @@ def _visit(spec: dict[str, Any]) -> dict[str, Any]:
     runtime = _runtime(spec)
     version = runtime.version()  # imports it, which is no part of loading a model
     before_load = time.perf_counter_ns()
-    session = _session(runtime, spec)
-    _ran(session, spec)  # before inputs are bound on a device that is not there
-    call, with_copies = session.calls(_inputs(np, session, spec))
+    with _explained(runtime, spec):
+        session = _session(runtime, spec)
+        _ran(session, spec)  # before inputs are bound on a device that is not there
+        call, with_copies = session.calls(_inputs(np, session, spec))
     load_ns = time.perf_counter_ns() - before_load
     if spec["inject"]:
         call = _slowed(call, spec["inject"])
@@ -72,9 +76,12 @@ def _visit(spec: dict[str, Any]) -> dict[str, Any]:
     first_ns = time.perf_counter_ns() - start
     ran = _ran(session, spec)
     warmup_ns, steady = _warm_up(call, spec["warmup_s"])
-    before = _counters(spec.get("cpu_stats", []))
+    before, at_work = _counters(spec.get("cpu_stats", [])), _at_work()
     samples = _samples(call, spec["min_time_s"], spec["min_count"])
-    after = _counters(spec.get("cpu_stats", []))
+    after, worked = _counters(spec.get("cpu_stats", [])), _at_work()
+    threads = _threads(at_work, worked)
+    if spec["provider"] == runtime.DEVICES["cpu"]:
+        _check_threads(runtime.TITLE, spec["threads"], threads, sorted(samples)[len(samples) // 2])
     copies = _samples(with_copies, spec["min_time_s"] / 2, spec["min_count"]) if with_copies else []
     peak_rss_bytes = _peak_rss()
     del session, call, with_copies  # two sessions alive would disturb each other
@@ -90,7 +97,8 @@ def _visit(spec: dict[str, Any]) -> dict[str, Any]:
         "provider": spec["provider"],
         "threads": spec["threads"],
         "provider_nodes": ran["nodes"],
-        "health": _health(before, after) | {"pace_ms": _pace(np, runtime, spec)},
+        "precisions": ran["precision"] or {},
+        "health": _health(before, after) | {"pace_ms": _pace(np, runtime, spec), "threads_at_work": threads},
         "runtime": version,
     }
 
@@ -103,8 +111,9 @@ def _profile(spec: dict[str, Any]) -> dict[str, Any]:
 
     runtime = _runtime(spec)
     with tempfile.TemporaryDirectory() as folder:
-        session = _session(runtime, spec, profile=folder)
-        call, _ = session.calls(_inputs(np, session, spec))
+        with _explained(runtime, spec):
+            session = _session(runtime, spec, profile=folder)
+            call, _ = session.calls(_inputs(np, session, spec))
         _warm_up(call, spec["warmup_s"])
         _samples(call, spec["min_time_s"], spec["min_count"])
         return {"nodes": session.profile()}
@@ -127,25 +136,25 @@ def _session(runtime: Any, spec: dict[str, Any], profile: str | None = None) -> 
         raise _Refused(f"no file {path}; export it again, or correct the path")
     if Path(path).suffix not in runtime.SUFFIXES:
         raise _Refused(f"{runtime.TITLE} reads {', '.join(runtime.SUFFIXES)}, not {Path(path).name}")
+    return runtime.load(path, {"provider": provider, "threads": spec["threads"], "profile": profile})
+
+
+@contextmanager
+def _explained(runtime: Any, spec: dict[str, Any]) -> Iterator[None]:
+    """What a runtime raises over a file or a device, in one line that says what to do."""
     try:
-        return runtime.load(path, {"provider": provider, "threads": spec["threads"], "profile": profile})
-    except ImportError:
+        yield
+    except (ImportError, MemoryError, _Refused):
         raise
     except Exception as error:
-        text = " ".join(str(error).split())
+        text, path, provider = " ".join(str(error).split()), spec["path"], spec["provider"]
         if _MEMORY.search(text):
             raise _Refused(_NO_MEMORY) from error
         if provider != runtime.DEVICES["cpu"]:
             raise _Refused(f"{provider} cannot run this model here: {text[:300]}; see `bench doctor`") from error
-        raise _Refused(f"{runtime.TITLE} cannot load {path}: {_reason(runtime, text)}") from error
-
-
-def _reason(runtime: Any, text: str) -> str:
-    """What stands in a runtime's way, and the remedy, from its message; the reason stands at the message's end."""
-    for pattern, says in getattr(runtime, "EXPLAINED", {}).items():
-        if match := re.search(pattern, text):
-            return str(says).format(*match.groups())
-    return f"{text if len(text) <= 300 else f'... {text[-300:]}'}; export it again, or check the file"
+        raise _Refused(f"{runtime.TITLE} cannot load {path}: {text[:300]}; export it again, or check the file") from (
+            error
+        )
 
 
 def _ran(session: Any, spec: dict[str, Any]) -> dict[str, Any]:
@@ -158,7 +167,36 @@ def _ran(session: Any, spec: dict[str, Any]) -> dict[str, Any]:
         raise _Refused(f"asked for {provider}, but every node runs on {', '.join(ran['nodes'])}; see `bench doctor`")
     if ran["threads"] not in (None, spec["threads"]):
         raise _Refused(f"asked for {spec['threads']} threads, but the session has {ran['threads']}")
+    _check_precision(spec.get("precision"), ran["precision"] or {})
     return dict(ran)
+
+
+def _check_precision(asked: str | None, layers: dict[str, int]) -> None:
+    """Hold the precisions of the layers with weights, by their number, against the one asked for."""
+    lower = {name: count for name, count in layers.items() if name in ("bf16", "f16")}
+    if asked == "fp32" and lower:
+        told = ", ".join(f"{count} in {name}" for name, count in lower.items())
+        raise _Refused(f"asked for fp32, but of {sum(layers.values())} layers with weights {told} run")
+    if asked == "int8" and layers and not {"u8", "i8"} & set(layers):
+        raise _Refused(f"asked for int8, but all {sum(layers.values())} layers with weights run in {', '.join(layers)}")
+
+
+def _check_threads(title: str, asked: int, at_work: int | None, p50_ns: int) -> None:
+    """Hold the threads that worked against those asked for. A short inference may have nothing for a second one."""
+    if at_work is not None and (at_work > asked or (at_work == 1 < asked and p50_ns > _SHARED_NS)):
+        raise _Refused(f"asked for {asked} thread{'s' * (asked > 1)}, but {at_work} did the work: {title} ignores it")
+
+
+def _at_work() -> dict[str, int]:
+    """The time in ns that each thread of this process has run for; {} where the system does not show it."""
+    texts = ((path.parent.name, _read(path).split()) for path in Path("/proc/self/task").glob("*/schedstat"))
+    return {name: int(text[0]) for name, text in texts if text}
+
+
+def _threads(before: dict[str, int], after: dict[str, int]) -> int | None:
+    """How many threads did the work in between, each at least a tenth of what the busiest did; None: not known."""
+    ran = [time_ns - before.get(name, 0) for name, time_ns in after.items()]
+    return sum(time_ns > max(ran) / 10 for time_ns in ran) or None
 
 
 def _inputs(np: Any, session: Any, spec: dict[str, Any]) -> dict[str, Any]:
