@@ -28,7 +28,7 @@ from bench.cli.root import (
     table,
 )
 from bench.errors import BenchError, Failed, WrongUsage
-from bench.suites import PRECISIONS, PREPROCESSES
+from bench.suites import PRECISIONS, PREPROCESSES, RUNTIMES
 
 if TYPE_CHECKING:
     from bench.records import Case
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     "--model", "models", multiple=True, metavar="NAME", help="Only these cases; * matches anything. Repeatable."
 )
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option("--runtime", "runtimes", type=click.Choice(list(RUNTIMES)), multiple=True,
+              help="Time in this runtime. Repeatable. [default: what the suite says]")  # fmt: skip
 @click.option("--threads", type=click.IntRange(min=1), help="Threads of the runtime. [default: the cores given]")
 @click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True, help="Visits to each case.")
 @click.option(
@@ -70,6 +72,7 @@ def run(
     input_shapes: Shapes,
     dimensions: Sizes,
     device: str,
+    runtimes: tuple[str, ...],
     threads: int | None,
     rounds: int,
     budget_s: float | None,
@@ -92,7 +95,7 @@ def run(
             outcome = pipeline.resume(folder, watch=watch)
         else:
             loaded = suites.load_suite(suite or ("default",))
-            chosen = suites.only(loaded, models)
+            chosen = suites.in_runtimes(suites.only(loaded, models), runtimes)
             chosen = replace(chosen, cases=export.sized(chosen.cases, dict(input_shapes), dict(dimensions)))
             if calibrate is not None:
                 chosen = replace(chosen, cases=suites.calibrated(chosen.cases, calibrate))

@@ -38,8 +38,9 @@ class Session(Protocol):
     def ran(self) -> dict[str, Any]:
         """What runs; all that is known of it once called.
 
-        `providers`: those in force; `nodes`: provider -> nodes, {} where not known; `threads` and `precision` of
-        inference as the runtime says, None where it does not.
+        `providers`: those in force; `nodes`: provider -> nodes, {} where not known; `threads` as the runtime
+        says, None where it does not; `precision`: "f32", "bf16", "f16", "u8", "i8" -> layers with weights that run in
+        it, None where not known.
         """
 
     def profile(self) -> list[tuple[str, list[list[int]], float]]:

@@ -74,6 +74,7 @@ class Session:
         self.shapes: dict[str, tuple[int, ...]] | None = None
         self.compiled: Any = None
         self.request: Any = None
+        self.feeds: dict[str, Any] = {}
 
     def calls(self, feeds: dict[str, Any]) -> tuple[Any, Any]:
         """One inference on inputs that are shared with the request; outputs are views of its own."""
@@ -129,6 +130,7 @@ class Session:
             self.compiled = self.core.compile_model(self.model, self.device, self.asked)
             self.request = self.compiled.create_infer_request()
             self.shapes = shapes
+        self.feeds = feeds  # whose memory the request reads
         for name, value in feeds.items():
             self.request.set_tensor(name, _imported().Tensor(value, shared_memory=value.flags.c_contiguous))
         return self.request

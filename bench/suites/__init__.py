@@ -168,6 +168,26 @@ def select(cases: Iterable[Case], wanted: Sequence[str]) -> tuple[Case, ...]:
     return tuple(c for c in everything if c.name in chosen)
 
 
+def in_runtimes(suite: Suite, names: Sequence[str]) -> Suite:
+    """The suite in these runtimes: those of its own sweep, or, without one, each case in each of them.
+
+    Raises WrongUsage when its own sweep has none of them.
+    """
+    wanted = tuple(dict.fromkeys(names))
+    if not wanted:
+        return suite
+    if len({case.runtime for case in suite.cases}) > 1:
+        cases = tuple(case for case in suite.cases if case.runtime in wanted)
+        if not cases:
+            raise WrongUsage(f"no case of this suite is for {', '.join(wanted)}")
+        return replace(suite, cases=cases, left_out=tuple(c.name for c in suite.cases if c not in cases))
+    swept = len(wanted) > 1
+    return replace(suite, cases=tuple(
+        replace(case, runtime=name, name=f"{case.name} runtime={name}" if swept else case.name)
+        for case in suite.cases for name in wanted
+    ))  # fmt: skip
+
+
 def case_of_model(model: str, **values: Any) -> Case:
     """One validated case from a model's name and the keys of a suite's `[[case]]`; None values are left out."""
     table = {"model": model} | {key: value for key, value in values.items() if value is not None}

@@ -51,7 +51,7 @@ class Session:
     def ran(self) -> dict[str, Any]:
         """What runs."""
         provider = self.options["provider"]
-        return {"providers": [provider], "nodes": {provider: self.steps}, "threads": None, "precision": "f32"}
+        return {"providers": [provider], "nodes": {provider: self.steps}, "threads": None, "precision": {"f32": 1}}
 
     def profile(self) -> list[tuple[str, list[list[int]], float]]:
         """Every step takes a microsecond."""
