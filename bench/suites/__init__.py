@@ -36,7 +36,7 @@ FOLDER = _SOURCE_TREE if _SOURCE_TREE.is_dir() else _INSTALLED
 
 PRECISIONS = ("fp32", "fp16", "int8", "int8-dynamic")
 HEADS = ("native", "none", "notes")
-RUNTIMES = {name: _PACKAGE / "runtimes" / f"{name}.py" for name in ("onnxruntime", "openvino")}
+RUNTIMES = {name: _PACKAGE / "runtimes" / f"{name}.py" for name in ("onnxruntime", "openvino", "litert")}
 """The runtimes by name, each with its file: see `bench.runtimes`."""
 PREPROCESSES = ("caffe", "tf", "torch", "unit", "included", "none")
 DATA_SETS = ("digits", "scenes")
