@@ -111,9 +111,10 @@ class _Reader:
         """The cost of one node."""
         params = self._params(node)
         name = node.name or next(iter(node.output), node.op_type)
-        self.names[name] += 1
-        if self.names[name] > 1:
-            name = f"{name} ({self.names[name]})"
+        base = name
+        while name in self.sizes:
+            self.names[base] += 1
+            name = f"{base} ({self.names[base] + 1})"
         sources = tuple(dict.fromkeys(self.writers[source] for source in node.input if source in self.writers))
         product = self._product(node)
         if product is None:
