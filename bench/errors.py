@@ -11,6 +11,9 @@ class BenchError(Exception):
 
     exit_code = 5
 
+    def __init__(self, message: str = "") -> None:
+        super().__init__(printable(message))
+
 
 class Regression(BenchError):
     """A regression is confirmed."""
@@ -60,3 +63,12 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     if near:
         return f'did you mean "{lowered[near[0]]}"?'
     return f"valid: {', '.join(names)}" if 0 < len(names) <= 20 else ""
+
+
+def printable(text: str) -> str:
+    r"""A text as one line that every terminal can show: names from files may hold anything.
+
+    >>> printable("a\nb\x1b[31m")
+    'a b�[31m'
+    """
+    return "".join(c if c.isprintable() else " " if c.isspace() else "\ufffd" for c in text)
