@@ -70,8 +70,9 @@ _MARKS = {  # the worst first
 def _verdict(v: Verdict) -> tuple[str, ...]:
     known = v.ratio is not None and v.ratio_low is not None and v.ratio_high is not None
     change = f"{relative(v.ratio)} [{relative(v.ratio_low)}, {relative(v.ratio_high)}]" if known else _code(v.reason)  # type: ignore[arg-type]
+    also = map(quantities.change_in_words, v.quantities)
     blind = percent(100 * v.detectable) if v.detectable is not None else ""
-    return _code(v.case), f"{_MARKS[v.verdict]} {v.verdict}", change, blind, ", ".join(v.attribution)
+    return _code(v.case), f"{_MARKS[v.verdict]} {v.verdict}", change, blind, ", ".join([*v.attribution, *also])
 
 
 def _table(run: Run) -> str:

@@ -22,6 +22,7 @@ from bench.records import Comparison, Record, Run, Visit
 from bench.report import Material, mobilenet, table
 from bench.report.drawings import figures
 from bench.report.families import family, hue, in_order
+from bench.report.figures.bubbles import INK
 from bench.report.figures.figure import Figure
 from bench.store import write_atomically
 from bench.suites import facts
@@ -107,6 +108,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )  # fmt: skip
     found.filters |= {"relative": units.relative, "latency": units.latency, "percent": units.percent}
+    found.filters |= {"change": quantities.change_in_words}
     found.filters |= {"noise": _noise, "origins": _origins, "facts": machine_facts.rows, "identity": id}
     found.globals |= {"style": (_STATIC / "page.css").read_text(encoding="utf-8"), "version": __version__}
     return found
@@ -126,6 +128,7 @@ def _models(run: Run) -> dict[str, Any]:
             name: {"label": one.label, "unit": one.unit, "at_least": one.at_least, "accuracy": one.judged is not None}
             for name, one in quantities.limited().items()
         },
+        "ink": INK,
         "units": {name: asdict(unit) for name, unit in units.UNITS.items()},
         "families": {record.case.name: family(record.case) for record in run.records},
     }

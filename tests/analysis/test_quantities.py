@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +14,9 @@ from bench import store
 from bench.analysis import answer, choice, comparison, quantities, statistics
 from bench.analysis.quantities import QUANTITIES, Quantity, metered
 from bench.cli import main, progress
+from bench.cli.root import show_comparison
 from bench.records import Case, Record, Run
-from bench.report import page, table, write_report
+from bench.report import markdown, page, table, write_report
 from bench.report.figures import hover
 from bench.timing import schedule
 from tests import runs
@@ -105,11 +107,16 @@ def test_a_made_up_quantity_can_be_limited(tmp_path: Path, capsys: pytest.Captur
 
 
 @pytest.mark.usefixtures("made_up")
-def test_a_made_up_quantity_is_compared() -> None:
+def test_a_made_up_quantity_is_compared(capsys: pytest.CaptureFixture[str]) -> None:
     (verdict, _) = comparison.compare(a_run(), a_run(factor=1.2)).verdicts
     (change,) = [one for one in verdict.quantities if one.name == "energy"]
     assert (change.better, change.run / change.baseline) == (False, pytest.approx(1.2))
     assert quantities.change_in_words(change) == "energy 51.0 mJ -> 61.2 mJ"
+    compared = comparison.compare(a_run(), a_run(factor=1.2))
+    assert "energy 51.0 mJ -> 61.2 mJ" in html.unescape(page.render(a_run(factor=1.2), compared))
+    assert "energy 51.0 mJ -> 61.2 mJ" in markdown.summary(a_run(factor=1.2), compared)
+    show_comparison(compared)
+    assert "MobileNet: energy 51.0 mJ -> 61.2 mJ" in capsys.readouterr().out
     assert comparison.compare(a_run(), a_run()).verdicts[0].quantities == ()
     within = comparison.compare(a_run(), a_run(factor=1.01)).verdicts[0].quantities
     assert within == ()  # the intervals overlap

@@ -19,6 +19,7 @@ from bench.report.figures.frame import Frame, accuracy_range, layout, plain, wit
 from bench.report.figures.hover import every_number
 from bench.report.figures.labels import Box, Label, Point, place, shorter
 
+INK = "#1d2129"  # of outlines; the page draws them in its theme's
 Scale = Callable[[float, float], tuple[float, float]]
 Interval = tuple[float, float]
 
@@ -164,7 +165,7 @@ def _centres(name: str, records: list[Record], x: list[float], y: list[float]) -
             "color": hue(name),
             "line": {
                 "width": [2 if m else 1 for m in measured],
-                "color": [hue(name) if m else "#fff" for m in measured],
+                "color": [hue(name) if m else INK for m in measured],
             },
         },
     }  # fmt: skip

@@ -44,8 +44,8 @@
     const figure = figureOf(id, wide ? "wide" : "narrow"), layout = themed(figure.layout);
     const place = document.getElementById(id);
     if (!wide) layout.width = Math.max(layout.width, Math.min(place.clientWidth, 700));
-    // The outline of a centre is the paper's colour, so that its shape stands out in both themes.
-    for (const trace of figure.data) if (trace.meta === "centres") trace.marker.line.color = trace.marker.line.color.map((c) => c === "#fff" ? style("--paper") : c);
+    // The outline of a centre is the ink's colour, so that its shape stands out in both themes.
+    for (const trace of figure.data) if (trace.meta === "centres") trace.marker.line.color = trace.marker.line.color.map((c) => c === models.ink ? style("--ink") : c);
     layout.annotations = (layout.annotations ?? []).filter((note) => !hidden.has(families[note.name]));
     place.style.minHeight = `${layout.height}px`;
     const first = !place.dataset.form;
