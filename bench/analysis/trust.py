@@ -186,6 +186,14 @@ def _fidelity(run: Run, visits: Sequence[Visit]) -> Iterator[Doubt]:
                     cases=tuple(apart))  # fmt: skip
 
 
+def _accuracy(run: Run, visits: Sequence[Visit]) -> Iterator[Doubt]:
+    for record in run.records:
+        if record.accuracy.doubt:
+            what, _, remedy = record.accuracy.doubt.partition("; ")
+            yield Doubt(level="unsound", what=f"the accuracy of {record.case.name} is doubtful: {what}",
+                        remedy=f"{remedy} (in a suite a key of `accuracy`)", cases=(record.case.name,))  # fmt: skip
+
+
 def _threads(run: Run, visits: Sequence[Visit]) -> Iterator[Doubt]:
     cores = run.machine.must_match.get("cores")
     if not isinstance(cores, int) or cores < 1 or run.settings.device != "cpu":
@@ -202,6 +210,7 @@ def _threads(run: Run, visits: Sequence[Visit]) -> Iterator[Doubt]:
 
 CHECKS: tuple[Check, ...] = (
     _measured, _disturbed, _threads, _spread, _pace, _warm_up, _providers, _above_the_roof, _fidelity,
+    _accuracy,
 )  # fmt: skip
 
 

@@ -145,3 +145,16 @@ def test_an_interval_ends_within_ten_times_what_was_seen() -> None:
     assert statistics.interval(visits, seed=0) == pytest.approx((0.2, 80.0))
     near = statistics.interval([np.linspace(9.9, 10.1, 20), np.linspace(10.0, 10.2, 20)], seed=0)
     assert 8 < near[0] < 10 < near[1] < 12
+
+
+def test_an_accuracy_that_another_order_of_the_classes_would_make_better_is_doubted() -> None:
+    run, visits = sound_run()
+    assert trust.of(run, visits).verdict == "sound"
+    doubt = "the classes seem to stand in another order: class names in natural order would make top-1 100.0 % instead "
+    doubt += "of 8.3 %; give --class-order natural"
+    first, *others = run.records
+    spoiled = replace(first, accuracy=replace(first.accuracy, doubt=doubt))
+    found = trust.of(replace(run, records=(spoiled, *others)), visits)
+    assert (found.verdict, found.doubts[0].cases) == ("unsound", ("a",))
+    assert found.doubts[0].what.startswith("the accuracy of a is doubtful: the classes seem to stand in another order")
+    assert found.doubts[0].remedy == "give --class-order natural (in a suite a key of `accuracy`)"
