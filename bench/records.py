@@ -14,7 +14,8 @@ SCHEMA_VERSION = 2
 INTERRUPTED = "not measured: the run was interrupted; `bench run --resume` goes on from there"
 """`Record.error` of what a run has not come to yet."""
 
-Positive = Annotated[float, Meta(gt=0, le=1e12)]
+Positive = Annotated[float, Meta(ge=1e-9, le=1e12)]
+AtLeastZero = Annotated[float, Meta(ge=0, le=1e12)]
 Count = Annotated[int, Meta(ge=1, le=1 << 40)]
 Amount = Annotated[int, Meta(ge=0, le=1 << 60)]
 Percent = Annotated[float, Meta(ge=0, le=100)]
@@ -108,7 +109,7 @@ class Artifact:
     """An ONNX file as it will be timed."""
 
     sha256: str
-    size_bytes: Amount
+    size_bytes: Count
     opset: int
     key: str | None = None  # content key in the export cache; None for a user's own file
     nodes: int | None = None
@@ -218,33 +219,33 @@ class Measurement:
     p50_ms: Positive
     p50_ms_low: Positive
     p50_ms_high: Positive
-    p90_ms: float | None  # None where the count does not support the percentile
-    p95_ms: float | None
-    p95_ms_low: float | None = None  # None where too few visits or samples support an interval
-    p95_ms_high: float | None = None
-    p99_ms: float | None
-    p99_ms_low: float | None = None
-    p99_ms_high: float | None = None
+    p90_ms: Positive | None  # None where the count does not support the percentile
+    p95_ms: Positive | None
+    p95_ms_low: Positive | None = None  # None where too few visits or samples support an interval
+    p95_ms_high: Positive | None = None
+    p99_ms: Positive | None
+    p99_ms_low: Positive | None = None
+    p99_ms_high: Positive | None = None
     min_ms: Positive
     throughput_per_s: Positive  # batch size over p50
-    load_ms: float
-    first_inference_ms: float
-    peak_rss_bytes: int
-    visits: int
-    samples: int
-    visit_p50_ms: tuple[Positive, ...]  # one for each visit, in order of time
-    disturbed_visits: int = 0
+    load_ms: AtLeastZero
+    first_inference_ms: AtLeastZero
+    peak_rss_bytes: Amount
+    visits: Count
+    samples: Count
+    visit_p50_ms: Annotated[tuple[Positive, ...], Meta(min_length=1)]  # one for each visit, in order of time
+    disturbed_visits: Amount = 0
     pace_ms: Positive | None = None  # of the machine: median over the visits that count, see Health
     meters: dict[str, Metered] = field(default_factory=dict)
-    with_copies_p50_ms: float | None = None  # host-device copies included; None on the CPU
+    with_copies_p50_ms: Positive | None = None  # host-device copies included; None on the CPU
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PublishedAccuracy:
     """One published figure for a model, with where it stands."""
 
-    top1: float  # percent
-    top5: float | None
+    top1: Percent  # percent
+    top5: Percent | None
     source: str
     reference: str
 

@@ -253,8 +253,16 @@ def machine_name(machine: Machine) -> str:
 
 
 def baseline_file(results: Path, run: Run) -> Path:
-    """Where the baseline of this run's machine and suite is, whether it exists or not."""
-    return results / "baselines" / machine_name(run.machine) / f"{slug(run.suite)}.json"
+    """Where the baseline of this run's machine and suite is, or, without one, where it would be stored.
+
+    Its content decides, not its name: an older backbench, or a person, may have named it otherwise.
+    """
+    path = results / "baselines" / machine_name(run.machine) / f"{slug(run.suite)}.json"
+    if path.is_file():
+        return path
+    same = (s.path for s in reversed(baselines(results))
+            if (s.run.suite, s.run.machine.must_match) == (run.suite, run.machine.must_match))  # fmt: skip
+    return next(same, path)
 
 
 def stored_baseline(results: Path, run: Run) -> Run:

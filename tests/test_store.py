@@ -182,6 +182,12 @@ def test_baselines_belong_to_a_machine_and_a_suite(tmp_path: Path) -> None:
     elsewhere = replace(run, machine=replace(run.machine, must_match={"cpu": "A/B c", "cores": 4}))
     with pytest.raises(NotComparable):
         store.stored_baseline(tmp_path, elsewhere)
+    renamed = tmp_path / "baselines" / "of-2025" / "default.json"
+    renamed.parent.mkdir()
+    path.rename(renamed)
+    assert store.baseline_file(tmp_path, run) == renamed
+    assert store.stored_baseline(tmp_path, run) == run
+    renamed.rename(path)
     path.write_bytes(BROKEN["conflict"])
     with pytest.raises(NotComparable, match=r"is not a run.*restore it"):
         store.stored_baseline(tmp_path, run)
