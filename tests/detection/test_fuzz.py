@@ -55,7 +55,7 @@ def spoil(value: Any, changes: list[tuple[int, str, Any]]) -> Any:
         for step in above:
             holder = holder[step]
         if how == "set":
-            holder[key] = new
+            holder[key] = copy.deepcopy(new)
         elif how == "swap":
             holder[key] = copy.deepcopy(holder[next(iter(holder)) if isinstance(holder, dict) else 0])
         elif isinstance(holder, list) and holder is not whole:
