@@ -289,6 +289,7 @@ class Record:
     cost: Cost | None = None
     measurement: Measurement | None = None
     accuracy: Accuracy = field(default_factory=lambda: Accuracy(origin="none"))
+    fidelity: Fidelity | None = None  # of the file in its runtime, against the default one; None: it is the default one
     kinds_ms: dict[str, float] | None = None  # profiled time by kind of layer, and "layout"; shares, not a latency
     error: str | None = None  # None, or why there is no measurement, or what else failed
     failures: dict[str, str] = field(default_factory=dict)  # the phases that failed, as `Run.phases_s` calls them: why

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench import runtimes, store
 from bench.errors import BenchError, WrongUsage
-from bench.pipeline import calibrate, export, judge, profile, time, train
+from bench.pipeline import calibrate, export, fidelity, judge, profile, time, train
 from bench.pipeline.watch import Silent, Watch
 from bench.pipeline.work import Phase, Work
 from bench.records import INTERRUPTED, SCHEMA_VERSION, Case, Machine, Record, Run, Settings
@@ -19,7 +19,7 @@ from bench.suites.values import FILE_SUFFIXES
 _log = logging.getLogger(__name__)
 
 PHASES: tuple[Phase, ...] = (
-    train.PHASE, export.PHASE, calibrate.PHASE, time.PHASE, profile.PHASE, judge.PHASE,
+    train.PHASE, export.PHASE, fidelity.PHASE, calibrate.PHASE, time.PHASE, profile.PHASE, judge.PHASE,
 )  # fmt: skip
 """What a run does, in order."""
 

@@ -25,7 +25,7 @@ def by_kind(target: Target, settings: Settings) -> dict[str, float]:
     """
     spec = specification(
         target.case, target.path, settings,
-        profile=True, warmup_s=WARMUP_S, min_time_s=MIN_TIME_S, min_count=MIN_COUNT,
+        do="profile", warmup_s=WARMUP_S, min_time_s=MIN_TIME_S, min_count=MIN_COUNT,
     )  # fmt: skip
     with lock.measuring():
         nodes = process.visit(spec, timeout_s=timeout_s(settings))["nodes"]
