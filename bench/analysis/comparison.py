@@ -236,6 +236,11 @@ def _another_file(old: Record, new: Record) -> bool:
     return elsewhere and old.artifact.sha256 != new.artifact.sha256
 
 
+def of_figures(old: Measurement, new: Measurement, margin: float) -> Verdict:
+    """What two measurements of one model say by themselves: equivalent, inconclusive or suspect."""
+    return _measured("", old, new, margin, 0.0, ())[0]
+
+
 def _measured(
     name: str, old: Measurement, new: Measurement, margin: float, noise: float, changed: Sequence[str]
 ) -> tuple[Verdict, float]:

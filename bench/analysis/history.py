@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from bench.analysis.comparison import identity
+from bench.analysis.comparison import identity, of_figures
 from bench.records import Measurement, Run
 from bench.store import machine_name
 
@@ -68,7 +68,6 @@ def histories(runs: Iterable[Run]) -> dict[str, list[Series]]:
 
 
 def level_step(before: Measurement, now: Measurement) -> float | None:
-    """The ratio of two p50s where their intervals do not overlap and it lies outside the margin; else None."""
-    ratio = now.p50_ms / before.p50_ms
-    apart = now.p50_ms_low > before.p50_ms_high or now.p50_ms_high < before.p50_ms_low
-    return ratio if apart and not 1 / (1 + MARGIN) < ratio < 1 + MARGIN else None
+    """The ratio of two p50s where a comparison of these figures would make a suspect; else None."""
+    verdict = of_figures(before, now, MARGIN)
+    return verdict.ratio if verdict.verdict == "suspect" else None

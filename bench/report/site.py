@@ -131,8 +131,8 @@ def _history_page(name: str, series: list[Series], pages: dict[int, str]) -> str
     figure = Figure(
         id="trend",
         title="Latency from run to run",
-        question="Did this model become slower, and when? A ring marks a change of level: the intervals of two "
-        f"adjacent runs do not overlap, and the p50s differ by more than {100 * MARGIN:.0f} %.",
+        question="Did this model become slower, and when? A ring marks a change of level between adjacent "
+        f"runs that `bench compare --stored` would call suspect at a margin of {100 * MARGIN:.0f} %.",
         draw=partial(trend_figure, series),
         alternative="p50 with its interval over time, a line a machine; every number is in the tables below",
     )
