@@ -23,6 +23,7 @@ from bench.machine import facts, lock
 from bench.records import Record, Roofline, Settings, Visit
 from bench.timing import Target, calibration, schedule
 from tests.accuracy import sets as accuracy_sets
+from tests.machines import Machine
 from tests.timing.test_timing import write_model
 
 QUICK = pipeline.Options(device="cpu", threads=1, rounds=2, min_time_s=0.01, min_count=5, warmup_s=0.1, spacing_s=0)
@@ -42,6 +43,13 @@ def own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calibration, "calibrate", lambda *_: Roofline(gflops=1e9, gbytes_per_s=1e9, threads=1,
                                                                        provider="CPUExecutionProvider"))  # fmt: skip
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def visits_at_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Made-up visits, but where a test is about what the worker does."""
+    if "worker" not in request.keywords:
+        Machine(monkeypatch)
 
 
 def suite(*files: Path) -> suites.Suite:
@@ -70,6 +78,7 @@ class StopsAt(pipeline.Silent):
             raise KeyboardInterrupt
 
 
+@pytest.mark.worker
 def test_a_bad_file_is_named_and_the_others_are_measured(tmp_path: Path) -> None:
     good, cut, text = *files(tmp_path, "good", "cut"), tmp_path / "text.onnx"
     cut.write_bytes(cut.read_bytes()[:-20])
@@ -184,6 +193,7 @@ def test_what_a_file_has_not_is_named(tmp_path: Path, toml: str, says: str) -> N
     assert good.error is None
 
 
+@pytest.mark.worker
 def test_dynamic_dimensions_are_given_a_size(tmp_path: Path) -> None:
     write_model(tmp_path / "open.onnx", shape=("batch", "side"))
     (tmp_path / "mine.toml").write_text('[[case]]\nmodel = "open.onnx"\ndimensions = { side = 8 }\nbatch_size = 2\n')
@@ -245,6 +255,7 @@ def test_every_change_is_on_disk_when_it_is_shown(tmp_path: Path) -> None:
     assert len(seen) >= 3
 
 
+@pytest.mark.worker
 def test_accuracy_on_images_is_measured_on_the_file_that_was_timed(tmp_path: Path) -> None:
     """A suite's key `accuracy`: the run's record holds what `bench accuracy` says of the same file."""
     pytest.importorskip("PIL")
@@ -261,6 +272,7 @@ def test_accuracy_on_images_is_measured_on_the_file_that_was_timed(tmp_path: Pat
     assert record.accuracy.top1 == accuracy.measure(model, accuracy.settings_of(record.case)).top1
 
 
+@pytest.mark.worker
 def test_two_resumes_at_once_store_no_visit_twice(tmp_path: Path) -> None:
     refused: list[str] = []
 
@@ -291,6 +303,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, fails: Callable[[str, int], bool]) 
     monkeypatch.setattr(schedule, "one", one)
 
 
+@pytest.mark.worker
 def test_a_case_whose_second_visit_fails_keeps_the_first_and_is_a_failure(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -353,6 +366,7 @@ def test_visits_to_a_file_that_was_changed_since_are_not_mixed_in(
         assert record.measurement.visits == len(own)
 
 
+@pytest.mark.worker
 def test_visits_under_another_runtime_are_not_mixed_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     outcome = pipeline.run(suite(*files(tmp_path, "a")), options=QUICK, results=tmp_path)
     assert outcome.run.records[0].measurement
@@ -373,6 +387,7 @@ def test_visits_under_another_runtime_are_not_mixed_in(tmp_path: Path, monkeypat
     assert run.records[0].measurement.visits == len(kept)
 
 
+@pytest.mark.worker
 def test_a_run_in_progress_is_not_resumed_beside_it(tmp_path: Path) -> None:
     outcome = pipeline.run(suite(*files(tmp_path, "a")), options=QUICK, results=tmp_path)
     before = store.visits(outcome.folder)
@@ -397,12 +412,13 @@ def test_what_a_terminal_cannot_print_ends_nothing(
         stream.flush()
     shown = [stream.buffer.getvalue().decode(errors="replace") for stream in streams]  # type: ignore[attr-defined]
     assert stopped.value.code == 0, shown
-    assert "[timing]" in shown[1]
+    assert "timing" in shown[1]
     if as_json:
         (record,) = json.loads(shown[0])["records"]
         assert record["measurement"]["visits"] >= 2
 
 
+@pytest.mark.worker
 def test_a_name_that_is_not_utf8_is_measured_like_any_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model = tmp_path / os.fsdecode(b"caf\xe9.onnx")
     files(tmp_path, "a")[0].rename(model)
