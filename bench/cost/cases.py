@@ -149,7 +149,7 @@ def answer(case: Case) -> Answer:
                 head=case.head,
                 classes=case.classes,
             )
-            return Answer(layers=tuple(keras_graph.layers(model, case.input_shape)))
+            return Answer(layers=tuple(keras_graph.layers(model, case.input_shape, case.model)))
     except BenchError as error:
         return Answer(error=type(error).__name__, message=str(error))
     except Exception as error:

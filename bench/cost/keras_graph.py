@@ -27,18 +27,19 @@ _SEPARABLE = (kl.SeparableConv1D, kl.SeparableConv2D)
 Shape = tuple[int, ...]
 
 
-def layers(model: keras.Model, input_shape: Sequence[int] | None = None) -> list[LayerCost]:
+def layers(model: keras.Model, input_shape: Sequence[int] | None = None, name: str | None = None) -> list[LayerCost]:
     """The cost of every layer of a model with a graph at batch size 1, in the order of execution.
 
-    `input_shape` is without the batch, and needed where the model leaves a size open. A separable convolution comes as
-    its depthwise and its pointwise half. The layers' params sum to `model.count_params()`. Raises WrongUsage for an
-    open size and for a model without a graph, Failed when weights lie outside of the layers.
+    `input_shape` is without the batch, and needed where the model leaves a size open; `name` is what messages call the
+    model, None: its own name. A separable convolution comes as its depthwise and its pointwise half. The layers' params
+    sum to `model.count_params()`. Raises WrongUsage for an open size and for a model without a graph, Failed when
+    weights lie outside of the layers.
     """
     graph = functional(model)
     walk = _Walk()
     if len(graph.inputs) == 1:
         (image,) = graph.inputs
-        shape = keras_inputs.shape(model, tuple(input_shape) if input_shape else None)
+        shape = keras_inputs.shape(model, tuple(input_shape) if input_shape else None, name)
         if None in image.shape[1:]:
             walk.symbols[id(image)] = keras.KerasTensor((None, *shape), image.dtype)
     walk.model(graph, None, "")

@@ -21,6 +21,8 @@ _LONGEST_REASON = 200  # characters; Keras's own go on with the whole configurat
 
 def load(path: str) -> keras.Model:
     """The model of a .keras or .h5 file. Raises WrongUsage, in one line with the remedy, when it cannot be loaded."""
+    if path.endswith(".weights.h5"):
+        raise WrongUsage(f'{path} holds weights alone; name the model that they belong to, with weights = "{path}"')
     try:
         return keras.saving.load_model(path, compile=False)
     except Exception as error:
@@ -70,7 +72,9 @@ def call(name: str, arguments: dict[str, Any], offered: dict[str, Any]) -> keras
     given = {key: value for key, value in offered.items() if key in by_name and value is not None} | arguments
     missing = [key for key, p in by_name.items() if p.default is p.empty and key not in given]
     if missing:
-        remedy = "give an input_size" if missing == ["input_shape"] else f"give arguments = {{ {missing[-1]} = ... }}"
+        own = ", ".join(f"{key} = ..." for key in missing if key != "input_shape")
+        remedies = ["give an input_size"] if "input_shape" in missing else []
+        remedy = " and ".join([*remedies, *([f"give arguments = {{ {own} }}"] if own else [])])
         raise WrongUsage(f"the builder {name} needs {', '.join(missing)}; {remedy}")
     try:
         returned = function(**given)

@@ -53,6 +53,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
     place = tmp_path_factory.mktemp("own")
     own_nets.save(place)
+    (place / "alone.weights.h5").write_bytes(b"")
     (place / "project").mkdir()
     (place / "project" / "__init__.py").write_text("")
     (place / "project" / "nets.py").write_text(PROJECT.replace("from parts", "from project.parts"))
@@ -97,13 +98,14 @@ REFUSED: dict[str, tuple[tuple[int, ...] | None, str]] = {
     "open.keras": (None, "open.keras leaves its input shape ?x?x3 open; give an input_size"),
     "own_layer.keras": (None, 'own_layer.keras uses Twice, which is no part of Keras; name a builder instead, model'),
     "own_layer.h5": (None, "own_layer.h5 uses Twice, which is no part of Keras; name a builder instead"),
+    "alone.weights.h5": (None, 'alone.weights.h5 holds weights alone; name the model that they belong to, with we'),
     "lambda.keras": (None, "lambda.keras has a Lambda layer, which runs code that is stored in the file; if you trust"),
     f"{NETS}unbuilt": (None, "is not built for any input; give an input_size"),
     f"{NETS}subclassed": (None, "is not built for any input; give an input_size"),
     f"{NETS}nothing": (None, f"the builder {NETS}nothing returns nothing; end it with `return keras.Model(...)`"),
     f"{NETS}layer": (None, "returns a layer (Dense) and not a model"),
     f"{NETS}a_class": (None, "returns the class Subclassed and not a model"),
-    f"{NETS}needs_depth": ((8, 8, 3), "needs depth; give arguments = { depth = ... }"),
+    f"{NETS}needs_depth": (None, "needs input_shape, depth; give an input_size and give arguments = { depth = ... }"),
     f"{NETS}two_outputs": (None, "two_outputs has 1 input and 2 outputs; one of each works: name a builder"),
     f"{NETS}two_output": (None, 'own_nets has no function two_output; did you mean "two_outputs"?'),
     f"{NETS}all_half": (None, "all_half keeps its weights in float16; build it under the policy mixed_float16"),
