@@ -152,6 +152,9 @@ def answer(case: Case) -> Answer:
             return Answer(layers=tuple(keras_graph.layers(model, case.input_shape, case.model)))
     except BenchError as error:
         return Answer(error=type(error).__name__, message=str(error))
+    except ImportError as error:
+        extra = "cpu" if case.is_onnx else "export"
+        return Answer(error="Failed", message=f'counting needs more ({error}); pip install "backbench[{extra}]"')
     except Exception as error:
         # Whatever a library raises concerns this case alone.
         return Answer(error="Failed", message=f"{type(error).__name__}: {' '.join(str(error).split())[:400]}")

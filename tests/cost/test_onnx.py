@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from bench import cost, suites
+from bench.cost import cases as counting
 from bench.cost import formulas, onnx_graph
 from bench.cost.layers import LayerCost, peak_bytes, skeleton, total
 from bench.errors import Failed, WrongUsage
@@ -377,3 +379,12 @@ def test_one_case_that_cannot_be_counted_hides_no_other(tmp_path: Path, monkeypa
     assert "web page" in str(page)
     assert "cannot be read" in str(missing)
     assert getattr(good, "mult_adds", None) == formulas.standard(3, 16, 4, 8).mult_adds
+
+
+def test_what_counting_lacks_is_named_with_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    onnx.save(conv(4, 8), tmp_path / "net.onnx")
+    monkeypatch.delattr("bench.cost.onnx_graph")
+    monkeypatch.setitem(sys.modules, "bench.cost.onnx_graph", None)
+    answer = counting.answer(suites.case_of_model(str(tmp_path / "net.onnx")))
+    assert answer.error == "Failed"
+    assert 'pip install "backbench[cpu]"' in answer.message
