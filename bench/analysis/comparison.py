@@ -227,9 +227,12 @@ def identity(case: Case) -> Case:
 def _another_file(old: Record, new: Record) -> bool:
     """Whether two users' own files of one name are different things: they lie elsewhere, and hold something else.
 
-    One path, absolute in one run and relative in the other, is one file, which may have changed.
+    One path, absolute in one run and relative in the other, is one file, which may have changed; so are files to which
+    the user gave one name of his own.
     """
     if not (old.case.is_onnx and new.case.is_onnx and old.artifact and new.artifact):
+        return False
+    if any(PurePath(record.case.model).stem not in record.case.name for record in (old, new)):
         return False
     ends = [PurePath(record.case.model).parts[::-1] for record in (old, new)]
     elsewhere = any(a != b for a, b in zip(*ends, strict=False))

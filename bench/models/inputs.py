@@ -170,6 +170,8 @@ def _by_input(inputs: Sequence[Input], asked: Mapping[str, Sequence[int]]) -> di
     names = {each.name: each for each in inputs}
     found: dict[str, Shape] = {}
     for name, shape in asked.items():
+        if not inputs:
+            raise WrongUsage("the graph has no input that could be given a shape")
         if name == "" and len(inputs) != 1:
             raise WrongUsage(f"there are {len(inputs)} inputs ({_listed(inputs)}); say which: {_example(inputs[:1])}")
         each = inputs[0] if name == "" else names.get(name)

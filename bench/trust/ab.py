@@ -12,6 +12,7 @@ from statistics import median
 
 from bench import runtimes
 from bench.errors import BenchError, Failed
+from bench.export.own import sized
 from bench.machine import lock
 from bench.models.file import sha256_of
 from bench.processes import process
@@ -78,12 +79,13 @@ def measure(
         if not side.path.is_file():
             raise Failed(f"no file {side.path}; correct the path, or make one with `bench export MODEL -o FILE.onnx`")
     same_file = sha256_of(a.path) == sha256_of(b.path)
+    sides = _sides(a, b, setup)
     pairs: list[Pair] = []
     taken = 0
     with lock.measuring():
         begun = time.monotonic()
         for a_first in _orders(setup.seed):
-            pair, runtimes = _pair(a, b, setup, a_first)
+            pair, runtimes = _pair(sides, setup, a_first)
             pairs.append(pair)
             seconds = time.monotonic() - begun
             over = seconds * (1 + 1 / len(pairs)) > budget_s  # no room for another pair
@@ -141,16 +143,23 @@ def _provider(side: Side, setup: Setup) -> str:
     return runtimes.get(side.runtime).DEVICES[setup.device]
 
 
-def _pair(a: Side, b: Side, setup: Setup, a_first: bool) -> tuple[Pair, tuple[str, str]]:
+def _sides(a: Side, b: Side, setup: Setup) -> dict[str, tuple[Side, Case]]:
+    """What to time on each side; a shape or size goes to the file that has an input or an axis of that name."""
+    cases = [
+        Case(
+            name=name, model=str(side.path), batch_size=setup.batch_size, device=setup.device, runtime=side.runtime,
+            provider=_provider(side, setup), threads=setup.threads,
+        )
+        for name, side in (("A", a), ("B", b))
+    ]  # fmt: skip
+    return dict(zip("AB", zip((a, b), sized(cases, setup.input_shapes, setup.dimensions), strict=True), strict=True))
+
+
+def _pair(sides: Mapping[str, tuple[Side, Case]], setup: Setup, a_first: bool) -> tuple[Pair, tuple[str, str]]:
     """One visit to each side, and the versions of their runtimes."""
     visits, runtimes = {}, {}
     for name in "AB" if a_first else "BA":
-        side = a if name == "A" else b
-        case = Case(
-            name=name, model=str(side.path), dimensions=dict(setup.dimensions),
-            input_shapes=dict(setup.input_shapes), batch_size=setup.batch_size, device=setup.device,
-            runtime=side.runtime, provider=_provider(side, setup), threads=setup.threads,
-        )  # fmt: skip
+        side, case = sides[name]
         settings = Settings(
             rounds=1, min_time_s=MIN_TIME_S, min_count=MIN_COUNT, warmup_s=WARMUP_S, budget_s=None, seed=setup.seed,
             device=setup.device, provider=_provider(side, setup),
@@ -164,7 +173,7 @@ def _pair(a: Side, b: Side, setup: Setup, a_first: bool) -> tuple[Pair, tuple[st
         visits[name], runtimes[name] = as_visit(result, name, 0, started_at), result["runtime"]
     one, other = visits["A"], visits["B"]
     # The pace is measured by the runtime, so that two of them have two paces.
-    alike = a.runtime == b.runtime
+    alike = sides["A"][0].runtime == sides["B"][0].runtime
     paces = (one.health.pace_ms, other.health.pace_ms) if alike else (None, None)
     pair = Pair(
         a_p50_ms=median(one.samples_ns) / 1e6, b_p50_ms=median(other.samples_ns) / 1e6, a_first=a_first,

@@ -280,8 +280,8 @@ def test_exit_codes(kinds, fail_on, code):
     assert any("confirmed" in line and "not" not in line for line in comparison.conclusion(made)) == (code == 1)
 
 
-def own_file(path: str, content: str, *, precision: str = "fp32") -> Record:
-    made = runs.record(Case(name="model", model=path, precision=precision))
+def own_file(path: str, content: str, *, precision: str = "fp32", name: str = "model") -> Record:
+    made = runs.record(Case(name=name, model=path, precision=precision))
     assert made.artifact is not None
     return replace(made, artifact=replace(made.artifact, sha256=content))
 
@@ -294,6 +294,7 @@ def own_file(path: str, content: str, *, precision: str = "fp32") -> Record:
         (own_file("resnet/model.onnx", "a"), own_file("vit/model.onnx", "a"), True),
         (own_file("resnet/model.onnx", "a"), own_file("/home/me/resnet/model.onnx", "b"), True),
         (own_file("resnet/model.onnx", "a"), own_file("resnet/model.onnx", "b", precision="int8"), True),
+        (own_file("old.onnx", "a", name="m"), own_file("new.onnx", "b", name="m"), True),
     ],
 )
 def test_a_file_of_that_name_elsewhere_is_another_thing(before: Record, after: Record, compared: bool) -> None:

@@ -108,6 +108,12 @@ def test_a_batch_that_nothing_can_have_is_refused() -> None:
         shapes([described("x", "float32", (8, 3, 32, 32))], batch_size=2)
 
 
+def test_a_graph_without_inputs_takes_no_shape() -> None:
+    assert shapes([]) == {}
+    with pytest.raises(WrongUsage, match="no input that could be given a shape"):
+        shapes([], asked={"": (1,)})
+
+
 def test_an_input_that_is_no_tensor_or_has_no_shape() -> None:
     with pytest.raises(WrongUsage, match="is a sequence"):
         shapes([described("x", "sequence", None)])
