@@ -93,7 +93,10 @@ _ACCURACY_KEYS: dict[str, Key] = {
 _CALIBRATE_KEYS = {key: _ACCURACY_KEYS[key] for key in ("images", "preprocess")}
 _TOP_LEVEL = {"title", "models", "case"}
 _AS_IT_IS = "an .onnx file is timed as it is; name the Keras model, or its .keras file, to have another one made"
-_OPEN_SIZES = 'an .onnx file is timed as it is; its open sizes are given by input_shape (--input-shape), e.g. "1x3x224x224", or dimensions'
+_OPEN_SIZES = (
+    'an .onnx file is timed as it is; its open sizes are given by input_shape (--input-shape), e.g. "1x3x224x224", '
+    "or dimensions"
+)
 _NO_FILE = "it gives the open sizes of an .onnx file; a Keras model has input_size and batch_size"
 # What has no effect on a kind of model, and what to do instead.
 _WITHOUT_EFFECT: dict[str, dict[str, str]] = {
