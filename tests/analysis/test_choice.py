@@ -258,7 +258,7 @@ def test_detectors_are_judged_by_their_map() -> None:
 def test_only_models_of_the_device_are_candidates() -> None:
     mine = replace(THREE.records[0], case=replace(THREE.records[0].case, device="cuda"))
     run = a_run(mine, *THREE.records[1:])
-    chosen = choice.pick(run, {"p50": 10.0}, device="cuda")
+    chosen = choice.pick(run, {"p50": 100.0}, device="cuda")
     assert chosen.winner is not None
     assert (chosen.winner.case, chosen.runner_up) == ("small", None)
     nothing = choice.pick(run, {}, device="npu")
@@ -271,3 +271,36 @@ def test_a_dominated_model_is_beaten_in_both() -> None:
     assert [r.case.name for r in front.dominators(records[1], records, p50)] == ["a", "c"]
     assert front.dominators(records[0], records, p50) == []
     assert front.dominators(records[3], records, p50) == []
+
+
+def test_a_limit_at_a_models_own_value_is_met() -> None:
+    for limits in ({"p50": 12.0}, {"size": 10_000_000.0, "p50": 20.0}, {"top1": 74.0, "p50": 20.0}):
+        chosen = choice.pick(THREE, limits)
+        assert chosen.winner is not None
+        assert chosen.winner.case == "middle"
+
+
+def test_the_three_nearest_misses_are_named_and_what_is_unknown_comes_last() -> None:
+    far = [record(f"far {i}", 20.0 + i, 70.0) for i in range(4)]
+    run = a_run(record("unknown", 1.0, None), *far)
+    assert [miss.case for miss in choice.pick(run, {"p50": 10.0, "top1": 60.0}).misses] == ["far 0", "far 1", "far 2"]
+    assert choice.pick(a_run(far[0], record("unknown", 1.0, None)), {"top1": 90.0}).misses[-1].case == "unknown"
+
+
+def test_of_two_equally_fast_models_the_more_accurate_is_on_the_front() -> None:
+    run = a_run(record("worse", 5, 70.0), record("better", 5, 75.0))
+    assert [step.model.case for step in choice.pick(run, {}).front] == ["better"]
+
+
+def test_what_is_no_faster_within_the_noise_is_not_held_back() -> None:
+    run = a_run(record("a", 10.0, 75.0), record("as fast", 9.9, 60.0), record("faster", 5.0, 60.0))
+    assert [step.case for step in choice.pick(run, {"top1": 70.0}).binding] == ["faster"]
+    assert choice.pick(a_run(*run.records[:2]), {"top1": 70.0}).binding == ()
+
+
+def test_models_of_another_device_are_no_candidates() -> None:
+    mine = replace(THREE.records[0], case=replace(THREE.records[0].case, device="cuda"))
+    cpu = [replace(r, case=replace(r.case, device="cpu")) for r in THREE.records[1:]]
+    found = choice.candidates(a_run(mine, *cpu), device="cpu")
+    assert [candidate.case for candidate in found] == ["middle", "large"]
+    assert len(choice.candidates(a_run(mine, *cpu))) == 3
