@@ -22,6 +22,7 @@ from bench.machine import facts
 from bench.records import Accuracy, Case
 from bench.report.figures import frame
 from bench.report.figures.tradeoff import tradeoff_figure
+from bench.runtimes import onnxruntime
 from bench.timing import profile
 from tests import runs
 from tests.export.test_quantise import made, needs_keras, own_cache, reduced_artifact
@@ -125,8 +126,10 @@ def test_what_it_reaches_is_counted_and_little_is_warned_of(tmp_path: Path) -> N
 
 
 def test_the_kinds_of_its_products_are_known() -> None:
-    assert profile.kind("DynamicQuantizeMatMul", [(1, 14, 14, 384), (384, 1536)]) == "pointwise"
-    assert profile.kind("MatMulIntegerToFloat", [(1, 4096), (4096, 1000)]) == "dense"
+    for operator in ("DynamicQuantizeMatMul", "MatMulIntegerToFloat"):
+        named = onnxruntime._OPERATORS[operator]
+        assert profile.kind(named, [(1, 14, 14, 384), (384, 1536)]) == "pointwise"
+        assert profile.kind(named, [(1, 4096), (4096, 1000)]) == "dense"
 
 
 def test_two_precisions_of_one_case_are_both_held_against_it() -> None:
