@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import itertools
 import json
 import logging
 import os
@@ -49,14 +50,15 @@ def now() -> str:
 def create(results: Path, run: Run) -> Path:
     """Make the folder `runs/<UTC time>-<suite>/` for a run and write its first `run.json`."""
     base = results / "runs" / _folder_name(run)
-    folder, count = base, 1
-    while folder.exists():
-        count += 1
-        folder = base.with_name(f"{base.name}-{count}")
-    try:
-        folder.mkdir(parents=True)
-    except OSError as error:
-        raise _cannot_write(folder, error) from error
+    for count in itertools.count(1):  # another process may begin one in the same second
+        folder = base if count == 1 else base.with_name(f"{base.name}-{count}")
+        try:
+            folder.mkdir(parents=True)
+            break
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise _cannot_write(folder, error) from error
     write(folder, run)
     return folder
 
