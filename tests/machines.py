@@ -56,7 +56,7 @@ class Machine:
 
     def visit(self, spec: Spec, **_: object) -> dict[str, Any]:
         """A worker's answer."""
-        if spec.get("profile"):
+        if spec.get("do") == "profile":
             return {"nodes": [["Add", [], 1.0]]}
         self.specs.append(spec)
         self.begun.append(self.now)
@@ -70,5 +70,5 @@ class Machine:
             "samples_ns": [int(centre_ns)] * 7, "sampling_ns": 7 * centre_ns, "copy_samples_ns": [], "warmup_ns": [],
             "warmed_up": True, "load_ms": 1.0, "first_inference_ms": 1.0, "peak_rss_bytes": 1,
             "provider": spec["provider"], "threads": spec["threads"], "provider_nodes": {spec["provider"]: 1},
-            "health": {}, "runtime": "1.0",
+            "health": {}, "runtime": "1.0", "precisions": {},
         }  # fmt: skip

@@ -131,7 +131,7 @@ def test_a_model_that_cannot_be_timed_is_exit_5_and_the_other_is_measured(
     machine.p50_ms = broken
     code, out, err = bench_run(capsys, "--rounds", "2", "--json")
     assert code == 5
-    assert "failed: a: timing failed: it died" in err
+    assert "failed: a: timing failed in round 1: it died" in err
     a, b = json.loads(out)["records"]
     assert (a["measurement"], b["error"]) == (None, None)
     assert machine.order.count("a") == 1, "a case that failed is not visited again"

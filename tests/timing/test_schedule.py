@@ -268,7 +268,7 @@ def test_a_worker_s_answer_becomes_a_visit() -> None:
     answer = {
         "samples_ns": [3, 4], "copy_samples_ns": [5], "warmup_ns": [6, 7], "warmed_up": False, "load_ms": 1.5,
         "first_inference_ms": 2.5, "peak_rss_bytes": 8, "provider": "P", "threads": 2, "provider_nodes": {"P": 9},
-        "health": {"stolen_ms": 30.0, "pace_ms": 0.25}, "sampling_ns": 100e6, "runtime": "1.0",
+        "health": {"stolen_ms": 30.0, "pace_ms": 0.25}, "sampling_ns": 100e6, "runtime": "1.0", "precisions": {},
     }  # fmt: skip
     made = schedule.as_visit(answer, "m", 4, "then", ["make"])
     assert made == Visit(
