@@ -83,8 +83,13 @@ class Case:
 
     @property
     def is_onnx(self) -> bool:
-        """Whether the case is a user's own ONNX file and needs no export."""
+        """Whether the case is a user's own ONNX file."""
         return self.model.endswith(".onnx")
+
+    @property
+    def is_file(self) -> bool:
+        """Whether the case is a user's own file that is timed as it is and needs no export."""
+        return self.model.endswith((".onnx", ".tflite"))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,7 +115,7 @@ class Artifact:
 
     sha256: str
     size_bytes: Count
-    opset: int
+    opset: int | None  # None: no ONNX file
     key: str | None = None  # content key in the export cache; None for a user's own file
     nodes: int | None = None
     transposes: int | None = None  # Transpose nodes in the file

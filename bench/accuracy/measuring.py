@@ -107,8 +107,8 @@ def evaluate(
         WrongUsage: no images, labels that match nothing, a model that is no classifier, or an impossible setting.
         Failed: the model cannot run, or no image can be read.
     """
-    if agree_with and agree_with.is_onnx:
-        raise WrongUsage(f"{path} is an ONNX file: there is no Keras model to agree with; name the model instead")
+    if agree_with and agree_with.is_file:
+        raise WrongUsage(f"{path} is a file of its own: there is no Keras model to agree with; name the model instead")
     if not path.is_file():
         raise WrongUsage(f"there is no file {path}; give a model's name or the path of its file")
     listed = listing(settings.images, labels=settings.labels, listed=settings.classes is not None)

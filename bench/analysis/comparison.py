@@ -219,7 +219,7 @@ def _verdict(
 
 def identity(case: Case) -> Case:
     """What makes two cases the same thing to time: weights do not matter, nor where a user's own file lies."""
-    if case.is_onnx:
+    if case.is_file:
         return replace(case, weights="", model="", precision="")
     return replace(case, weights="")
 
@@ -230,7 +230,7 @@ def _another_file(old: Record, new: Record) -> bool:
     One path, absolute in one run and relative in the other, is one file, which may have changed; so are files to which
     the user gave one name of his own.
     """
-    if not (old.case.is_onnx and new.case.is_onnx and old.artifact and new.artifact):
+    if not (old.case.is_file and new.case.is_file and old.artifact and new.artifact):
         return False
     if any(PurePath(record.case.model).stem not in record.case.name for record in (old, new)):
         return False

@@ -194,7 +194,7 @@ def _input(case: Case) -> str:
     """The shape of a case's input; of a file, of all its inputs as they are fed."""
     from bench import export
 
-    if case.is_onnx:
+    if case.is_file:
         try:
             fed = export.planned(case).input_shapes
         except BenchError:
@@ -205,7 +205,7 @@ def _input(case: Case) -> str:
 
 @cli.command()
 @click.argument("model")
-@click.option("-o", "out", type=click.Path(path_type=Path), required=True, metavar="FILE.onnx")
+@click.option("-o", "out", type=click.Path(path_type=Path), required=True, metavar="FILE.onnx|.tflite")
 @alpha_option
 @size_option
 @click.option("--precision", type=click.Choice(PRECISIONS), default="fp32", show_default=True)
@@ -231,13 +231,14 @@ def export(
     preprocess: str | None,
     as_json: bool,
 ) -> None:
-    """Export one model to ONNX, checked against Keras; a lower precision against fp32."""
+    """Export one model to ONNX, or TFLite by FILE's name, checked against Keras; a lower precision against fp32."""
     import shutil
 
     from bench import export, store, suites
     from bench.units import megabytes, millions
 
-    case = one_case(model, alpha, input_size, precision=precision, weights=weights, head=head)
+    case = one_case(model, alpha, input_size, precision=precision, weights=weights, head=head,
+                    runtime="litert" if out.suffix == ".tflite" else None)  # fmt: skip
     if calibrate is not None:
         (case,) = suites.calibrated([case], calibrate, preprocess)
     elif preprocess is not None:

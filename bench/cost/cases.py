@@ -132,6 +132,8 @@ def answer(case: Case) -> Answer:
 
             count = onnx_graph.count(case.model, case.dimensions, case.input_shapes, case.batch_size)
             return Answer(layers=tuple(count.layers), warnings=count.warnings)
+        if case.is_file:
+            raise Failed(f"{case.model}: the layers of .tflite files are not counted; count the Keras model")
         import keras
 
         from bench import models
@@ -171,7 +173,7 @@ def _key(case: Case) -> str:
     else:
         content = case.model
         versions = {name: _version(name) for name in ("keras", "tensorflow")}
-    fed = (case.input_shapes, case.batch_size) if case.is_onnx else ()
+    fed = (case.input_shapes, case.batch_size) if case.is_file else ()
     what = [content, fed, case.arguments, case.input_shape, case.dimensions, case.head, case.classes, versions, _own()]
     return hashlib.sha256(msgspec.json.encode(what, order="sorted")).hexdigest()
 

@@ -20,7 +20,6 @@ from bench.export.request import ExportRequest
 from bench.models.file import file_sha256
 from bench.records import Artifact, Cost
 
-MODEL = "model.onnx"
 _ENTRY = "entry.json"
 _DEFAULT_LIMIT_GB = 20.0
 
@@ -71,7 +70,7 @@ def find(request: ExportRequest) -> tuple[Path, Entry] | None:
     place = folder() / request.key
     try:
         entry = msgspec.json.decode((place / _ENTRY).read_bytes(), type=Entry)
-        if file_sha256(place / MODEL) != entry.artifact.sha256:
+        if file_sha256(place / name_of(request)) != entry.artifact.sha256:
             raise Failed("damaged")
     except FileNotFoundError:
         return None
@@ -81,7 +80,7 @@ def find(request: ExportRequest) -> tuple[Path, Entry] | None:
     if not reading.unchanged(entry.read):
         return None
     os.utime(place)
-    return place / MODEL, entry
+    return place / name_of(request), entry
 
 
 @contextmanager
@@ -97,16 +96,26 @@ def put(request: ExportRequest, model: Path, entry: Entry) -> Path:
     """Move a finished model into its place, with what is known of it, and make room if the cache is too large."""
     place = folder() / request.key
     (model.parent / _ENTRY).write_bytes(msgspec.json.encode(entry))
-    model.rename(model.parent / MODEL)
+    model.rename(model.parent / name_of(request))
     staged = folder() / f"tmp-{os.getpid()}-{request.key}"
     shutil.rmtree(staged, ignore_errors=True)
     staged.mkdir()
-    for name in (_ENTRY, MODEL):
+    for name in (_ENTRY, name_of(request)):
         (model.parent / name).rename(staged / name)
     shutil.rmtree(place, ignore_errors=True)
     staged.rename(place)
     _shrink(keep=place)
-    return place / MODEL
+    return place / name_of(request)
+
+
+def stored(key: str) -> Path | None:
+    """The file of a key, if there is one."""
+    return next((folder() / key).glob("model.*"), None)
+
+
+def name_of(request: ExportRequest) -> str:
+    """What a request's file is called in its entry."""
+    return f"model.{request.format}"
 
 
 def entries() -> list[tuple[Path, Entry, int]]:

@@ -44,6 +44,10 @@ def find_or_make(request: ExportRequest) -> tuple[Path, cache.Entry, bool]:
         found = cache.find(request)
         if found:
             return *found, True
+        if request.format == "tflite":
+            from bench.export import tflite
+
+            return *tflite.make(request), False
         if request.precision == "fp32":
             return *make(request), False
         from bench.export import quantise

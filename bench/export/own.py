@@ -1,4 +1,4 @@
-"""A user's own ONNX file: nothing to convert and nothing to compare with, only facts to read."""
+"""A user's own file: nothing to convert and nothing to compare with, only facts to read."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from bench.models import inputs, onnx_file
 from bench.models.file import identity, side_files
 from bench.records import Artifact, Case
 
+_TFLITE = b"TFL3"  # the identifier that stands behind the first four bytes
 _NOT_RANDOM = ("string", "complex64", "complex128", "bfloat16", "unknown")
 
 
@@ -20,6 +21,9 @@ def planned(case: Case) -> Case:
 
     Raises WrongUsage for sizes that do not fit or are left open, Failed for a file that is no ONNX model.
     """
+    if not case.is_onnx:
+        artifact_of_file(Path(case.model))
+        return case
     header = onnx_file.read(Path(case.model))
     for each in header.inputs:
         if each.dtype in _NOT_RANDOM:
@@ -90,7 +94,13 @@ def sized(
 
 
 def artifact_of_file(path: Path) -> Artifact:
-    """The facts of an ONNX file, and of all that it refers to. Raises WrongUsage or Failed as reading it does."""
+    """The facts of a file, and of all that it refers to. Raises WrongUsage or Failed as reading it does."""
+    if path.suffix == ".tflite":
+        known = identity(path)
+        with path.open("rb") as file:
+            if file.read(8)[4:] != _TFLITE:
+                raise Failed(f"{path} is no TFLite model, or is cut short; download or export it again")
+        return Artifact(sha256=known.sha256, size_bytes=known.size_bytes, opset=None)
     header = onnx_file.read(path)
     if header.opset is None:
         raise Failed(f"{path} does not say of which opset its operators are; export it again")

@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from bench import runtimes
 from bench.export import calibrating
 from bench.export.calibrating import SYNTHETIC
 from bench.machine import facts
@@ -47,11 +48,14 @@ class ExportRequest:
     images: str | None = None  # of a reduced precision: a folder of images of one's own
     preprocess: str | None = None  # how the model wants these images' pixels; None: as its family or its graph says
     integers: str | None = None  # of int8 and int8-dynamic: a key of `quantise.INTEGERS`
+    format: str = "onnx"  # or "tflite"
 
     @property
     def key(self) -> str:
         """A hash over everything that changes the file: the choices, the files they name, and the libraries."""
         content = asdict(self) | {"exporter": EXPORTER_VERSION, "libraries": _versions(), "files": self._files()}
+        if self.format == "onnx":
+            del content["format"]  # its key is what it was before there was another
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
 
     @property
@@ -89,6 +93,7 @@ def request(case: Case) -> ExportRequest:
         images=case.calibrate.images if reduced and case.calibrate else None,
         preprocess=_preprocess(case) if reduced and case.calibrate else None,
         integers=_integers(case.precision),
+        format="onnx" if ".onnx" in runtimes.get(case.runtime).SUFFIXES else "tflite",
     )
 
 

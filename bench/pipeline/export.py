@@ -23,10 +23,10 @@ def _export(work: Work, cases: Sequence[Case]) -> None:
         work.try_again(case, PHASE.name)
         if work.records[case.name].accuracy.origin != "measured":
             work.set(case, accuracy=_unmeasured(case))
-    own = [case for case in cases if case.is_onnx]
+    own = [case for case in cases if case.is_file]
     sharing: dict[export.ExportRequest, list[Case]] = defaultdict(list)
     for case in cases:
-        if not case.is_onnx:
+        if not case.is_file:
             sharing[export.request(replace(case, weights=work.weights.get(case.name, case.weights)))].append(case)
     work.watch.plan({PHASE.name: len(own) + len(sharing), "timing": len(cases) * work.begun.settings.rounds})
     work.watch.phase(PHASE.name)
@@ -68,7 +68,7 @@ def _unmeasured(case: Case) -> Accuracy:
 
 
 def _own_file(case: Case) -> tuple[Case, Artifact, Cost | None]:
-    """What is known of a user's own ONNX file. Raises BenchError when it is not one, or cannot be fed.
+    """What is known of a user's own file. Raises BenchError when it is not one, or cannot be fed.
 
     One that cannot be counted is timed all the same.
     """

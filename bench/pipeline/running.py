@@ -156,7 +156,7 @@ def _refuse_unusable(cases: Iterable[Case]) -> None:
 
     problems = []
     for case in cases:
-        if not case.is_onnx:
+        if not case.is_file:
             return
         try:
             export.planned(case)

@@ -17,6 +17,7 @@ from bench.records import Calibration, Case, LabelledImages, Training
 from bench.suites.values import (
     FILE_SUFFIXES,
     KERAS_FILES,
+    OWN_FILES,
     SHAPES,
     Key,
     Location,
@@ -56,7 +57,7 @@ class Suite:
 
 
 _KEYS: dict[str, Key] = {
-    "model": Key(str, "a backbone's name, an .onnx, .keras or .h5 file, or module:function"),
+    "model": Key(str, "a backbone's name, an .onnx, .tflite, .keras or .h5 file, or module:function"),
     "alpha": Key(float, "a positive number", least=0.0),
     "input_size": Key(int, "a positive whole number of pixels", least=0),
     "threads": Key(int, "a positive whole number", least=0),
@@ -92,7 +93,7 @@ _ACCURACY_KEYS: dict[str, Key] = {
 }
 _CALIBRATE_KEYS = {key: _ACCURACY_KEYS[key] for key in ("images", "preprocess")}
 _TOP_LEVEL = {"title", "models", "case"}
-_AS_IT_IS = "an .onnx file is timed as it is; name the Keras model, or its .keras file, to have another one made"
+_AS_IT_IS = "such a file is timed as it is; name the Keras model, or its .keras file, to have another one made"
 _OPEN_SIZES = (
     'an .onnx file is timed as it is; its open sizes are given by input_shape (--input-shape), e.g. "1x3x224x224", '
     "or dimensions"
@@ -102,6 +103,9 @@ _NO_FILE = "it gives the open sizes of an .onnx file; a Keras model has input_si
 _WITHOUT_EFFECT: dict[str, dict[str, str]] = {
     ".onnx": dict.fromkeys(("alpha", "precision", "weights", "head", "classes", "arguments", "train"), _AS_IT_IS)
     | {"input_size": _OPEN_SIZES},
+    ".tflite": dict.fromkeys(
+        ("alpha", "precision", "weights", "head", "classes", "arguments", "train", "input_size"), _AS_IT_IS
+    ),
     **{key: {"arguments": "such a file is built already; write the builder as module:function"} for key in KERAS_FILES},
     "": {},
 }
@@ -109,7 +113,7 @@ _WITHOUT_EFFECT: dict[str, dict[str, str]] = {
 
 def runtime_of(model: str) -> str:
     """The runtime of a case that names none."""
-    return next(iter(RUNTIMES))
+    return "litert" if model.endswith(".tflite") else next(iter(RUNTIMES))
 
 
 @cache
@@ -134,7 +138,7 @@ def load_suite(suite: str | Path | Sequence[str]) -> Suite:
             return _of_onnx_files(suite)
         suite = suite[0]
     text = str(suite)
-    if text.endswith(".onnx"):
+    if text.endswith(OWN_FILES):
         return _of_onnx_files([text])
     path = Path(text) if text.endswith(".toml") else FOLDER / f"{text}.toml"
     if not is_file(path):
@@ -196,9 +200,9 @@ def case_of_model(model: str, **values: Any) -> Case:
 
 
 def _of_onnx_files(files: Sequence[str]) -> Suite:
-    wrong = [file for file in files if not file.endswith(".onnx")]
+    wrong = [file for file in files if not file.endswith(OWN_FILES)]
     if wrong or not files:
-        raise WrongUsage(f'give one suite, or only .onnx files; "{wrong[0] if wrong else ""}" is not an .onnx file')
+        raise WrongUsage(f'give one suite, or only .onnx and .tflite files; "{wrong[0] if wrong else ""}" is neither')
     labels = distinct(files)
     cases = _unique(case_of_model(file, name=labels[file]) for file in files)
     return Suite(Path(files[0]).stem if len(files) == 1 else "onnx-files", "ONNX files", cases)
@@ -395,15 +399,16 @@ def _case(
         name=readable(values.get("name") or _name(label, values, swept, arguments, about.get("native_input"))),
         model=model,
         arguments=given | plain(values.get("arguments", {}), where.of("arguments")),
-        input_shape=(size, size, 3) if size and not model.endswith(".onnx") else None,
+        input_shape=(size, size, 3) if size and not model.endswith(OWN_FILES) else None,
         dimensions=sizes(values.get("dimensions", {}), where.of("dimensions")),
         input_shapes=shapes(values["input_shape"], where.of("input_shape")) if "input_shape" in values else {},
         train=_training(values["train"], where) if "train" in values else None,
         calibrate=_calibration(values["calibrate"], base, where.of("calibrate")) if reduced else None,
         accuracy=_labelled_images(values["accuracy"], model, base, where) if "accuracy" in values else None,
+        runtime=values.get("runtime", runtime_of(model)),
         **{
             key: values[key]
-            for key in ("head", "classes", "weights", "precision", "batch_size", "threads", "runtime")
+            for key in ("head", "classes", "weights", "precision", "batch_size", "threads")
             if key in values
         },
     )

@@ -14,7 +14,8 @@ from bench.errors import WrongUsage, suggestion
 from bench.units import parse_shape
 
 KERAS_FILES = (".keras", ".h5", ".hdf5")  # a whole model; `.weights.h5` holds weights alone
-FILE_SUFFIXES = (".onnx", *KERAS_FILES)
+OWN_FILES = (".onnx", ".tflite")  # timed as they are
+FILE_SUFFIXES = (*OWN_FILES, *KERAS_FILES)
 SHAPES = 'a shape such as "1x3x224x224", or a table of one for each input, e.g. {x = "1x3x224x224"}'
 
 

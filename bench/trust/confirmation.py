@@ -159,10 +159,10 @@ def _file(record: Record) -> Path | None:
     artifact = record.artifact
     if artifact is None:
         return None
-    if record.case.is_onnx:
+    if record.case.is_file:
         path = Path(record.case.model)
     elif artifact.key:
-        path = cache.folder() / artifact.key / cache.MODEL
+        path = cache.stored(artifact.key) or cache.folder()
     else:
         return None
     try:

@@ -194,7 +194,7 @@ def test_exported_files_come_from_the_cache_and_a_failing_trial_withdraws_nothin
     made = []
     for key, path in zip("kl", files, strict=True):
         (cache.folder() / key).mkdir(parents=True)
-        (cache.folder() / key / cache.MODEL).write_bytes(path.read_bytes())
+        (cache.folder() / key / "model.onnx").write_bytes(path.read_bytes())
         made.append(run_of(path, key=key))
     trials = Trials(monkeypatch)
     assert confirmation.confirm(*made, suspect()).verdicts[0].confirmed is True

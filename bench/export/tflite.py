@@ -1,0 +1,93 @@
+"""Keras -> .tflite, by TensorFlow's own converter: the same weights, checked in LiteRT against Keras.
+
+The batch is 1: a graph that leaves it open keeps XNNPACK from much of it. Integers are full: activations and weights of
+8 bits with sign, weights with a scale a channel; inputs and outputs stay floats.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from bench import runtimes
+from bench.errors import Failed
+from bench.export import cache
+from bench.export.request import ExportRequest
+from bench.models.file import file_sha256
+from bench.records import Artifact
+
+TOLERANCE = 1e-3
+"""Of fp32, relative to the largest absolute output: XNNPACK adds in another order than Keras."""
+
+
+def make(request: ExportRequest) -> tuple[Path, cache.Entry]:
+    """Build, convert and check one model, and put it into the cache. Raises Failed when the check fails."""
+    import numpy as np
+
+    from bench.cost import total
+    from bench.export import calibrating, fidelity
+    from bench.export.exporter import prepared
+
+    runtimes.require("litert")
+    start = time.perf_counter()
+    ready = prepared(request)
+    images, expected = ready.images, ready.expected
+    if ready.layers is None:
+        raise Failed(f"{request.model} has no graph to count; export it to .onnx")
+    ranges = None
+    if request.precision == "int8":
+        ranges = calibrating.parts(request, images.shape[1:], str(images.dtype), takes_pixels=ready.takes_pixels)[0]
+    content = _converted(ready.model, images, request.precision, ranges)
+    ready.model = None
+    gc.collect()
+    with cache.workplace() as place:
+        target = place / "converted.tflite"
+        target.write_bytes(content)
+        known = runtimes.get("litert")
+        threads = int(os.environ.get("TF_NUM_INTRAOP_THREADS", "1"))
+        session = known.load(str(target), {"provider": known.DEVICES["cpu"], "threads": threads})
+        name = session.inputs[0][0]
+        got = np.concatenate([session.run({name: images[i : i + 1]})[0] for i in range(len(images))])
+        seen = fidelity.compared(got, expected, TOLERANCE if request.precision == "fp32" else float("inf"))
+        if not seen.passed or not np.isfinite(got).all():
+            raise Failed(
+                f"the .tflite file does not compute what Keras computes: outputs differ by {seen.max_rel:.1e} of their "
+                f"size (allowed {TOLERANCE:.0e})"
+            )
+        artifact = Artifact(
+            sha256=file_sha256(target), size_bytes=target.stat().st_size, opset=None, key=request.key, fidelity=seen,
+            nodes=sum(session.ran()["nodes"].values()), calibration=request.calibration or request.images,
+            export_s=round(time.perf_counter() - start, 2), warnings=ready.warnings,
+        )  # fmt: skip
+        entry = cache.Entry(
+            label=f"{request.model} {request.precision} .tflite", artifact=artifact, cost=total(ready.layers),
+            takes_pixels=ready.takes_pixels, read=ready.read,
+        )  # fmt: skip
+        return cache.put(request, target, entry), entry
+
+
+def _converted(model: Any, images: Any, precision: str, ranges: Any) -> bytes:
+    """The file of a Keras model. `ranges`: images (n, ...) that set the ranges of int8."""
+    import tensorflow as tf
+
+    asked = tf.TensorSpec((1, *images.shape[1:]), images.dtype, name="input")
+    function = tf.function(lambda image: model(image, training=False)).get_concrete_function(asked)
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], model)
+    if precision != "fp32":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if precision == "fp16":
+        converter.target_spec.supported_types = [tf.float16]
+    if precision == "int8":
+
+        def one_by_one() -> Iterator[list[Any]]:
+            for i in range(len(ranges)):
+                yield [ranges[i : i + 1]]
+
+        converter.representative_dataset = one_by_one
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    content: bytes = converter.convert()
+    return content
