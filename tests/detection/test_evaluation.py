@@ -161,7 +161,7 @@ def test_the_notes_map_is_their_ap_averaged_over_ten_thresholds(tmp_path: Path) 
         "categories": CATEGORIES[:1],
         "annotations": [thing(1, 1, 1), thing(2, 2, 1)],
     }
-    placed = hit(2, 1, 0.8, [10.0, 10.0, 40.0, 31.0])  # IoU 31/40 = 0.775: right at 0.5, 0.55, ... 0.75
+    placed = hit(2, 1, 0.8, [10.0, 10.0, 40.0, 30.0])  # IoU 30/40: right at 0.5, 0.55, ... 0.75, this one included
     found = evaluate(*write(tmp_path, truth, [hit(3, 1, 0.95), hit(1, 1, 0.9), placed]))
     # Up to 0.75: wrong, right (recall 1/2, precision 1/2), right (recall 1, precision 2/3). Beyond, the last is wrong.
     low, high = 1 / 2 * 1 / 2 + 1 / 2 * 2 / 3, 1 / 2 * 1 / 2
