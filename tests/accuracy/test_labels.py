@@ -82,6 +82,15 @@ def test_a_list_of_ones_own_says_the_order(tmp_path: Path) -> None:
         image_set(folder, 3, classes=tmp_path / "nowhere.txt")
 
 
+def test_names_that_differ_in_case_alone_are_two_classes(tmp_path: Path) -> None:
+    folder = photos(tmp_path / "im", ["Cat", "cat"])
+    (tmp_path / "names.txt").write_text("cat\nCat\n")
+    assert labels_of(folder, 2, classes=tmp_path / "names.txt") == {"Cat": 1, "cat": 0}
+    photos(tmp_path / "im", ["CAT"])
+    with pytest.raises(WrongUsage, match=r'"CAT" is the name of several classes'):
+        image_set(folder, 2, classes=tmp_path / "names.txt")
+
+
 def test_the_archives_own_synset_list_is_understood(tmp_path: Path) -> None:
     (tmp_path / "LOC_synset_mapping.txt").write_text("n01440764 tench, Tinca tinca\nn01443537 goldfish, gold fish\n")
     found = classes.read(tmp_path / "LOC_synset_mapping.txt")

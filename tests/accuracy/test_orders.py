@@ -101,6 +101,15 @@ def test_a_model_that_is_merely_bad_is_not_suspected() -> None:
     assert said(words, half, 10) is None
 
 
+def test_few_images_or_one_class_speak_for_no_order() -> None:
+    assert said(["1"] * 20, [0] * 20, 10) is None, "one class alone: a model that always says 0"
+    few = ["1"] * 2 + ["2"] * 2 + ["9"] * 10
+    assert said(few, [0, 0, 1, 1] + [3, 4] * 5, 10) is None, "four images may be chance"
+    assert said(few + ["1"] * 4, [0, 0, 1, 1] + [3, 4] * 5 + [0] * 4, 10) == "number-1", "eight are not"
+    split = ["2"] * 6 + ["4"] * 6 + ["6"] * 500 + ["8"] * 500
+    assert said(split, [2] * 6 + [4] * 6 + [5] * 500 + [7] * 500, 10) is None, "as many classes lose as win"
+
+
 def test_an_order_that_is_none_of_the_usual_is_seen_too() -> None:
     shuffled = [3, 0, 7, 1, 9, 2, 8, 4, 6, 5]
     words = [word for word in TEN for _ in range(4)]

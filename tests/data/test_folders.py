@@ -120,9 +120,10 @@ def test_what_is_no_file_is_no_image_and_a_broken_link_is_a_missing_one(tmp_path
     root = tree(tmp_path, "a/1.png", "a/2.png/3.jpg")
     os.mkfifo(root / "a" / "pipe.png")
     (root / "a" / "gone.png").symlink_to("nowhere")
+    (root / "a" / "to-pipe.png").symlink_to("pipe.png")
     found = folders.layout(root)
     assert found.images == ("a/1.png", "a/2.png/3.jpg", "a/gone.png")
-    assert found.others == 1
+    assert found.others == 2
 
 
 def test_a_deep_folder_is_read(tmp_path: Path) -> None:
