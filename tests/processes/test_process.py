@@ -136,12 +136,15 @@ def test_nothing_in_the_working_directory_stands_in_for_a_library(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, on_the_path: bool
 ) -> None:
     ran = shadows(tmp_path)
-    shadows(script(tmp_path, "import random, types, onnx, numpy, json; return onnx.__file__").parent)
+    body = """import importlib.util, random, types, onnx, numpy
+return [importlib.util.find_spec('environment'), onnx.__file__]"""
+    shadows(script(tmp_path, body).parent)
     model = write_model(tmp_path / "a.onnx")
     monkeypatch.chdir(tmp_path)
     if on_the_path:
         monkeypatch.setenv("PYTHONPATH", f".{os.pathsep}{tmp_path}{os.pathsep}")
-    onnx = process.ask(tmp_path / "its own place" / "worker.py", None, what="the worker")
+    ours, onnx = process.ask(tmp_path / "its own place" / "worker.py", None, what="the worker")
+    assert ours is None, "nor does a file beside the worker's script"
     assert "site-packages" in onnx
     question = {"name": "a", "model": str(model)}
     assert process.ask("bench.cost.counter", question, what="the counter")["error"] is None
