@@ -110,7 +110,9 @@ def test_a_perfect_localiser_is_judged_so_and_a_worse_one_worse() -> None:
 
 NET = """
 import json, keras, numpy as np
-from bench.detection import localization, scenes, targets
+from bench.data import scenes
+from bench.detection import targets
+from bench.models import localization
 from keras import ops
 found = {}
 drawn = scenes.scenes("train", 24, 64)
