@@ -73,10 +73,13 @@ def make(request: ExportRequest) -> tuple[Path, cache.Entry]:
 def _converted(model: Any, images: Any, precision: str, ranges: Any) -> bytes:
     """The file of a Keras model. `ranges`: images (n, ...) that set the ranges of int8."""
     import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     asked = tf.TensorSpec((1, *images.shape[1:]), images.dtype, name="input")
     function = tf.function(lambda image: model(image, training=False)).get_concrete_function(asked)
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], model)
+    # With the model beside it, its variables would be saved where LiteRT does not find them.
+    constant = convert_variables_to_constants_v2(function)
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([constant], tf.Module())
     if precision != "fp32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if precision == "fp16":
