@@ -71,6 +71,12 @@ def test_the_latest_run_is_loaded_without_a_path(tmp_path: Path) -> None:
         bench.load(results=tmp_path / "nothing")
 
 
+def test_a_report_is_written_to_a_path_in_words(tmp_path: Path) -> None:
+    written = bench.write_report([runs.of_suite()], f"{tmp_path}/page.csv")
+    assert written == tmp_path / "page.csv"
+    assert written.is_file()
+
+
 def test_a_comparison_shows_itself_and_is_a_table() -> None:
     compared = bench.compare(runs.of_suite(), runs.of_suite(factor=1.3))
     assert list(compared.frame()["verdict"]) == ["suspect"] * 12

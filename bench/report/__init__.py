@@ -43,7 +43,7 @@ _OF_SUFFIXES = {".json": "pytest-benchmark", ".md": "markdown", "": "site"}
 
 def write_report(
     runs: Sequence[Run],
-    out: Path,
+    out: Path | str,
     *,
     folders: Sequence[Path | None] = (),
     comparison: Comparison | None = None,
@@ -67,6 +67,7 @@ def write_report(
         WrongUsage: no such format, or no run.
         Failed: the file cannot be written.
     """
+    out = Path(out)
     kind = format or _OF_SUFFIXES.get(out.suffix) or out.suffix.removeprefix(".")
     if kind not in _FORMATS:
         raise WrongUsage(f'no report format "{kind}"; {suggestion(kind, _FORMATS)}')
