@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -15,6 +12,7 @@ from pathlib import Path
 from bench.accuracy import orders
 from bench.errors import Failed, WrongUsage, suggestion
 from bench.models import keras_models_folder
+from bench.processes import process
 from bench.units import readable
 
 IMAGENET_FILE = "imagenet_class_index.json"
@@ -128,14 +126,12 @@ def imagenet() -> ClassList:
 
 def _download() -> str | None:
     """Fetch the list with Keras's own downloader, which checks it; what stood in the way, or None."""
-    script = (
-        f"import keras; keras.utils.get_file({IMAGENET_FILE!r}, {_IMAGENET_URL!r}, cache_subdir='models', "
-        f"file_hash={_IMAGENET_MD5!r})"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
-    )
-    return done.stderr.strip().rpartition("\n")[2][:300] if done.returncode else None
+    file = {"fname": IMAGENET_FILE, "origin": _IMAGENET_URL, "cache_subdir": "models", "file_hash": _IMAGENET_MD5}
+    try:
+        process.ask("bench.models.download", file, what="the download", keras=True)
+    except Failed as error:
+        return str(error)[:300]
+    return None
 
 
 def read(path: Path) -> ClassList:
