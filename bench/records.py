@@ -111,7 +111,7 @@ class Fidelity:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Artifact:
-    """An ONNX file as it will be timed."""
+    """A model's file (.onnx or .tflite) as it will be timed."""
 
     sha256: str
     size_bytes: Count
@@ -163,11 +163,11 @@ class Cost:
 class Health:
     """What else happened on the machine during one visit; None where the system does not show it."""
 
-    stolen_ms: float | None = None
+    stolen_ms: float | None = None  # processor time that the host gave to others, during the samples
     throttled_ms: float | None = None  # held back by the container's processor limit
-    involuntary_switches: int | None = None
+    involuntary_switches: int | None = None  # context switches forced on the worker, during the samples
     others_cpu_share: float | None = None  # processor time used by others, as a share of the cores given
-    mhz_min: float | None = None
+    mhz_min: float | None = None  # of the processor's clocks, right after the samples
     mhz_max: float | None = None
     temperature_c: float | None = None
     threads_at_work: int | None = None  # that did the work of the samples, where the system shows it
@@ -189,7 +189,7 @@ class Visit:
 
     case: str  # Case.name
     timed: Timed | None = None  # None outside a run
-    round: int
+    round: int  # from 0; from Settings.rounds on, a further visit
     started_at: str  # UTC, ISO 8601
     samples_ns: Annotated[tuple[Count, ...], Meta(min_length=1)]
     copy_samples_ns: tuple[Count, ...] = ()  # the same with host-device copies; empty on the CPU
@@ -221,7 +221,7 @@ class Metered:
 class Measurement:
     """A case's latency: percentiles over its visits, each visit weighing the same, with 95 % intervals."""
 
-    p50_ms: Positive
+    p50_ms: Positive  # of one inference of a whole batch
     p50_ms_low: Positive
     p50_ms_high: Positive
     p90_ms: Positive | None  # None where the count does not support the percentile
@@ -232,13 +232,13 @@ class Measurement:
     p99_ms_low: Positive | None = None
     p99_ms_high: Positive | None = None
     min_ms: Positive
-    throughput_per_s: Positive  # batch size over p50
+    throughput_per_s: Positive  # images: batch size over p50
     load_ms: AtLeastZero
     first_inference_ms: AtLeastZero
     peak_rss_bytes: Amount
-    visits: Count
-    samples: Count
-    visit_p50_ms: Annotated[tuple[Positive, ...], Meta(min_length=1)]  # one for each visit, in order of time
+    visits: Count  # all of them, disturbed ones included
+    samples: Count  # of the visits that count, see statistics.counted
+    visit_p50_ms: Annotated[tuple[Positive, ...], Meta(min_length=1)]  # one for each that counts, in order of time
     disturbed_visits: Amount = 0
     pace_ms: Positive | None = None  # of the machine: median over the visits that count, see Health
     meters: dict[str, Metered] = field(default_factory=dict)
@@ -251,8 +251,8 @@ class PublishedAccuracy:
 
     top1: Percent  # percent
     top5: Percent | None
-    source: str
-    reference: str
+    source: str  # what it is, e.g. "Keras Applications"
+    reference: str  # where it stands: a URL, or an arXiv number with its table
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -295,7 +295,8 @@ class Record:
     measurement: Measurement | None = None
     accuracy: Accuracy = field(default_factory=lambda: Accuracy(origin="none"))
     fidelity: Fidelity | None = None  # of the file in its runtime, against the default one; None: it is the default one
-    kinds_ms: dict[str, float] | None = None  # profiled time by kind of layer, and "layout"; shares, not a latency
+    kinds_ms: dict[str, float] | None = None  # of one profiled inference by kind of
+    # layer, and "layout": profiling slows it, so only the proportions say something
     error: str | None = None  # None, or why there is no measurement, or what else failed
     failures: dict[str, str] = field(default_factory=dict)  # the phases that failed, as `Run.phases_s` calls them: why
 

@@ -284,7 +284,7 @@ def stored_baseline(results: Path, run: Run) -> Run:
 def check_whole(run: Run) -> None:
     """Raise WrongUsage, naming the cases, when a run has holes: a comparison with it would pass what is missing."""
     holes = [f"{r.case.name} ({r.error or 'no measurement'})" for r in run.records if r.error or not r.measurement]
-    holes += [f"{name} (left out by --model)" for name in run.left_out]
+    holes += [f"{name} (not asked for)" for name in run.left_out]
     if holes or not run.records:
         raise WrongUsage(
             f"the run of {run.started_at} is not whole: {'; '.join(holes) or 'it has no cases'}; "

@@ -9,6 +9,7 @@ import pytest
 
 from bench import suites
 from bench.errors import WrongUsage
+from bench.records import Case
 
 
 def write(folder: Path, text: str) -> Path:
@@ -189,3 +190,12 @@ def test_arguments_of_a_builder_may_be_lists_and_tables(tmp_path: Path) -> None:
     text = '[[case]]\nmodel = "a:b"\narguments = {widths = [16, 32], more = {deep = [[1]]}, on = true}'
     (case,) = suites.load_suite(write(tmp_path, text)).cases
     assert case.arguments == {"widths": [16, 32], "more": {"deep": [[1]]}, "on": True}
+
+
+def test_what_was_left_out_twice_stays_left_out(tmp_path: Path) -> None:
+    suite = suites.Suite(
+        "s", "s", tuple(Case(name=f"{m} {r}", model=m, runtime=r) for m in "ab" for r in ("onnxruntime", "openvino"))
+    )
+    some = suites.in_runtimes(suites.only(suite, ["a"]), ["openvino"])
+    assert [case.name for case in some.cases] == ["a openvino"]
+    assert set(some.left_out) == {"a onnxruntime", "b onnxruntime", "b openvino"}

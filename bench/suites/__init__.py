@@ -135,11 +135,11 @@ def load_suite(suite: str | Path | Sequence[str]) -> Suite:
     """
     if not isinstance(suite, (str, Path)):
         if len(suite) != 1:
-            return _of_onnx_files(suite)
+            return _of_model_files(suite)
         suite = suite[0]
     text = str(suite)
     if text.endswith(OWN_FILES):
-        return _of_onnx_files([text])
+        return _of_model_files([text])
     path = Path(text) if text.endswith(".toml") else FOLDER / f"{text}.toml"
     if not is_file(path):
         if text.endswith(".toml"):
@@ -185,7 +185,8 @@ def in_runtimes(suite: Suite, names: Sequence[str]) -> Suite:
         cases = tuple(case for case in suite.cases if case.runtime in wanted)
         if not cases:
             raise WrongUsage(f"no case of this suite is for {', '.join(wanted)}")
-        return replace(suite, cases=cases, left_out=tuple(c.name for c in suite.cases if c not in cases))
+        left_out = (*suite.left_out, *(case.name for case in suite.cases if case not in cases))
+        return replace(suite, cases=cases, left_out=left_out)
     swept = len(wanted) > 1
     return replace(suite, cases=tuple(
         replace(case, runtime=name, name=f"{case.name} runtime={name}" if swept else case.name)
@@ -199,13 +200,13 @@ def case_of_model(model: str, **values: Any) -> Case:
     return next(_expand(table, Location("", "", 0), Path(), distinct([model])))
 
 
-def _of_onnx_files(files: Sequence[str]) -> Suite:
+def _of_model_files(files: Sequence[str]) -> Suite:
     wrong = [file for file in files if not file.endswith(OWN_FILES)]
     if wrong or not files:
         raise WrongUsage(f'give one suite, or only .onnx and .tflite files; "{wrong[0] if wrong else ""}" is neither')
     labels = distinct(files)
     cases = _unique(case_of_model(file, name=labels[file]) for file in files)
-    return Suite(Path(files[0]).stem if len(files) == 1 else "onnx-files", "ONNX files", cases)
+    return Suite(Path(files[0]).stem if len(files) == 1 else "model-files", "Model files", cases)
 
 
 def _read(path: Path) -> Suite:

@@ -103,7 +103,7 @@ def test_a_run_with_holes_is_no_baseline_unless_forced(capsys: pytest.CaptureFix
         (replace(whole, records=(unjudged, second, *rest)), [first.case.name, "accuracy not measured"]),
         (replace(whole, records=(first, interrupted, *rest)), [second.case.name, "interrupted"]),
         (replace(whole, records=(first, silent, *rest)), [second.case.name, "no measurement"]),
-        (replace(whole, records=(first, *rest), left_out=(second.case.name,)), [second.case.name, "left out"]),
+        (replace(whole, records=(first, *rest), left_out=(second.case.name,)), [second.case.name, "not asked for"]),
     ]
     for run, words in holed:
         code, err = stored_as_baseline(run, capsys)
