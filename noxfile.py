@@ -102,7 +102,7 @@ def mutants(session: nox.Session) -> None:
 def counts(session: nox.Session) -> None:
     """Count the networks of the suites anew; their costs come with the package."""
     install(session, "export", RUNTIME)
-    session.run("python", "-m", "bench.cost.packaged")
+    session.run("python", "-m", "bench.cost.packing")
 
 
 @nox.session

@@ -237,7 +237,7 @@ class Measurement:
     first_inference_ms: AtLeastZero
     peak_rss_bytes: Amount
     visits: Count  # all of them, disturbed ones included
-    samples: Count  # of the visits that count, see statistics.counted
+    samples: Count  # of the visits that count, see summary.counted
     visit_p50_ms: Annotated[tuple[Positive, ...], Meta(min_length=1)]  # one for each that counts, in order of time
     disturbed_visits: Amount = 0
     pace_ms: Positive | None = None  # of the machine: median over the visits that count, see Health

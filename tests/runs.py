@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median
 
 from bench import store, suites
-from bench.analysis import statistics
+from bench.analysis import summary
 from bench.models import published
 from bench.records import (  # fmt: skip
     SCHEMA_VERSION,
@@ -93,7 +93,7 @@ def record(case: Case, *, factor: float = 1.0, spread: float = 0.01, disturbed: 
             by_kind={kind: KindCost(layers=9, mult_adds=int(share * mult_adds), params=int(share * params))
                      for kind, share in learnt.items()},
         ),
-        measurement=statistics.summarise(taken, batch_size=case.batch_size, seed=0),
+        measurement=summary.summarise(taken, batch_size=case.batch_size, seed=0),
         kinds_ms={kind: share * p50_ms for kind, share in (learnt | {"other": 0.1, "layout": 0.1}).items()},
         accuracy=published.lookup(case),
     )  # fmt: skip

@@ -12,6 +12,8 @@ import pytest
 from tests import house
 
 ROOT = Path(__file__).resolve().parents[1]
+TIMED = "The process that times a model imports nothing of ours"
+CIRCLE = "No circles between the files of a room"
 
 
 def linted(folder: Path) -> subprocess.CompletedProcess[str]:
@@ -22,7 +24,7 @@ def linted(folder: Path) -> subprocess.CompletedProcess[str]:
 def test_the_contracts_hold() -> None:
     checked = linted(ROOT)
     assert checked.returncode == 0, checked.stdout
-    assert "3 kept, 0 broken" in checked.stdout
+    assert "4 kept, 0 broken" in checked.stdout
 
 
 @pytest.mark.parametrize(
@@ -31,7 +33,14 @@ def test_the_contracts_hold() -> None:
         ("units.py", "from bench.analysis import choice", "No room imports upwards"),
         ("analysis/quality.py", "import onnx", "The reading half imports no runtime"),
         ("report/table.py", "from bench.export import clean", "The reading half imports no runtime"),
-        ("timing/worker.py", "from bench import errors", "The process that times a model imports nothing of ours"),
+        ("timing/worker.py", "from bench import errors", TIMED),
+        ("timing/worker.py", "from bench.timing import schedule", TIMED),
+        ("timing/worker.py", "from bench.analysis import statistics", TIMED),
+        ("timing/worker.py", "from bench.runtimes import openvino", TIMED),
+        ("runtimes/openvino.py", "from bench import errors", TIMED),
+        ("runtimes/litert.py", "from bench.runtimes import survey", TIMED),
+        ("analysis/statistics.py", "from bench.analysis import comparison", CIRCLE),
+        ("report/figures/hover.py", "from bench.report.figures import tradeoff", CIRCLE),
     ],
 )
 def test_a_broken_contract_is_seen(room: str, line: str, contract: str, tmp_path: Path) -> None:

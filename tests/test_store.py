@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench import store
-from bench.analysis import statistics
+from bench.analysis import summary
 from bench.errors import Failed, NotComparable, WrongUsage
 from bench.records import Case, Machine, Record, Run, Settings, Visit
 
@@ -38,7 +38,7 @@ def a_run(suite: str = "default", started_at: str = "2026-01-02T03:04:05Z") -> R
 
 def measured(suite: str = "default", started_at: str = "2026-01-02T03:04:05Z") -> Run:
     run = a_run(suite, started_at)
-    record = replace(run.records[0], measurement=statistics.summarise([a_visit(0)], batch_size=1, seed=0))
+    record = replace(run.records[0], measurement=summary.summarise([a_visit(0)], batch_size=1, seed=0))
     return replace(run, records=(record,))
 
 

@@ -45,7 +45,7 @@ def answer(asked: dict[str, Any]) -> Fidelity:
     """Compare the two; for the worker process."""
     question = msgspec.convert(asked, _Question)
     from bench.export import fidelity, weights
-    from bench.export.exporter import prepared
+    from bench.export.preparation import prepared
 
     model = prepared(question.request).model
     found: list[Fidelity] = []

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from bench.analysis.choice import Candidate, Choice, Miss, Relaxation, Step
+from typing import TYPE_CHECKING
+
 from bench.analysis.quantities import QUANTITIES, limited
 from bench.units import fixed, latency, percent, points, quantity, significant
+
+if TYPE_CHECKING:
+    from bench.analysis.choice import Candidate, Choice, Miss, Relaxation, Step
 
 _NEAR = 1.1  # a limit that is missed by less is told in percent
 

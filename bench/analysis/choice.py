@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from bench.analysis import quality, quantities
+from bench.analysis import answer, quality, quantities
 from bench.analysis.quality import TOP1, Quality
 from bench.analysis.statistics import wilson
 from bench.errors import NoModel, WrongUsage, suggestion
@@ -100,8 +100,6 @@ class Choice:
     misses: tuple[Miss, ...] = ()
 
     def _repr_html_(self) -> str:
-        from bench.analysis import answer
-
         return f"<ul>{''.join(f'<li>{html.escape(line.strip())}</li>' for line in answer.in_words(self))}</ul>"
 
 

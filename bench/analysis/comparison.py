@@ -15,7 +15,7 @@ from pathlib import PurePath
 from statistics import median
 from typing import Any
 
-from bench.analysis import quantities, statistics
+from bench.analysis import quantities, statistics, summary
 from bench.errors import Failed, Inconclusive, NotComparable, Regression
 from bench.machine import facts
 from bench.records import (
@@ -300,7 +300,7 @@ def _doubt(shift: float, old: Measurement, new: Measurement, margin: float) -> s
         return "the change is real or the machine's, but within the margin; `bench ab` of the two files would tell"
     pace = math.log(new.pace_ms / old.pace_ms) if old.pace_ms and new.pace_ms else 0.0
     explained = pace * shift > 0 and abs(shift) < _PACE_EXPLAINS * abs(pace)
-    if not explained or abs(pace) < math.log(statistics.SLOW_PACE):
+    if not explained or abs(pace) < math.log(summary.SLOW_PACE):
         return None
     slower = f"the machine ran {math.exp(abs(pace)):.1f} times slower in"
     return f"{slower} this run; measure again" if pace > 0 else f"{slower} the baseline; save a new baseline"

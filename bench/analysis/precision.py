@@ -61,25 +61,6 @@ def changes(run: Run) -> list[Change]:
     ]
 
 
-def agreement(record: Record) -> tuple[float, int] | None:
-    """The percentage of inputs on which a lower precision finds fp32's class, and how many there were.
-
-    None for fp32, and where an accuracy is known, which says more.
-    """
-    found = record.artifact.fidelity if record.artifact else None
-    if found is None or found.reference != "fp32" or record.accuracy.origin != "none":
-        return None
-    if found.top1_agreement is None:  # on noise
-        return None
-    return 100 * found.top1_agreement, found.inputs
-
-
-def agreement_in_words(record: Record) -> str | None:
-    """That figure under its own name, which never is accuracy."""
-    found = agreement(record)
-    return None if found is None else f"agreement with fp32 {percent(found[0])}"
-
-
 def row(change: Change) -> tuple[str, ...]:
     """A change as the cells under HEADINGS."""
     p50 = "–" if change.p50 is None else relative(change.p50)
@@ -109,7 +90,7 @@ def _to_know(record: Record) -> tuple[str, ...]:
 
 
 def _alone(record: Record) -> Change:
-    shared = agreement(record)
+    shared = quality.agreement(record)
     return Change(
         case=record.case.name,
         agreement=shared[0] if shared else None,
@@ -120,7 +101,7 @@ def _alone(record: Record) -> Change:
 
 def _change(full: Record, reduced: Record, machine: Machine) -> Change:
     judged = quality.of([full, reduced])
-    shared = agreement(reduced)
+    shared = quality.agreement(reduced)
     found = Change(
         case=reduced.case.name,
         size=reduced.artifact.size_bytes / full.artifact.size_bytes if reduced.artifact and full.artifact else None,

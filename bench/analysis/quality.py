@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from bench.records import Accuracy, Record
+from bench.units import percent
 
 Interval = tuple[float, float]
 
@@ -45,3 +46,22 @@ def of(records: Iterable[Record]) -> Quality:
     """The accuracy that most of these records have, so that one axis holds them all; top-1 when in doubt."""
     everything = list(records)
     return max((TOP1, MAP), key=lambda quality: sum(quality.value(record) is not None for record in everything))
+
+
+def agreement(record: Record) -> tuple[float, int] | None:
+    """The percentage of inputs on which a lower precision finds fp32's class, and how many there were.
+
+    None for fp32, and where an accuracy is known, which says more.
+    """
+    found = record.artifact.fidelity if record.artifact else None
+    if found is None or found.reference != "fp32" or record.accuracy.origin != "none":
+        return None
+    if found.top1_agreement is None:  # on noise
+        return None
+    return 100 * found.top1_agreement, found.inputs
+
+
+def agreement_in_words(record: Record) -> str | None:
+    """That figure under its own name, which never is accuracy."""
+    found = agreement(record)
+    return None if found is None else f"agreement with fp32 {percent(found[0])}"

@@ -210,12 +210,6 @@ def _disturbed_note(record: Record) -> str:
     return f" ({disturbed} disturbed)" if disturbed else ""
 
 
-def _agreement(record: Record) -> str | None:
-    from bench.analysis import precision
-
-    return precision.agreement_in_words(record)
-
-
 def _percentile(q: int, *, shown: frozenset[str], example: str = "") -> Quantity:
     field = f"p{q}_ms"
     return Quantity(
@@ -227,7 +221,7 @@ def _percentile(q: int, *, shown: frozenset[str], example: str = "") -> Quantity
 def _accuracy(name: str, judged: Quality, **more: Any) -> Quantity:
     return Quantity(
         name=name, judged=judged, unit="percent", better="more", read=judged.value,
-        interval=judged.interval, note=_measured_note, missing=_agreement, **more,
+        interval=judged.interval, note=_measured_note, missing=quality.agreement_in_words, **more,
     )  # fmt: skip
 
 
@@ -290,4 +284,4 @@ def accuracy_in_words(record: Record) -> str:
     """The accuracy of one record with its own name, or what stands in its place; "" where nothing is known."""
     judged = quality.of([record])
     value = judged.value(record)
-    return f"{judged.label} {percent(value)}" if value is not None else _agreement(record) or ""
+    return f"{judged.label} {percent(value)}" if value is not None else quality.agreement_in_words(record) or ""

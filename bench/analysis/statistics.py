@@ -15,17 +15,11 @@ where a machine has a fast and a slow phase, a run that has seen both says so, i
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
-
-from bench.analysis import quantities
-from bench.analysis.quantities import Meter
-from bench.records import Measurement, Metered, Visit
 
 RESAMPLES = 500
 _DRAWN = 120  # samples drawn from a visit in each resample
@@ -37,92 +31,7 @@ _BEYOND = 10.0
 else have one that is thousands of times as far."""
 _WIDEN_MORE = 1.12  # for more visits
 _WIDEN_UPPER = 1.8  # of an upper percentile, whose mixture of few visits lies low: 73 to 100 % coverage without it
-SLOW_PACE = 1.15
-"""A visit is disturbed when the machine's pace was so many times slower than in the fastest visit of the run."""
-
 Array = np.ndarray[Any, np.dtype[np.float64]]
-
-
-def summarise(visits: Sequence[Visit], *, batch_size: int, seed: int) -> Measurement:
-    """Describe a case's latency from its visits (at least one), times in ms.
-
-    Disturbed visits count only while fewer than two thirds of the visits are undisturbed; they are stored and their
-    number is given either way.
-    """
-    disturbed = sum(bool(visit.disturbances) for visit in visits)
-    used = counted(visits)
-    samples = [np.asarray(visit.samples_ns, dtype=np.float64) / 1e6 for visit in used]
-    p50 = percentile(samples, 0.5)
-    low, high = interval(samples, seed=seed)
-    count = sum(map(len, samples))
-    upper = {q: percentile(samples, q) if supports(count, q) else None for q in (0.90, 0.95, 0.99)}
-    p95, p99 = (upper_interval(samples, q, seed=seed, median=(low, high)) for q in (0.95, 0.99))
-    sums = {field: total for field, meter in quantities.with_meters().items() if (total := sum_up(meter, used))}
-    paces = [visit.health.pace_ms for visit in used if visit.health.pace_ms is not None]
-    copies = [np.asarray(visit.copy_samples_ns, dtype=np.float64) / 1e6 for visit in used if visit.copy_samples_ns]
-    return Measurement(
-        p50_ms=_rounded(p50),
-        p50_ms_low=_rounded(min(low, p50)),
-        p50_ms_high=_rounded(max(high, p50)),
-        p90_ms=_rounded_or_none(upper[0.90]),
-        p95_ms=_rounded_or_none(upper[0.95]),
-        p95_ms_low=_rounded(p95[0]) if p95 else None,
-        p95_ms_high=_rounded(p95[1]) if p95 else None,
-        p99_ms=_rounded_or_none(upper[0.99]),
-        p99_ms_low=_rounded(p99[0]) if p99 else None,
-        p99_ms_high=_rounded(p99[1]) if p99 else None,
-        min_ms=_rounded(min(float(values.min()) for values in samples)),
-        throughput_per_s=_rounded(1000 * batch_size / p50),
-        load_ms=sums["load_ms"].value,
-        first_inference_ms=sums["first_inference_ms"].value,
-        peak_rss_bytes=int(sums["peak_rss_bytes"].value),
-        visits=len(visits),
-        samples=count,
-        visit_p50_ms=tuple(_rounded(float(np.median(values))) for values in samples),
-        disturbed_visits=disturbed,
-        pace_ms=_rounded(float(np.median(paces))) if paces else None,
-        meters={field: total for field, total in sums.items() if not hasattr(Measurement, field)},
-        with_copies_p50_ms=_rounded(percentile(copies, 0.5)) if copies else None,
-    )
-
-
-def sum_up(meter: Meter, visits: Sequence[Visit]) -> Metered | None:
-    """A meter's value over visits, with Student's interval of a median or mean; None where no visit has one."""
-    values = [value for visit in visits if (value := meter.read(visit)) is not None]
-    if not values:
-        return None
-    value = _rounded(float(meter.over(values)))
-    if len(values) < 3 or meter.over in (max, min, sum):
-        return Metered(value=value)
-    half = student_t975(len(values) - 1) * float(np.std(values, ddof=1)) / math.sqrt(len(values))
-    return Metered(value=value, low=_rounded(value - half), high=_rounded(value + half))
-
-
-def counted(visits: Sequence[Visit]) -> list[Visit]:
-    """The visits of a case that its percentiles are made of: the undisturbed ones, unless they are too few."""
-    quiet = [visit for visit in visits if not visit.disturbances]
-    return quiet if 3 * len(quiet) >= 2 * len(visits) else list(visits)
-
-
-def paced(visits: Iterable[Visit]) -> list[Visit]:
-    """All visits of a run, those marked that met the machine at a slow pace.
-
-    The pace depends on the threads and on the runtime, so that each number of threads in each is a group by itself.
-    """
-    everything = list(visits)
-    fastest: dict[tuple[int, str], float] = {}
-    for visit in everything:
-        if visit.health.pace_ms is not None:
-            group = visit.threads, visit.runtime
-            fastest[group] = min(visit.health.pace_ms, fastest.get(group, math.inf))
-
-    def marked(visit: Visit) -> Visit:
-        slower = (visit.health.pace_ms or 0.0) / fastest.get((visit.threads, visit.runtime), math.inf)
-        if slower < SLOW_PACE:
-            return visit
-        return replace(visit, disturbances=(*visit.disturbances, f"the machine ran {slower:.1f} times slower"))
-
-    return [marked(visit) for visit in everything]
 
 
 def percentile(visits: Sequence[Array], q: float) -> float:
@@ -133,14 +42,6 @@ def percentile(visits: Sequence[Array], q: float) -> float:
     values, weights = values[order], weights[order]
     positions = (np.cumsum(weights) - weights / 2) / weights.sum()
     return float(np.interp(q, positions, values))
-
-
-def by_case(visits: Iterable[Visit]) -> dict[str, list[Visit]]:
-    """The visits of a run by case, those at a slow pace marked."""
-    found: dict[str, list[Visit]] = defaultdict(list)
-    for visit in paced(visits):
-        found[visit.case].append(visit)
-    return found
 
 
 def supports(count: int, q: float) -> bool:
@@ -186,14 +87,6 @@ def upper_interval(
     low, high = interval(visits, seed=seed, q=q)
     middle = percentile(visits, q)
     return min(max(low, median[0]), middle), max(high, middle, median[1])
-
-
-def visits_width(visits: Sequence[Visit]) -> float:
-    """The relative width of p50's 95 % interval, from the visits' medians alone: quick, to decide on further visits."""
-    if len(visits) < 2:
-        return math.inf
-    logs = np.log([np.median(visit.samples_ns) for visit in visits])
-    return float(2 * student_t975(len(logs) - 1) * logs.std(ddof=1) / math.sqrt(len(logs)))
 
 
 def student_t_p(t: float, degrees: float) -> float:
@@ -316,11 +209,3 @@ def newcombe(
     change = b - a
     down, up = math.hypot(b - b_interval[0], a_interval[1] - a), math.hypot(b_interval[1] - b, a - a_interval[0])
     return change, change - down, change + up
-
-
-def _rounded(value: float) -> float:
-    return float(f"{value:.6g}")
-
-
-def _rounded_or_none(value: float | None) -> float | None:
-    return None if value is None else _rounded(value)

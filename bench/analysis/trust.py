@@ -12,7 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from statistics import median
 
-from bench.analysis import roofline, statistics
+from bench.analysis import roofline, summary
 from bench.records import Doubt, Run, Trust, Visit
 
 LEVELS = ("sound", "shaky", "unsound")
@@ -40,7 +40,7 @@ Check = Callable[[Run, Sequence[Visit]], Iterable[Doubt]]
 
 def of(run: Run, visits: Sequence[Visit] = ()) -> Trust:
     """The run's trust, the worst doubt first. Without its visits, only what `run.json` tells of them is known."""
-    visits = statistics.paced(visits)
+    visits = summary.paced(visits)
     doubts = [doubt for check in CHECKS for doubt in check(run, visits)]
     doubts.sort(key=lambda doubt: -LEVELS.index(doubt.level))
     return Trust(verdict=doubts[0].level if doubts else "sound", doubts=tuple(doubts))

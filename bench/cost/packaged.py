@@ -1,6 +1,6 @@
 """Costs that come with the package: of the suites' networks, which never change, counted once and checked by a test.
 
-`python -m bench.cost.packaged` (or `nox -s counts`) counts them anew.
+`python -m bench.cost.packing` (or `nox -s counts`) counts them anew.
 """
 
 from __future__ import annotations
@@ -22,26 +22,16 @@ _OURS = {"ResNeXt50": "resnext", "ResNeXt101": "resnext", "ConvMobileNet": "conv
 
 def of_case(case: Case) -> Cost | None:
     """The stored cost of exactly this network; None where it is not among them, or its builder is another by now."""
-    return _stored().get(_key(case))
+    return _stored().get(key(case))
 
 
 def cases() -> list[Case]:
     """The cases of all suites whose networks are known by name, each network once."""
     every = (case for name in suites.names() for case in suites.load_suite(name).cases)
-    return list({_key(case): case for case in every if case.model in suites.facts() and case.head != "notes"}.values())
+    return list({key(case): case for case in every if case.model in suites.facts() and case.head != "notes"}.values())
 
 
-def write() -> Path:
-    """Count all of them in a worker process and store what it says; the file. Raises Failed for one without a count."""
-    from bench.cost.cases import counted_costs
-
-    found = {_key(case): cost for case, cost in counted_costs(cases())}
-    lines = (f"{json.dumps(key)}: {msgspec.json.encode(found[key], order='sorted').decode()}" for key in sorted(found))
-    FILE.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
-    return FILE
-
-
-def _key(case: Case) -> str:
+def key(case: Case) -> str:
     """All that makes a network: its name, arguments, input and head; of one that is built here, its source, too."""
     arguments = json.dumps(case.arguments, sort_keys=True)
     shape = "x".join(map(str, case.input_shape or ()))
@@ -63,7 +53,3 @@ def _stored() -> dict[str, Cost]:
         return msgspec.json.decode(FILE.read_bytes(), type=dict[str, Cost])
     except (OSError, msgspec.MsgspecError):  # it saves time, and nothing depends on it
         return {}
-
-
-if __name__ == "__main__":
-    write()

@@ -30,7 +30,7 @@ def make(request: ExportRequest) -> tuple[Path, cache.Entry]:
 
     from bench.cost import total
     from bench.export import calibrating, fidelity
-    from bench.export.exporter import prepared
+    from bench.export.preparation import prepared
 
     runtimes.require("litert")
     start = time.perf_counter()

@@ -59,13 +59,13 @@ def _stored(work: Work, cases: Sequence[Case]) -> list[Visit]:
 
 def _summarise(work: Work, visits: Sequence[Visit], only: str | None = None) -> None:
     """Describe the cases that have visits, or one of them; a visit can show that others met a slow pace."""
-    from bench.analysis import statistics
+    from bench.analysis import summary
 
-    for name, its_visits in statistics.by_case(visits).items():
+    for name, its_visits in summary.by_case(visits).items():
         if only not in (None, name):
             continue
         case = work.records[name].case
-        measured = statistics.summarise(its_visits, batch_size=case.batch_size, seed=work.begun.settings.seed)
+        measured = summary.summarise(its_visits, batch_size=case.batch_size, seed=work.begun.settings.seed)
         work.set(case, measurement=measured)
 
 

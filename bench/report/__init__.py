@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import store
-from bench.analysis import statistics
+from bench.analysis import summary
 from bench.errors import Failed, WrongUsage, suggestion
 from bench.records import Comparison, Run, Visit
 
@@ -24,7 +24,7 @@ class Material:
     def visits(self, index: int = -1) -> list[Visit]:
         """The raw samples of a run; none where it is not known where it is stored, or they are not beside it."""
         folder = self.folders[index] if self.folders else None
-        return statistics.paced(store.visits(folder)) if folder else []
+        return summary.paced(store.visits(folder)) if folder else []
 
 
 Writer = Callable[[Material, Path], Path]

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from bench import __version__
-from bench.analysis import quality, statistics
+from bench.analysis import quality, summary
 from bench.records import Measurement, Record, Run, Visit
 from bench.report import Material
 from bench.store import write_atomically
@@ -45,7 +45,7 @@ def export(run: Run, visits: Sequence[Visit] = ()) -> dict[str, Any]:
         "commit_info": {"id": "unknown", "time": None, "author_time": None, "dirty": False, "project": run.suite,
                         "branch": "unknown"},
         "benchmarks": [
-            _benchmark(run, record, record.measurement, statistics.counted(by_case[record.case.name]))
+            _benchmark(run, record, record.measurement, summary.counted(by_case[record.case.name]))
             for record in run.records if record.measurement
         ],
         "datetime": run.started_at,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench.analysis import precision, quantities
+from bench.analysis import quality, quantities
 from bench.records import Record, Run
 from bench.report import Material
 from bench.report.families import family
@@ -50,7 +50,7 @@ def _row(run: Run, record: Record) -> dict[str, Any]:
             row |= {f"{one.field}_low": low, f"{one.field}_high": high}
     return row | {
         "uncounted": ", ".join(record.cost.uncounted) or None if record.cost else None,
-        "agreement_with_fp32": agreed[0] if (agreed := precision.agreement(record)) else None,
+        "agreement_with_fp32": agreed[0] if (agreed := quality.agreement(record)) else None,
         "accuracy_origin": accuracy.origin,
         "accuracy_source": accuracy.source,
         "error": record.error,

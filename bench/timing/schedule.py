@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import runtimes
-from bench.analysis import statistics
+from bench.analysis import summary
 from bench.errors import BenchError
 from bench.export.own import fed
 from bench.machine import cgroups, lock, neighbours
@@ -158,7 +158,7 @@ def as_visit(result: dict[str, Any], case: str, number: int, started_at: str, ot
 def disturbances(health: Health, sampling_ms: float, others: Sequence[str] = ()) -> list[str]:
     """Why a visit is marked as disturbed, in words; empty when it is not. `sampling_ms` is the time of its samples.
 
-    A slow pace shows only beside other visits: `statistics.paced`.
+    A slow pace shows only beside other visits: `summary.paced`.
     """
     found = []
     # Both counters tick every 10 ms: a single tick is no evidence.
@@ -210,7 +210,7 @@ class _Plan:
                     return target, number
         if spent:
             return None
-        disturbed = Counter(v.case for v in statistics.paced(self._everything()) if v.disturbances)
+        disturbed = Counter(v.case for v in summary.paced(self._everything()) if v.disturbances)
         for extra in range(REPEATS):
             number = self.settings.rounds + extra
             for target in self._shuffled(number):
@@ -222,7 +222,7 @@ class _Plan:
         """The case with the widest interval, while one is wider than the target."""
 
         def width(target: Target) -> float:
-            return statistics.visits_width(self.taken[target.case.name])
+            return summary.visits_width(self.taken[target.case.name])
 
         alive = [target for target in self.targets if target.case.name not in self.failed]
         widest = max(alive, key=width, default=None)

@@ -17,7 +17,8 @@ import psutil
 
 from bench import runtimes
 from bench.analysis.comparison import ALARM_RATE, POWER
-from bench.analysis.statistics import SLOW_PACE, student_t
+from bench.analysis.statistics import student_t
+from bench.analysis.summary import SLOW_PACE
 from bench.errors import Failed
 from bench.machine import cgroups, facts, lock, neighbours
 from bench.records import Case, Settings, Visit

@@ -15,6 +15,7 @@ from statistics import median
 
 from bench import runtimes
 from bench.analysis import comparison, statistics
+from bench.analysis.summary import by_case, summarise
 from bench.errors import Failed
 from bench.machine import facts
 from bench.records import SCHEMA_VERSION, Case, Record, Run, Settings, Verdict, Visit
@@ -145,12 +146,12 @@ def run(
             raise Failed(f"{event.case}: {event.message}")
         if isinstance(event, Visit):
             taken.append(event)
-    of_case = statistics.by_case(taken)
+    of_case = by_case(taken)
     found = Run(
         schema_version=SCHEMA_VERSION, suite="selftest", started_at=started_at,
         machine=facts.collect(setup.device, setup.threads, runtimes.versions([DEFAULT])), settings=settings,
         records=tuple(
-            Record(case=t.case, measurement=statistics.summarise(of_case[t.case.name], batch_size=1, seed=seed))
+            Record(case=t.case, measurement=summarise(of_case[t.case.name], batch_size=1, seed=seed))
             for t in targets
         ),
     )  # fmt: skip

@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
-from bench.analysis import statistics
+from bench.analysis import statistics, summary
 from bench.analysis.comparison import ALARM_RATE, POWER, judge
 
 LOOKS = (0.125, 0.25, 0.5, 1.0)
@@ -48,7 +48,7 @@ class Pair:
         if not self.a_pace_ms or not self.b_pace_ms:
             return False
         low, high = sorted((self.a_pace_ms, self.b_pace_ms))
-        return high >= statistics.SLOW_PACE * low
+        return high >= summary.SLOW_PACE * low
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

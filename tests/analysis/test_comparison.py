@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench.analysis import comparison, statistics
+from bench.analysis import comparison, summary
 from bench.errors import NotComparable
 from bench.records import SCHEMA_VERSION, Artifact, Case, Machine, Record, Run, Settings
 from tests import runs
@@ -28,7 +28,7 @@ MACHINE = Machine(
 
 
 def record(rng, name="m", *, p50_ms=10.0, visits=5, sha="a", **kwargs):
-    measured = statistics.summarise(simulated_visits(rng, visits, p50_ms=p50_ms, **kwargs), batch_size=1, seed=0)
+    measured = summary.summarise(simulated_visits(rng, visits, p50_ms=p50_ms, **kwargs), batch_size=1, seed=0)
     case = Case(name=name, model="ResNet50", device="cpu", provider="CPUExecutionProvider", threads=2)
     return Record(case=case, artifact=Artifact(sha256=sha, size_bytes=1, opset=17), measurement=measured)
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from bench import store
-from bench.analysis import answer, choice, comparison, quantities, statistics
+from bench.analysis import answer, choice, comparison, quantities, summary
 from bench.analysis.quantities import QUANTITIES, Quantity, metered
 from bench.cli import main, progress
 from bench.cli.root import show_comparison
@@ -39,7 +39,7 @@ def record(name: str, joules: float, *, seed: int = 0) -> Record:
     for visit in runs.visits(name, made.measurement.p50_ms if made.measurement else 1.0, seed=seed):
         meters = {"energy_j": joules * (1 + 0.01 * visit.round)}
         visits.append(replace(visit, meters=meters))
-    return replace(made, measurement=statistics.summarise(visits, batch_size=1, seed=0))
+    return replace(made, measurement=summary.summarise(visits, batch_size=1, seed=0))
 
 
 def a_run(*, factor: float = 1.0) -> Run:
@@ -173,6 +173,6 @@ def test_upper_percentiles_carry_intervals_around_them() -> None:
         assert m.p95_ms_low >= m.p50_ms_low
         assert m.p95_ms_high >= m.p50_ms_high
         assert (m.p99_ms, m.p99_ms_low) == (None, None)  # 100 samples say nothing of their last one
-    few = statistics.summarise(runs.visits("net", 5.0, rounds=2, samples=60), batch_size=1, seed=0)
+    few = summary.summarise(runs.visits("net", 5.0, rounds=2, samples=60), batch_size=1, seed=0)
     assert few.p95_ms is not None
     assert few.p95_ms_low is None

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench.analysis import statistics, trust
+from bench.analysis import statistics, summary, trust
 from bench.records import Case, Fidelity, Health, Record, Roofline, Run, Visit
 from tests import runs
 
@@ -21,7 +21,7 @@ def sound_run(**case: object) -> tuple[Run, list[Visit]]:
     records = []
     for name in NAMES:
         made = runs.record(Case(name=name, model="VGG16", input_shape=(224, 224, 3)))
-        measured = statistics.summarise([v for v in visits if v.case == name], batch_size=1, seed=0)
+        measured = summary.summarise([v for v in visits if v.case == name], batch_size=1, seed=0)
         records.append(replace(made, case=replace(made.case, **case), measurement=measured))  # type: ignore[arg-type]
     return runs.run(records), visits
 

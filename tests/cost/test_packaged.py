@@ -46,7 +46,7 @@ def test_params_are_those_of_keras() -> None:
 
 
 def test_nothing_is_stored_that_no_suite_names() -> None:
-    assert set(packaged._stored()) == {packaged._key(case) for case in packaged.cases()}, "run `nox -s counts`"
+    assert set(packaged._stored()) == {packaged.key(case) for case in packaged.cases()}, "run `nox -s counts`"
 
 
 def test_a_neighbour_lends_no_count(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -215,11 +215,11 @@ def test_a_token_before_those_of_the_image_is_repeated_for_each(folder: Path) ->
 
 @pytest.mark.usefixtures("folder")
 def test_the_first_wrong_layer_of_a_nested_model_is_named(tmp_path: Path) -> None:
-    from bench.export import exporter
+    from bench.export import exporter, preparation
 
     wanted = export.request(case("logits.keras", None))
     path, _ = made("logits.keras")
-    images = exporter.prepared(wanted).images[:1]
+    images = preparation.prepared(wanted).images[:1]
     assert exporter._where(wanted, path, images) == ""
     model = onnx.load(path)
     names = {tensor.name: tensor for tensor in model.graph.initializer}

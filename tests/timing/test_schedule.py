@@ -215,8 +215,8 @@ def test_the_budget_s_rest_goes_to_the_widest_interval_until_all_are_narrow() ->
     assert names[6:] == ["b"] * (len(names) - 6)
     assert len(set(visits)) == len(visits), "no round's number is used twice"
     assert visits[6] == ("b", 3 + schedule.REPEATS), "the numbers after the rounds are the repeats'"
-    assert schedule.statistics.visits_width(plan.taken["b"]) <= 0.02
-    assert schedule.statistics.visits_width(plan.taken["b"][:-1]) > 0.02
+    assert schedule.summary.visits_width(plan.taken["b"]) <= 0.02
+    assert schedule.summary.visits_width(plan.taken["b"][:-1]) > 0.02
 
 
 def test_without_a_budget_no_interval_is_narrowed() -> None:

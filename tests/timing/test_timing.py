@@ -19,7 +19,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from bench import runtimes, timing
-from bench.analysis import statistics
+from bench.analysis import summary
 from bench.errors import Failed
 from bench.machine import lock
 from bench.processes import process
@@ -237,7 +237,7 @@ def test_the_pace_is_measured_and_a_slow_one_marks_visits_of_the_whole_run(tmp_p
         return replace(fake_visit(case, number), threads=threads, health=Health(pace_ms=pace_ms))
 
     taken = [met("a", 0, 0.38), met("b", 0, 0.24), met("a", 1, 0.25), met("c", 0, 0.9, threads=1), fake_visit("d")]
-    marks = [visit.disturbances for visit in statistics.paced(taken)]
+    marks = [visit.disturbances for visit in summary.paced(taken)]
     assert marks == [("the machine ran 1.6 times slower",), (), (), (), ()]
     plan = schedule._Plan([target(Path(f"{name}.onnx")) for name in "ab"], settings(rounds=1), taken[:2])
     chosen, number = plan.next()
