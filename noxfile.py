@@ -85,7 +85,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """The test suite, or a layer of it (`-- -m fast`). Arguments go to pytest."""
-    install(session, "export", "cpu", "png", "data", "detection", "images")
+    install(session, "export", "cpu", "png", "data", "detection", "images", "openvino", "litert")
     session.install("-q", "-c", LOCK, "--group", "dev")
     session.run("pytest", *session.posargs)
 
@@ -93,7 +93,7 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def mutants(session: nox.Session) -> None:
     """Put slips into modules, one at a time, and see which their tests let pass. Arguments: modules (cost/formulas)."""
-    install(session, "export", "cpu", "data", "detection", "images")
+    install(session, "export", "cpu", "data", "detection", "images", "openvino", "litert")
     session.install("-q", "-c", LOCK, "--group", "dev")
     session.run("python", "tests/mutants.py", *session.posargs)
 

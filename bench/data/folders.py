@@ -117,15 +117,6 @@ def divided_classes(found: Layout) -> str | None:
     return None
 
 
-def only_folder(found: Layout) -> str | None:
-    """The one folder that holds all images, when they lie in several folders below it; else None."""
-    filled = [word for word, files in found.classes.items() if files]
-    if len(filled) != 1 or found.loose:
-        return None
-    below = [file.split("/") for file in found.classes[filled[0]]]
-    return filled[0] if min(map(len, below)) > 2 and len({names[1] for names in below}) > 1 else None
-
-
 def is_image(name: str) -> bool:
     """Whether a file's name is that of an image."""
     return name.lower().endswith(SUFFIXES)

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 SYNTHETIC = "synthetic"
 """Random images: enough to time a file, and nothing that a range or an agreement could be trusted with."""
+OF_NOISE = (
+    "int8's ranges come from random noise and not from images: its accuracy is unknown and may be far below fp32's; "
+    "give images such as it will see with --calibrate DIR"
+)
 LIMITS = {"digits": (200, 360), "scenes": (200, 200), SYNTHETIC: (64, 64)}
 _OWN_LIMIT = 200  # images of one's own for the ranges, and as many others for the agreement
 _MOST_BYTES = 300_000_000  # of images in memory for either

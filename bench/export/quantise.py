@@ -35,10 +35,6 @@ INTEGERS: dict[str, dict[str, Any]] = {
 LEAST_AGREEMENT = 0.5
 LEAST_REACHED = 0.1  # of the mult-adds: where int8-dynamic reaches less, it is of little use
 _PRODUCTS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
-_OF_NOISE = (
-    "int8's ranges come from random noise and not from images: its accuracy is unknown and may be far below fp32's; "
-    "give images such as it will see with --calibrate DIR"
-)
 _SLOW_ON_CPU = "fp16 is for a GPU: on most processors it is slower than fp32"
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
@@ -64,7 +60,7 @@ def reduce(request: ExportRequest, twin: Path, known: cache.Entry) -> tuple[Path
             assert request.integers is not None
             if request.precision == "int8":
                 int8(source, target, ranging, request.integers)
-                warnings = [_OF_NOISE] if request.calibration == SYNTHETIC else []
+                warnings = [calibrating.OF_NOISE] if request.calibration == SYNTHETIC else []
             else:
                 int8_dynamic(source, target, request.integers)
                 warnings = _little_reached(target)

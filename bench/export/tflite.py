@@ -10,6 +10,7 @@ import gc
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,10 +63,14 @@ def make(request: ExportRequest) -> tuple[Path, cache.Entry]:
                 f"the .tflite file does not compute what Keras computes: outputs differ by {seen.max_rel:.1e} of their "
                 f"size (allowed {TOLERANCE:.0e})"
             )
+        of_noise = request.precision == "int8" and request.calibration == calibrating.SYNTHETIC
+        if of_noise:
+            seen = replace(seen, top1_agreement=None)  # noise has no class
         artifact = Artifact(
             sha256=file_sha256(target), size_bytes=target.stat().st_size, opset=None, key=request.key, fidelity=seen,
             nodes=sum(session.ran()["nodes"].values()), calibration=request.calibration or request.images,
-            export_s=round(time.perf_counter() - start, 2), warnings=ready.warnings,
+            export_s=round(time.perf_counter() - start, 2),
+            warnings=(*ready.warnings, *([calibrating.OF_NOISE] if of_noise else [])),
         )  # fmt: skip
         entry = cache.Entry(
             label=f"{request.model} {request.precision} .tflite", artifact=artifact, cost=total(ready.layers),

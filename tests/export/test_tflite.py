@@ -39,3 +39,14 @@ def test_the_runtime_decides_the_format_and_the_key() -> None:
     ]
     assert [request.format for request in requests] == ["onnx", "onnx", "tflite"]
     assert requests[0].key == requests[1].key != requests[2].key
+
+
+@pytest.mark.slow
+def test_integers_ranged_on_noise_are_warned_of(built: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BACKBENCH_CACHE", str(built))
+    case = suites.case_of_model("tests.export.nets:plain", runtime="litert", precision="int8")
+    (made,) = export.export([export.request(case)])
+    assert isinstance(made, export.Exported), made
+    assert any("random noise" in warning for warning in made.artifact.warnings)
+    assert made.artifact.fidelity is not None
+    assert made.artifact.fidelity.top1_agreement is None
