@@ -87,7 +87,7 @@ def tests(session: nox.Session) -> None:
     """The test suite, or a layer of it (`-- -m fast`). Arguments go to pytest."""
     install(session, "export", "cpu", "png", "data", "detection", "images", "openvino", "litert")
     session.install("-q", "-c", LOCK, "--group", "dev")
-    session.run("pytest", *session.posargs)
+    session.run("pytest", "-n", "auto", "--dist", "loadfile", *session.posargs)
 
 
 @nox.session
