@@ -44,7 +44,7 @@ class LabelledImages:
 class Training:
     """An embedded data set on which a case's weights are trained here, and its accuracy measured."""
 
-    data: str  # "digits" or "scenes"
+    data: str  # one of suites.DATA_SETS
     examples: int | None = None  # training images, with changes; None: as many as the data set's recipe says
     epochs: int | None = None
 

@@ -12,16 +12,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data import Labels, Pixels, signed
 from bench.errors import Failed
 
+KIND = "classes"
+SOURCE = "scikit-learn's digits, held-out part"
 CLASSES = 10
+EXAMPLES, EPOCHS, LEARNING_RATE = 3000, 8, 0.003
 PARTS = {"train": 1077, "validation": 360, "test": 360}
 _MOST_TURN = 0.26  # radians, 15 degrees
 _MOST_SHIFT = 0.12  # of the image's side
 _SCALES = (0.85, 1.1)
+_RANGING = 200  # images that set the ranges of a reduced precision
 
-Pixels = NDArray[np.uint8]
-Labels = NDArray[np.int64]
+model_input = signed
 
 
 def part(name: str, size: int) -> tuple[Pixels, Labels]:
@@ -33,7 +37,7 @@ def part(name: str, size: int) -> tuple[Pixels, Labels]:
     return _coloured(np.stack([_sampled(digit, size, np.eye(2), np.zeros(2)) for digit in digits])), labels
 
 
-def varied(n: int, size: int, *, seed: int = 0) -> tuple[Pixels, Labels]:
+def training(n: int, size: int, *, seed: int = 0) -> tuple[Pixels, Labels]:
     """n images of the training part, turned, shifted and scaled a little; every digit comes as often as the others."""
     digits, labels = _parts()["train"]
     rng = np.random.default_rng(seed)
@@ -44,6 +48,21 @@ def varied(n: int, size: int, *, seed: int = 0) -> tuple[Pixels, Labels]:
         turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) / scale
         images[i] = _sampled(digits[index], size, turn, rng.uniform(-_MOST_SHIFT, _MOST_SHIFT, 2))
     return _coloured(images), labels[chosen]
+
+
+def validation(size: int) -> tuple[Pixels, Labels]:
+    """The validation part."""
+    return part("validation", size)
+
+
+def held_out(size: int) -> tuple[Pixels, Labels]:
+    """The test part."""
+    return part("test", size)
+
+
+def calibration(size: int) -> tuple[Pixels, Pixels]:
+    """Some of the training part, and all of the validation part."""
+    return part("train", size)[0][:_RANGING], validation(size)[0]
 
 
 def _sampled(digit: NDArray[np.float64], size: int, turn: NDArray[np.float64], shift: NDArray[np.float64]) -> Any:

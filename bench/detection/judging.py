@@ -1,4 +1,4 @@
-"""Localisers judged on the embedded scenes by what their exported files say."""
+"""Localisers judged on images with at most one object each, by what their exported files say."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.data import scenes
+from bench.data import Objects
 from bench.detection import boxes, coco_files
 from bench.detection.evaluation import evaluate_dataset
 from bench.detection.results import Evaluation
@@ -16,7 +16,7 @@ PRESENT = 0.5  # an object is said to be present from this l_c on
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LocalizationAccuracy:
-    """A localiser's file judged on scenes that it was not trained on. Shares from 0 to 1."""
+    """A localiser's file judged on images that it was not trained on. Shares from 0 to 1."""
 
     n: int
     map: float  # COCO mAP @[.5:.05:.95]
@@ -29,10 +29,16 @@ class LocalizationAccuracy:
     evaluation: Evaluation
 
 
-def judge(rows: coco_files.Floats, truth: scenes.Scenes) -> LocalizationAccuracy:
-    """Judge decoded outputs, (n, 7) in the order of `scenes.COLUMNS`, against the scenes. One detection an image."""
-    size = truth.image.shape[1]
-    data = _dataset(rows, truth, size)
+def judge(rows: coco_files.Floats, truth: Objects, *, size: int, classes: int) -> LocalizationAccuracy:
+    """Judge decoded outputs, (n, 7) in the order of `bench.data.COLUMNS`. One detection an image.
+
+    Args:
+        rows: the outputs.
+        truth: the objects in the images.
+        size: a side of the images in pixels.
+        classes: how many classes the data set has.
+    """
+    data = _dataset(rows, truth, size, classes)
     found = evaluate_dataset(data)
     here = truth.present
     figures = found.coco
@@ -49,13 +55,13 @@ def judge(rows: coco_files.Floats, truth: scenes.Scenes) -> LocalizationAccuracy
     )
 
 
-def _dataset(rows: coco_files.Floats, truth: scenes.Scenes, size: int) -> coco_files.Dataset:
+def _dataset(rows: coco_files.Floats, truth: Objects, size: int, classes: int) -> coco_files.Dataset:
     n = len(rows)
     here = np.flatnonzero(truth.present)
     box = boxes.coco_of_corners(truth.box[here], size, size)
     return coco_files.Dataset(
         images=tuple(coco_files.Image(i, size, size) for i in range(n)),
-        categories=tuple(coco_files.Category(digit + 1, str(digit)) for digit in range(scenes.CLASSES)),
+        categories=tuple(coco_files.Category(label + 1, str(label)) for label in range(classes)),
         objects=coco_files.Objects(
             here, truth.label[here], box, box[:, 2] * box[:, 3], np.zeros(len(here), dtype=bool)
         ),

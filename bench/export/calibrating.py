@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bench import data
 from bench.errors import Failed, WrongUsage
 from bench.models.file import file_sha256
-from bench.suites import facts
+from bench.suites import DATA_SETS, facts
 
 if TYPE_CHECKING:
     from bench.export.request import ExportRequest
@@ -24,7 +25,7 @@ OF_NOISE = (
     "int8's ranges come from random noise and not from images: its accuracy is unknown and may be far below fp32's; "
     "give images such as it will see with --calibrate DIR"
 )
-LIMITS = {"digits": (200, 360), "scenes": (200, 200), SYNTHETIC: (64, 64)}
+_SYNTHETIC_LIMIT = 64  # random images for the ranges, and as many others for the agreement
 _OWN_LIMIT = 200  # images of one's own for the ranges, and as many others for the agreement
 _MOST_BYTES = 300_000_000  # of images in memory for either
 _LEAST = 8  # images for either: ranges of fewer are chance
@@ -99,8 +100,11 @@ def parts(request: ExportRequest, shape: tuple[int, ...], dtype: str, *, takes_p
     if request.images is not None:
         named = request.preprocess or facts().get(request.model, {}).get("preprocess")
         return _own(Path(request.images), shape, dtype, named or ("included" if takes_pixels else None))
-    assert request.calibration is not None
-    return _EMBEDDED[request.calibration](request, shape, dtype, takes_pixels)
+    if request.calibration in DATA_SETS:
+        known = data.get(request.calibration)
+        ranging, others = known.calibration(shape[0])
+        return known.model_input(ranging), known.model_input(others)
+    return _synthetic(request, shape, dtype, takes_pixels=takes_pixels)
 
 
 def _own(folder: Path, shape: tuple[int, ...], dtype: str, preprocess: str | None) -> Parts:
@@ -139,33 +143,9 @@ def _own(folder: Path, shape: tuple[int, ...], dtype: str, preprocess: str | Non
     return loaded(ranging), loaded(others)
 
 
-def _digits(request: ExportRequest, shape: tuple[int, ...], dtype: str, takes_pixels: bool) -> Parts:
-    from bench.data import digits, scenes
-
-    ranging, others = (
-        scenes.model_input(digits.part(part, shape[0])[0][:count])
-        for part, count in zip(("train", "validation"), LIMITS["digits"], strict=True)
-    )
-    return ranging, others
-
-
-def _scenes(request: ExportRequest, shape: tuple[int, ...], dtype: str, takes_pixels: bool) -> Parts:
-    from bench.data import scenes
-
-    count, others = LIMITS["scenes"]
-    drawn = scenes.scenes("train", count + others, shape[0], seed=_SEED).image
-    return scenes.model_input(drawn[:count]), scenes.model_input(drawn[count:])
-
-
-def _synthetic(request: ExportRequest, shape: tuple[int, ...], dtype: str, takes_pixels: bool) -> Parts:
+def _synthetic(request: ExportRequest, shape: tuple[int, ...], dtype: str, *, takes_pixels: bool) -> Parts:
     from bench.export import weights
 
-    count, others = LIMITS[SYNTHETIC]
     preprocess = facts().get(request.model, {}).get("preprocess") or ("included" if takes_pixels else "torch")
-    drawn = weights.images(count + others, shape, preprocess, _SEED, dtype)
-    return drawn[:count], drawn[count:]
-
-
-_EMBEDDED: dict[str, Callable[[ExportRequest, tuple[int, ...], str, bool], Parts]] = {
-    "digits": _digits, "scenes": _scenes, SYNTHETIC: _synthetic,
-}  # fmt: skip
+    drawn = weights.images(2 * _SYNTHETIC_LIMIT, shape, preprocess, _SEED, dtype)
+    return drawn[:_SYNTHETIC_LIMIT], drawn[_SYNTHETIC_LIMIT:]

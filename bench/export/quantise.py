@@ -17,14 +17,15 @@ import onnxruntime
 from onnxruntime import quantization
 from onnxruntime.quantization import QuantType
 
+from bench import data
 from bench.cost import onnx_graph
-from bench.data import scenes
 from bench.errors import Failed
 from bench.export import cache, calibrating, clean, fidelity
 from bench.export.calibrating import SYNTHETIC
 from bench.export.request import ExportRequest
 from bench.models.file import file_sha256
 from bench.records import Artifact, Fidelity
+from bench.suites import DATA_SETS
 from bench.units import percent
 
 INTEGERS: dict[str, dict[str, Any]] = {
@@ -67,7 +68,7 @@ def reduce(request: ExportRequest, twin: Path, known: cache.Entry) -> tuple[Path
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = int(os.environ.get("TF_NUM_INTRAOP_THREADS", "0"))
         clean.save_optimised(options, place / "optimised.onnx", weights=False)
-        found = agreement(target, twin, others, options, CLASSES_OF.get(request.calibration or ""))
+        found = agreement(target, twin, others, options, _classes_of(request.calibration or ""))
         if request.calibration == SYNTHETIC:
             found = replace(found, top1_agreement=None)  # noise has no class
         if not found.passed:
@@ -244,5 +245,10 @@ def _quiet() -> Iterator[None]:
         logging.disable(before)
 
 
-CLASSES_OF: dict[str, Classes] = {"scenes": lambda rows: rows[:, scenes.COLUMNS.index("class")]}
-"""How classes are read off the outputs, for the data where it is not the largest output."""
+def _classes_of(calibration: str) -> Classes | None:
+    """How classes are read off the outputs of a network of an embedded data set; None: as off any others."""
+    return CLASSES_OF.get(data.get(calibration).KIND) if calibration in DATA_SETS else None
+
+
+CLASSES_OF: dict[str, Classes] = {"localisation": lambda rows: rows[:, data.COLUMNS.index("class")]}
+"""How classes are read off the outputs, for the kinds of data where it is not the largest output."""

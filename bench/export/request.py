@@ -11,13 +11,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from bench import runtimes
+from bench import data, runtimes
 from bench.export import calibrating
 from bench.export.calibrating import SYNTHETIC
 from bench.machine import facts
 from bench.models.file import file_sha256
 from bench.models.sources import sources_of
 from bench.records import Case
+from bench.suites import DATA_SETS
 from bench.suites.values import KERAS_FILES
 
 EXPORTER_VERSION = 13  # raise it whenever the exporter makes another file from the same request
@@ -72,6 +73,8 @@ class ExportRequest:
         found: dict[str, Any] = {path: file_sha256(Path(path)) for path in named}
         if self.images is not None:
             found["calibration"] = calibrating.hashes(Path(self.images))
+        if self.calibration in DATA_SETS:
+            found["calibration"] = file_sha256(data.file(self.calibration))
         return found
 
 

@@ -11,7 +11,6 @@ import keras
 from keras import ops
 
 from bench import models
-from bench.data.scenes import CLASSES
 
 BUILDER = "bench.models.localization:build"
 """How a suite names `build` as its model."""
@@ -22,7 +21,7 @@ _TINY = 1e-7
 def build(
     backbone: str,
     input_shape: tuple[int, ...],
-    classes: int = CLASSES,
+    classes: int,
     alpha: float | None = None,
     include_preprocessing: bool | None = None,
 ) -> keras.Model:

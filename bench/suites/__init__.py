@@ -40,7 +40,8 @@ HEADS = ("native", "none", "notes")
 RUNTIMES = {name: _PACKAGE / "runtimes" / f"{name}.py" for name in ("onnxruntime", "openvino", "litert")}
 """The runtimes by name, each with its file: see `bench.runtimes`."""
 PREPROCESSES = ("caffe", "tf", "torch", "unit", "included", "none")
-DATA_SETS = ("digits", "scenes")
+DATA_SETS = {"digits": "bench.data.digits", "scenes": "bench.data.scenes"}
+"""The embedded data sets by name, each with its module: see `bench.data`."""
 INTERPOLATIONS = ("bilinear", "bicubic")
 RESIZES = ("cover", "stretch")
 CLASS_ORDERS = ("number", "number-1", "number+1", "text", "natural", "casefold", "natural-casefold")

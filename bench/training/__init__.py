@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.training.recipe import Recipe, recipe
-from bench.training.results import accuracy
+from bench.training.results import JUDGES, accuracy
 from bench.training.weights import trained
 
-__all__ = ["Recipe", "accuracy", "recipe", "trained"]
+__all__ = ["JUDGES", "Recipe", "accuracy", "recipe", "trained"]

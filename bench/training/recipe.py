@@ -10,34 +10,27 @@ from typing import Any
 
 import msgspec
 
+from bench import data
 from bench.errors import Failed, WrongUsage
+from bench.models.file import file_sha256
 from bench.records import Case
 
 _LIBRARIES = ("tensorflow", "keras", "numpy", "scikit-learn")
 _PACKAGE = Path(__file__).resolve().parent.parent
 
 
-@dataclass(frozen=True, slots=True)
-class _Data:
-    """How long to train on an embedded data set by default, and the code that its weights follow from."""
-
-    examples: int
-    epochs: int
-    learning_rate: float
-    code: tuple[str, ...]
-
-
-DATA: dict[str, _Data] = {
-    "scenes": _Data(4000, 12, 0.003, ("data/scenes.py", "detection/targets.py", "models/localization.py")),
-    "digits": _Data(3000, 8, 0.003, ("data/digits.py",)),
+_CODE: dict[str, tuple[str, ...]] = {
+    "classes": ("training/trainer.py", "data/__init__.py"),
+    "localisation": ("training/trainer.py", "data/__init__.py", "detection/targets.py", "models/localization.py"),
 }
+"""The code that weights follow from beside that of the data set, by the data set's kind."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recipe:
     """A network, the data that it is trained on, and how."""
 
-    data: str  # a key of DATA
+    data: str  # one of suites.DATA_SETS
     model: str
     arguments: tuple[tuple[str, Any], ...] = ()
     input_size: int  # pixels a side
@@ -60,8 +53,9 @@ class Recipe:
                 raise Failed(
                     f'training needs {name}; install it with `pip install "backbench[export,data]"`'
                 ) from error
-        files = ("training/trainer.py", *DATA[self.data].code)
-        code = {name: hashlib.sha256((_PACKAGE / name).read_bytes()).hexdigest() for name in files}
+        known = data.get(self.data)
+        files = [*(_PACKAGE / name for name in _CODE[known.KIND]), data.file(self.data)]
+        code = [file_sha256(path) for path in files]
         content = msgspec.json.encode([asdict(self), versions, code])
         return hashlib.sha256(content).hexdigest()[:32]
 
@@ -73,7 +67,7 @@ def recipe(case: Case) -> Recipe:
     """
     if case.train is None or case.input_shape is None:
         raise WrongUsage(f"{case.name} is not trained here: it needs `train` and an input_size")
-    usual = DATA[case.train.data]
+    usual = data.get(case.train.data)
     return Recipe(
         data=case.train.data,
         model=case.model,
@@ -81,7 +75,7 @@ def recipe(case: Case) -> Recipe:
         input_size=case.input_shape[0],
         head=case.head,
         classes=case.classes,
-        examples=case.train.examples or usual.examples,
-        epochs=case.train.epochs or usual.epochs,
-        learning_rate=usual.learning_rate,
+        examples=case.train.examples or usual.EXAMPLES,
+        epochs=case.train.epochs or usual.EPOCHS,
+        learning_rate=usual.LEARNING_RATE,
     )

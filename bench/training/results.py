@@ -2,50 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from bench import data
 from bench.analysis import statistics
-from bench.data import scenes
+from bench.data import COLUMNS, DataSet, Labels, Objects
 from bench.detection import judging
 from bench.errors import Failed
 from bench.records import Accuracy, DetectionAccuracy
 from bench.training import process
 
-SCENES = 1000
-_SEED = 0
 
-
-def accuracy(path: Path, data: str, runtime: str) -> Accuracy:
-    """Measure an exported network's accuracy on the test part of an embedded data set.
+def accuracy(path: Path, name: str, runtime: str) -> Accuracy:
+    """Measure an exported network's accuracy on the held-out part of an embedded data set.
 
     Args:
         path: the file that is timed.
-        data: "scenes" or "digits".
+        name: of the data set, one of `suites.DATA_SETS`.
         runtime: the one that times it.
 
     Raises Failed when the file cannot be run or its outputs are not what the data set asks for.
     """
-    answer = process.ask(
-        {"do": "outputs", "path": str(path), "runtime": runtime, "data": data, "n": SCENES, "seed": _SEED}
-    )
+    known = data.get(name)
+    answer = process.ask({"do": "outputs", "path": str(path), "runtime": runtime, "name": name})
     rows = np.array(answer["rows"], dtype=np.float64)
     if not np.isfinite(rows).all():
         raise Failed(f"{path} gives outputs that are not finite; train it again")
-    return _JUDGES[data](rows, answer["size"])
+    return JUDGES[known.KIND](rows, known.held_out(answer["size"])[1], known, answer["size"])
 
 
-def _on_scenes(rows: Any, size: int) -> Accuracy:
-    if rows.shape != (SCENES, len(scenes.COLUMNS)):
-        columns = ", ".join(scenes.COLUMNS)
-        raise Failed(f"outputs have the shape {rows.shape}; a decoded localiser gives {SCENES} rows of {columns}")
-    found = judging.judge(rows, scenes.scenes("test", SCENES, size, seed=_SEED))
+def _boxes(rows: Any, truth: Objects, known: DataSet, size: int) -> Accuracy:
+    _check(rows, len(truth.label), COLUMNS)
+    found = judging.judge(rows, truth, size=size, classes=known.CLASSES)
     return Accuracy(
         origin="measured",
-        source="embedded scenes of scikit-learn's digits, held-out part",
+        source=known.SOURCE,
         n=found.n,
         detection=DetectionAccuracy(
             map=100 * found.map,
@@ -59,18 +54,14 @@ def _on_scenes(rows: Any, size: int) -> Accuracy:
     )
 
 
-def _on_digits(rows: Any, size: int) -> Accuracy:
-    from bench.data import digits
-
-    labels = digits.part("test", size)[1]
-    if rows.shape != (len(labels), digits.CLASSES):
-        raise Failed(f"outputs have the shape {rows.shape}; a classifier of digits gives {len(labels)} rows of 10")
+def _classes(rows: Any, labels: Labels, known: DataSet, size: int) -> Accuracy:
+    _check(rows, len(labels), [f"score of class {label}" for label in range(known.CLASSES)])
     order = np.argsort(-rows, axis=1, kind="stable")
     right = int((order[:, 0] == labels).sum())
     low, high = statistics.wilson(right, len(labels))
     return Accuracy(
         origin="measured",
-        source="scikit-learn's digits, held-out part",
+        source=known.SOURCE,
         n=len(labels),
         top1=100 * right / len(labels),
         top5=100 * float((order[:, :5] == labels[:, None]).any(axis=1).mean()),
@@ -79,4 +70,13 @@ def _on_digits(rows: Any, size: int) -> Accuracy:
     )
 
 
-_JUDGES: dict[str, Callable[[Any, int], Accuracy]] = {"scenes": _on_scenes, "digits": _on_digits}
+def _check(rows: Any, images: int, columns: Sequence[str]) -> None:
+    if rows.shape != (images, len(columns)):
+        raise Failed(
+            f"outputs have the shape {rows.shape}; this data set asks for {images} rows of {len(columns)}: "
+            f"{', '.join(columns)}"
+        )
+
+
+JUDGES: dict[str, Callable[[Any, Any, DataSet, int], Accuracy]] = {"classes": _classes, "localisation": _boxes}
+"""By the kinds of data sets: outputs (n, ...), truth, data set and the images' side in pixels -> accuracy."""

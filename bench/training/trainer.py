@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bench import data
+from bench.data import DataSet, Objects, Pixels
 from bench.errors import Failed
 
 THREADS = len(os.sched_getaffinity(0))
-
-Pixels = NDArray[np.uint8]
 
 
 def answer(question: dict[str, Any]) -> dict[str, Any]:
@@ -34,8 +33,11 @@ def train(recipe: dict[str, Any], target: str) -> dict[str, Any]:
     tf.config.threading.set_intra_op_parallelism_threads(THREADS)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     keras.utils.set_random_seed(recipe["seed"])
-    lesson = LESSONS[recipe["data"]](recipe)
-    n, batch = len(lesson.images), recipe["batch_size"]
+    known = data.get(recipe["data"])
+    lesson = LESSONS[known.KIND](recipe, known)
+    images, truth = known.training(recipe["examples"], recipe["input_size"], seed=recipe["seed"])
+    validation = known.validation(recipe["input_size"])
+    n, batch = len(images), recipe["batch_size"]
     for layer in lesson.model._flatten_layers():
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = 0.9  # the usual 0.99 and 0.999 lag behind in so few steps
@@ -44,24 +46,24 @@ def train(recipe: dict[str, Any], target: str) -> dict[str, Any]:
         0.1 * recipe["learning_rate"], steps, warmup_target=recipe["learning_rate"], warmup_steps=steps // 20
     )
     optimizer = keras.optimizers.AdamW(rate, weight_decay=1e-4)
-    metrics = ["accuracy"] if lesson.validation else None
+    metrics = ["accuracy"] if validation else None
     lesson.model.compile(optimizer=optimizer, loss=lesson.loss, metrics=metrics, jit_compile=False)
 
     def batches(images: Pixels, truth: Any) -> Any:
-        return tf.data.Dataset.from_tensor_slices((images, truth))
+        return tf.data.Dataset.from_tensor_slices((images, lesson.targets(truth)))
 
-    def scaled(image: Any, truth: Any) -> Any:
-        return tf.cast(image, tf.float32) / 127.5 - 1, truth
+    def scaled(images: Any, truth: Any) -> Any:
+        return tf.ensure_shape(tf.numpy_function(known.model_input, [images], tf.float32), images.shape), truth
 
     history = lesson.model.fit(
-        batches(lesson.images, lesson.truth)
+        batches(images, truth)
         .shuffle(n, seed=recipe["seed"])
         .batch(batch, drop_remainder=True)
         .map(scaled)
         .prefetch(2),
         epochs=recipe["epochs"],
-        validation_data=batches(*lesson.validation).batch(batch).map(scaled) if lesson.validation else None,
-        callbacks=[_best_epoch(recipe["epochs"])] if lesson.validation else [],
+        validation_data=batches(*validation).batch(batch).map(scaled) if validation else None,
+        callbacks=[_best_epoch(recipe["epochs"])] if validation else [],
         verbose=0,
     )
     whole = Path(target).with_name(f"{os.getpid()}.weights.h5")
@@ -75,45 +77,45 @@ def train(recipe: dict[str, Any], target: str) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class _Lesson:
-    """What to train, on what, against what."""
+    """What to train, and against what."""
 
-    images: Pixels  # (n, size, size, 3)
-    truth: Any
     model: Any  # a keras.Model
     loss: Any
     exported: Any  # the keras.Model that is exported; shares the weights
-    validation: tuple[Pixels, Any] | None = None
+    targets: Callable[[Any], Any]  # from a data set's truth, (n, ...)
 
 
-def _scenes(recipe: dict[str, Any]) -> _Lesson:
-    from bench.data import scenes
+def _localiser(recipe: dict[str, Any], known: DataSet) -> _Lesson:
     from bench.detection import targets
     from bench.models import localization
 
     size = recipe["input_size"]
     if recipe["model"] != localization.BUILDER:
-        raise Failed(f'scenes train a localiser, not {recipe["model"]}; use model = "{localization.BUILDER}"')
-    drawn = scenes.scenes("train", recipe["examples"], size, seed=recipe["seed"])
-    truth = targets.encode(drawn.present, drawn.box, drawn.label, scenes.CLASSES).astype("float32")
+        raise Failed(f'{recipe["data"]} train a localiser, not {recipe["model"]}; use model = "{localization.BUILDER}"')
     given = dict(recipe["arguments"])
-    model = localization.predictor(given.pop("backbone"), (size, size, 3), scenes.CLASSES, given)
-    return _Lesson(drawn.image, truth, model, localization.loss, localization.decoded(model))
+    model = localization.predictor(given.pop("backbone"), (size, size, 3), known.CLASSES, given)
+
+    def targets_of(truth: Objects) -> Any:
+        return targets.encode(truth.present, truth.box, truth.label, known.CLASSES).astype("float32")
+
+    return _Lesson(model, localization.loss, localization.decoded(model), targets_of)
 
 
-def _digits(recipe: dict[str, Any]) -> _Lesson:
+def _classifier(recipe: dict[str, Any], known: DataSet) -> _Lesson:
     from bench import models
-    from bench.data import digits
 
     size = recipe["input_size"]
     model = models.build(
         recipe["model"], arguments=dict(recipe["arguments"]), input_shape=(size, size, 3), head=recipe["head"],
         classes=recipe["classes"],
     )  # fmt: skip
-    images, labels = digits.varied(recipe["examples"], size, seed=recipe["seed"])
-    return _Lesson(images, labels, model, "sparse_categorical_crossentropy", model, digits.part("validation", size))
+    return _Lesson(model, "sparse_categorical_crossentropy", model, lambda labels: labels)
 
 
-LESSONS: dict[str, Callable[[dict[str, Any]], _Lesson]] = {"scenes": _scenes, "digits": _digits}
+LESSONS: dict[str, Callable[[dict[str, Any], DataSet], _Lesson]] = {
+    "classes": _classifier, "localisation": _localiser,
+}  # fmt: skip
+"""By the kinds of data sets."""
 
 
 def _best_epoch(epochs: int) -> Any:
@@ -124,30 +126,17 @@ def _best_epoch(epochs: int) -> Any:
     )
 
 
-def outputs(path: str, runtime: str, data: str, n: int, seed: int) -> dict[str, Any]:
-    """Run an exported network on the test part of its data: one row of output for each image, taken one by one."""
+def outputs(path: str, runtime: str, name: str) -> dict[str, Any]:
+    """Run an exported network on the held-out part of a data set: a row of output for each image, one by one."""
     from bench import runtimes
 
-    known = runtimes.get(runtime)
-    session = known.load(path, {"provider": known.DEVICES["cpu"], "threads": THREADS})
-    name, _, shape = session.inputs[0]
+    loaded, known = runtimes.get(runtime), data.get(name)
+    session = loaded.load(path, {"provider": loaded.DEVICES["cpu"], "threads": THREADS})
+    given, _, shape = session.inputs[0]
     size = int(shape[1] or 0)
-    images = TESTS[data](n, size, seed).astype(np.float32) / 127.5 - 1
-    rows = [session.run({name: images[i : i + 1]})[0] for i in range(len(images))]
+    images = known.model_input(known.held_out(size)[0])
+    rows = [session.run({given: images[i : i + 1]})[0] for i in range(len(images))]
     return {"size": size, "rows": np.concatenate(rows).astype(float).tolist()}
 
 
-def _test_scenes(n: int, size: int, seed: int) -> Pixels:
-    from bench.data import scenes
-
-    return scenes.scenes("test", n, size, seed=seed).image
-
-
-def _test_digits(n: int, size: int, seed: int) -> Pixels:
-    from bench.data import digits
-
-    return digits.part("test", size)[0][:n]
-
-
-TESTS: dict[str, Callable[[int, int, int], Pixels]] = {"scenes": _test_scenes, "digits": _test_digits}
 VERBS: dict[str, Callable[..., dict[str, Any]]] = {"train": train, "outputs": outputs}

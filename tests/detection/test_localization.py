@@ -96,12 +96,12 @@ def test_a_perfect_localiser_is_judged_so_and_a_worse_one_worse() -> None:
     truth = scenes.scenes("test", 200, 64)
     here = truth.present
     rows = np.concatenate([truth.box, here[:, None], truth.label[:, None], here[:, None]], axis=1).astype(float)
-    perfect = judging.judge(rows, truth)
+    perfect = judging.judge(rows, truth, size=64, classes=10)
     assert (perfect.map, perfect.ap50, perfect.mean_iou) == pytest.approx((1, 1, 1))
     assert (perfect.class_accuracy, perfect.presence_accuracy, perfect.notes_map50) == (1, 1, 1)
     rows[:, 2] = rows[:, 0] + 0.6 * (rows[:, 2] - rows[:, 0])  # IoU 0.6
     rows[:20, 6] = 1 - rows[:20, 6]
-    worse = judging.judge(rows, truth)
+    worse = judging.judge(rows, truth, size=64, classes=10)
     assert worse.ap50 == pytest.approx(1)
     assert worse.ap75 == 0
     assert worse.mean_iou == pytest.approx(0.6)

@@ -13,7 +13,7 @@ from bench import pipeline, suites, training
 from bench.data import digits, scenes
 from bench.errors import Failed, WrongUsage
 from bench.records import Case, Training
-from bench.training import process, results
+from bench.training import process
 
 needs_keras = pytest.mark.skipif(importlib.util.find_spec("tensorflow") is None, reason="needs TensorFlow")
 
@@ -47,10 +47,10 @@ def test_digits_keep_their_shape_when_scaled_up() -> None:
 
 
 def test_varied_digits_follow_from_the_seed() -> None:
-    one, same, other = (digits.varied(40, 32, seed=seed)[0] for seed in (1, 1, 2))
+    one, same, other = (digits.training(40, 32, seed=seed)[0] for seed in (1, 1, 2))
     assert np.array_equal(one, same)
     assert not np.array_equal(one, other)
-    _, labels = digits.varied(2 * 1077, 8)
+    _, labels = digits.training(2 * 1077, 8)
     assert np.array_equal(np.bincount(labels), 2 * np.bincount(digits._parts()["train"][1]))
 
 
@@ -104,7 +104,7 @@ def test_a_wrong_key_train_is_named(tmp_path: Path, train: str, says: str) -> No
 def test_a_file_that_is_none_fails_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "no.onnx").write_bytes(b"nothing")
     with pytest.raises(Failed, match="outputs failed: ") as error:
-        training.accuracy(tmp_path / "no.onnx", "digits")
+        training.accuracy(tmp_path / "no.onnx", "digits", "onnxruntime")
     assert "\n" not in str(error.value)
 
 
@@ -114,21 +114,21 @@ def test_outputs_are_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     rows = np.eye(10)[labels]
     rows[:9] = np.eye(10)[(labels[:9] + 1) % 10]
     monkeypatch.setattr(process, "ask", lambda question: {"size": 32, "rows": rows.tolist()})
-    found = training.accuracy(tmp_path / "x.onnx", "digits")
+    found = training.accuracy(tmp_path / "x.onnx", "digits", "onnxruntime")
     assert (found.origin, found.n, found.top1) == ("measured", 360, 97.5)
     assert found.top1_low is not None
     assert found.top1_high is not None
     assert 95 < found.top1_low < 97.5 < found.top1_high < 99
-    truth = scenes.scenes("test", results.SCENES, 32)
+    truth = scenes.scenes("test", scenes.HELD_OUT, 32)
     here = truth.present
     perfect = np.concatenate([truth.box, here[:, None], truth.label[:, None], here[:, None]], axis=1).astype(float)
     monkeypatch.setattr(process, "ask", lambda question: {"size": 32, "rows": perfect.tolist()})
-    detection = training.accuracy(tmp_path / "x.onnx", "scenes").detection
+    detection = training.accuracy(tmp_path / "x.onnx", "scenes", "onnxruntime").detection
     assert detection is not None
     assert (detection.map, detection.mean_iou, detection.presence_accuracy) == pytest.approx((100, 100, 100))
     monkeypatch.setattr(process, "ask", lambda question: {"size": 32, "rows": rows[:, :7].tolist()})
     with pytest.raises(Failed, match="shape"):
-        training.accuracy(tmp_path / "x.onnx", "digits")
+        training.accuracy(tmp_path / "x.onnx", "digits", "onnxruntime")
 
 
 @needs_keras
