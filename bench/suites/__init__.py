@@ -6,19 +6,34 @@ import itertools
 import json
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from bench.errors import WrongUsage, suggestion
 from bench.records import Calibration, Case, LabelledImages, Training
+from bench.suites.keys import (
+    ACCURACY_KEYS,
+    CALIBRATE_KEYS,
+    CLASS_ORDERS,
+    DATA_SETS,
+    HEADS,
+    INTERPOLATIONS,
+    KEYS,
+    NO_FILE,
+    PRECISIONS,
+    PREPROCESSES,
+    RESIZES,
+    RUNTIMES,
+    TRAIN_KEYS,
+    WITHOUT_EFFECT,
+    runtime_of,
+)  # fmt: skip
+from bench.suites.suite import Suite, in_runtimes, only, select
 from bench.suites.values import (
     FILE_SUFFIXES,
-    KERAS_FILES,
     OWN_FILES,
-    SHAPES,
     Key,
     Location,
     check_table,
@@ -31,90 +46,17 @@ from bench.suites.values import (
 )  # fmt: skip
 from bench.units import readable
 
+__all__ = [
+    "CLASS_ORDERS", "DATA_SETS", "FOLDER", "HEADS", "INTERPOLATIONS", "PRECISIONS", "PREPROCESSES", "RESIZES",
+    "RUNTIMES", "Suite", "calibrated", "case_of_model", "distinct", "facts", "in_runtimes", "load_suite", "names",
+    "only", "runtime_of", "select",
+]  # fmt: skip
+
 _PACKAGE = Path(__file__).resolve().parent.parent
 _SOURCE_TREE, _INSTALLED = _PACKAGE.parent / "suites", _PACKAGE / "_suites"
 FOLDER = _SOURCE_TREE if _SOURCE_TREE.is_dir() else _INSTALLED
 
-PRECISIONS = ("fp32", "fp16", "int8", "int8-dynamic")
-HEADS = ("native", "none", "notes")
-RUNTIMES = {name: _PACKAGE / "runtimes" / f"{name}.py" for name in ("onnxruntime", "openvino", "litert")}
-"""The runtimes by name, each with its file: see `bench.runtimes`."""
-PREPROCESSES = ("caffe", "tf", "torch", "unit", "included", "none")
-DATA_SETS = {"digits": "bench.data.digits", "scenes": "bench.data.scenes"}
-"""The embedded data sets by name, each with its module: see `bench.data`."""
-INTERPOLATIONS = ("bilinear", "bicubic")
-RESIZES = ("cover", "stretch")
-CLASS_ORDERS = ("number", "number-1", "number+1", "text", "natural", "casefold", "natural-casefold")
-
-
-@dataclass(frozen=True, slots=True)
-class Suite:
-    """A named list of cases to measure together."""
-
-    name: str
-    title: str
-    cases: tuple[Case, ...]
-    left_out: tuple[str, ...] = ()  # names of the suite's cases that were not asked for
-
-
-_KEYS: dict[str, Key] = {
-    "model": Key(str, "a backbone's name, an .onnx, .tflite, .keras or .h5 file, or module:function"),
-    "alpha": Key(float, "a positive number", least=0.0),
-    "input_size": Key(int, "a positive whole number of pixels", least=0),
-    "threads": Key(int, "a positive whole number", least=0),
-    "batch_size": Key(int, "a positive whole number", least=0),
-    "runtime": Key(str, f"one of {', '.join(RUNTIMES)}", valid=RUNTIMES),
-    "precision": Key(str, f"one of {', '.join(PRECISIONS)}", valid=PRECISIONS),
-    "weights": Key(str, '"none", "imagenet" or a weights file'),
-    "head": Key(str, f"one of {', '.join(HEADS)}", valid=HEADS),
-    "classes": Key(int, "a positive whole number", least=0),
-    "name": Key(str, "a string", sweeps=False),
-    "dimensions": Key(dict, "a table of sizes, e.g. {batch = 1}", sweeps=False),
-    "input_shape": Key(object, SHAPES, sweeps=False),
-    "arguments": Key(dict, "a table of the builder's arguments", sweeps=False),
-    "accuracy": Key(dict, 'a table, e.g. {images = "DIR"}', sweeps=False),
-    "train": Key(dict, 'a table, e.g. {data = "digits"}', sweeps=False),
-    "calibrate": Key((str, dict), 'a folder of images, or a table, e.g. {images = "DIR"}', sweeps=False),
-}
-_TRAIN_KEYS: dict[str, Key] = {
-    "data": Key(str, f"one of {', '.join(DATA_SETS)}", valid=DATA_SETS),
-    "examples": Key(int, "a positive whole number of images", least=0),
-    "epochs": Key(int, "a positive whole number", least=0),
-}
-_ACCURACY_KEYS: dict[str, Key] = {
-    "images": Key(str, "a folder of images"),
-    "labels": Key(str, "a CSV file of file,label"),
-    "classes": Key(str, "a file of class names, one a line"),
-    "output": Key(str, "the name of the model's output with the class scores"),
-    "class_order": Key(str, f"one of {', '.join(CLASS_ORDERS)}", valid=CLASS_ORDERS),
-    "preprocess": Key(str, f"one of {', '.join(PREPROCESSES)}", valid=PREPROCESSES),
-    "crop": Key(float, "a share above 0 and at most 1", least=0.0),
-    "resize": Key(str, f"one of {', '.join(RESIZES)}", valid=RESIZES),
-    "interpolation": Key(str, f"one of {', '.join(INTERPOLATIONS)}", valid=INTERPOLATIONS),
-}
-_CALIBRATE_KEYS = {key: _ACCURACY_KEYS[key] for key in ("images", "preprocess")}
 _TOP_LEVEL = {"title", "models", "case"}
-_AS_IT_IS = "such a file is timed as it is; name the Keras model, or its .keras file, to have another one made"
-_OPEN_SIZES = (
-    'an .onnx file is timed as it is; its open sizes are given by input_shape (--input-shape), e.g. "1x3x224x224", '
-    "or dimensions"
-)
-_NO_FILE = "it gives the open sizes of an .onnx file; a Keras model has input_size and batch_size"
-# What has no effect on a kind of model, and what to do instead.
-_WITHOUT_EFFECT: dict[str, dict[str, str]] = {
-    ".onnx": dict.fromkeys(("alpha", "precision", "weights", "head", "classes", "arguments", "train"), _AS_IT_IS)
-    | {"input_size": _OPEN_SIZES},
-    ".tflite": dict.fromkeys(
-        ("alpha", "precision", "weights", "head", "classes", "arguments", "train", "input_size"), _AS_IT_IS
-    ),
-    **{key: {"arguments": "such a file is built already; write the builder as module:function"} for key in KERAS_FILES},
-    "": {},
-}
-
-
-def runtime_of(model: str) -> str:
-    """The runtime of a case that names none."""
-    return "litert" if model.endswith(".tflite") else next(iter(RUNTIMES))
 
 
 @cache
@@ -147,52 +89,6 @@ def load_suite(suite: str | Path | Sequence[str]) -> Suite:
             raise WrongUsage(f"suite file {text} does not exist; `bench list` shows the suites that do")
         raise WrongUsage(f'no suite "{text}"; {suggestion(text, names())}')
     return _read(path)
-
-
-def only(suite: Suite, wanted: Sequence[str]) -> Suite:
-    """The suite with the cases that `select` chooses, and the names of the others."""
-    chosen = select(suite.cases, wanted)
-    return replace(suite, cases=chosen, left_out=tuple(case.name for case in suite.cases if case not in chosen))
-
-
-def select(cases: Iterable[Case], wanted: Sequence[str]) -> tuple[Case, ...]:
-    """The cases whose name or model matches one of `wanted` (upper and lower case alike; * and ? match anything).
-
-    Raises WrongUsage for a pattern that matches none.
-    """
-    everything = tuple(cases)
-    if not wanted:
-        return everything
-    chosen: set[str] = set()
-    for pattern in wanted:
-        low = pattern.lower()
-        found = {c.name for c in everything if fnmatchcase(c.name.lower(), low) or fnmatchcase(c.model.lower(), low)}
-        if not found:
-            known = {c.name for c in everything} | {c.model for c in everything}
-            raise WrongUsage(f'no case "{pattern}" in this suite; {suggestion(pattern, known)}'.rstrip("; "))
-        chosen |= found
-    return tuple(c for c in everything if c.name in chosen)
-
-
-def in_runtimes(suite: Suite, names: Sequence[str]) -> Suite:
-    """The suite in these runtimes: those of its own sweep, or, without one, each case in each of them.
-
-    Raises WrongUsage when its own sweep has none of them.
-    """
-    wanted = tuple(dict.fromkeys(names))
-    if not wanted:
-        return suite
-    if len({case.runtime for case in suite.cases}) > 1:
-        cases = tuple(case for case in suite.cases if case.runtime in wanted)
-        if not cases:
-            raise WrongUsage(f"no case of this suite is for {', '.join(wanted)}")
-        left_out = (*suite.left_out, *(case.name for case in suite.cases if case not in cases))
-        return replace(suite, cases=cases, left_out=left_out)
-    swept = len(wanted) > 1
-    return replace(suite, cases=tuple(
-        replace(case, runtime=name, name=f"{case.name} runtime={name}" if swept else case.name)
-        for case in suite.cases for name in wanted
-    ))  # fmt: skip
 
 
 def case_of_model(model: str, **values: Any) -> Case:
@@ -262,7 +158,7 @@ def _expand(
         raise WrongUsage(f'{where.file}: [[case]] number {where.case} has no "model"')
     for model in _listed(table["model"]):
         if not isinstance(model, str) or "\0" in model:
-            raise WrongUsage(f"{where.of(key)} must be {_KEYS['model'].says}")
+            raise WrongUsage(f"{where.of(key)} must be {KEYS['model'].says}")
         allowed = _arguments_of(model, where, key)
         lists: dict[str, list[Any]] = {}
         for name, value in table.items():
@@ -295,15 +191,15 @@ def _arguments_of(model: str, where: Location, key: str) -> Mapping[str, Any]:
 def _checked(name: str, value: Any, allowed: Mapping[str, Any], model: str, where: Location) -> list[Any]:
     """The values of one key as a list, each of the right kind."""
     kind = next((suffix for suffix in FILE_SUFFIXES if model.endswith(suffix)), "")
-    useless = dict(_WITHOUT_EFFECT[kind])
+    useless = dict(WITHOUT_EFFECT[kind])
     if kind != ".onnx":
-        useless |= dict.fromkeys(("dimensions", "input_shape"), _NO_FILE)
+        useless |= dict.fromkeys(("dimensions", "input_shape"), NO_FILE)
     if name in useless:
         raise WrongUsage(f"{where.of(name)} has no effect on {model}: {useless[name]}")
-    known = {key: _KEYS[key] for key in _KEYS if key != "alpha" or "alpha" in allowed}
+    known = {key: KEYS[key] for key in KEYS if key != "alpha" or "alpha" in allowed}
     rule = known.get(name) or (Key(object, "a value") if name in allowed else None)
     if rule is None:
-        reason = f"{model} takes no {name}" if name in _KEYS else "is not a key of a case"
+        reason = f"{model} takes no {name}" if name in KEYS else "is not a key of a case"
         raise WrongUsage(f"{where.of(name)}: {reason}; {suggestion(name, set(known) | set(allowed))}".rstrip("; "))
     if isinstance(value, list) and not rule.sweeps and rule.kind is not object:
         raise WrongUsage(f"{where.of(name)} cannot be a list; it must be {rule.says}")
@@ -322,9 +218,9 @@ def _checked(name: str, value: Any, allowed: Mapping[str, Any], model: str, wher
 def _training(table: Mapping[str, Any], where: Location) -> Training:
     """What a case's key `train` says."""
     at = where.of("train")
-    check_table(at, table, _TRAIN_KEYS)
+    check_table(at, table, TRAIN_KEYS)
     if "data" not in table:
-        raise WrongUsage(f"{at} names no data; it must be {_KEYS['train'].says}")
+        raise WrongUsage(f"{at} names no data; it must be {KEYS['train'].says}")
     return Training(**table)
 
 
@@ -343,9 +239,9 @@ def calibrated(cases: Iterable[Case], folder: str, preprocess: str | None = None
 def _calibration(value: str | Mapping[str, Any], base: Path, at: str) -> Calibration:
     """What a case's key `calibrate` says; its path is taken from the suite file's folder."""
     table = {"images": value} if isinstance(value, str) else {k: v for k, v in value.items() if v is not None}
-    check_table(at, table, _CALIBRATE_KEYS)
+    check_table(at, table, CALIBRATE_KEYS)
     if "images" not in table:
-        raise WrongUsage(f"{at} names no images; it must be {_KEYS['calibrate'].says}")
+        raise WrongUsage(f"{at} names no images; it must be {KEYS['calibrate'].says}")
     path = base / table["images"]
     if not path.is_dir():
         raise WrongUsage(f"{at}: there is no folder {path}; give the folder of the calibration images")
@@ -355,16 +251,16 @@ def _calibration(value: str | Mapping[str, Any], base: Path, at: str) -> Calibra
 def _labelled_images(table: Mapping[str, Any], model: str, base: Path, where: Location) -> LabelledImages:
     """What a case's key `accuracy` says; its paths are taken from the suite file's folder."""
     at = where.of("accuracy")
-    check_table(at, table, _ACCURACY_KEYS)
+    check_table(at, table, ACCURACY_KEYS)
     if "images" not in table:
-        raise WrongUsage(f"{at} names no images; it must be {_KEYS['accuracy'].says}")
+        raise WrongUsage(f"{at} names no images; it must be {KEYS['accuracy'].says}")
     if table.get("crop", 1.0) > 1:
-        raise WrongUsage(f"{at}: crop is {table['crop']}; it must be {_ACCURACY_KEYS['crop'].says}")
+        raise WrongUsage(f"{at}: crop is {table['crop']}; it must be {ACCURACY_KEYS['crop'].says}")
     if table.get("resize") == "stretch" and table.get("crop", 1) != 1:
         raise WrongUsage(f"{at}: crop has no effect on images that are stretched; leave one of the two out")
     if "preprocess" not in table and "preprocess" not in facts().get(model, {}):
         raise WrongUsage(f'{at}: how {model} wants its pixels is not known; add preprocess = "...", '
-                         f"{_ACCURACY_KEYS['preprocess'].says}")  # fmt: skip
+                         f"{ACCURACY_KEYS['preprocess'].says}")  # fmt: skip
     found = dict(table)
     for key, exists in (("images", Path.is_dir), ("labels", Path.is_file), ("classes", Path.is_file)):
         if key in table:

@@ -145,7 +145,7 @@ scalars = st.one_of(
 )  # fmt: skip
 tables = st.dictionaries(st.text(max_size=5), scalars, max_size=3)
 values = st.one_of(scalars, tables, st.lists(st.one_of(scalars, tables, st.lists(scalars, max_size=2)), max_size=3))
-keys = st.one_of(st.sampled_from([*suites._KEYS, "case", "models", "title"]), st.text(max_size=8))
+keys = st.one_of(st.sampled_from([*suites.keys.KEYS, "case", "models", "title"]), st.text(max_size=8))
 
 
 def toml(value: object) -> str:

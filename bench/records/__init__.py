@@ -1,0 +1,59 @@
+"""The nouns that the rooms hand on to each other: frozen, typed, units in the field names.
+
+`run.json` is exactly a `Run` encoded as JSON; a field that does not apply is null.
+"""
+
+from __future__ import annotations
+
+from bench.records.case import (
+    Arguments,
+    Calibration,
+    Case,
+    LabelledImages,
+    Training,
+)
+from bench.records.comparison import (
+    VERDICTS,
+    Comparison,
+    QuantityChange,
+    Verdict,
+)
+from bench.records.numbers import (
+    Amount,
+    AtLeastZero,
+    Count,
+    Percent,
+    Positive,
+)
+from bench.records.record import (
+    Accuracy,
+    Artifact,
+    Cost,
+    DetectionAccuracy,
+    Fidelity,
+    Health,
+    KindCost,
+    Measurement,
+    Metered,
+    PublishedAccuracy,
+    Record,
+    Timed,
+    Visit,
+)
+from bench.records.run import (
+    INTERRUPTED,
+    SCHEMA_VERSION,
+    Doubt,
+    Machine,
+    Roofline,
+    Run,
+    Settings,
+    Trust,
+)
+
+__all__ = [
+    "INTERRUPTED", "SCHEMA_VERSION", "VERDICTS", "Accuracy", "Amount", "Arguments", "Artifact", "AtLeastZero",
+    "Calibration", "Case", "Comparison", "Cost", "Count", "DetectionAccuracy", "Doubt", "Fidelity", "Health",
+    "KindCost", "LabelledImages", "Machine", "Measurement", "Metered", "Percent", "Positive", "PublishedAccuracy",
+    "QuantityChange", "Record", "Roofline", "Run", "Settings", "Timed", "Training", "Trust", "Verdict", "Visit",
+]  # fmt: skip

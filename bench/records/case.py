@@ -1,0 +1,78 @@
+"""What is asked: a case of a suite, and what belongs to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from bench.records.numbers import Count
+
+Arguments = dict[str, Any]
+"""Arguments of a model's constructor beyond its input shape: JSON scalars by name, e.g. {"alpha": 0.5}."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LabelledImages:
+    """Images on which a case's accuracy is measured, as a suite's key `accuracy` names them."""
+
+    images: str  # folder: one folder a class, or flat with `labels`
+    labels: str | None = None  # CSV of file,label
+    classes: str | None = None  # file of the class names, in the order of the model's outputs
+    preprocess: str | None = None  # one of suites.PREPROCESSES; None: the family's own
+    output: str | None = None  # the model's output with the class scores; None: the one that can be it
+    class_order: str | None = None  # one of suites.CLASS_ORDERS
+    crop: float | None = None  # the share of the resized image's shorter side that is kept; None: 0.875
+    resize: str = "cover"  # one of suites.RESIZES
+    interpolation: str = "bilinear"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Training:
+    """An embedded data set on which a case's weights are trained here, and its accuracy measured."""
+
+    data: str  # one of suites.DATA_SETS
+    examples: int | None = None  # training images, with changes; None: as many as the data set's recipe says
+    epochs: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Calibration:
+    """Images of one's own that set the ranges of a reduced precision, as a suite's key `calibrate` names them."""
+
+    images: str  # folder, in any layout
+    preprocess: str | None = None  # one of suites.PREPROCESSES; None: as for accuracy, or as the model's graph says
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Case:
+    """One thing to time: a model with its arguments, in one precision, on one device, with one batch size."""
+
+    name: str  # shown to people and unique within a run, e.g. "MobileNet alpha=0.5 192px"
+    model: str  # a backbone's name, "module:function", or the path of a .keras or .onnx file
+    arguments: Arguments = field(default_factory=dict)
+    input_shape: tuple[int, ...] | None = None  # without the batch, e.g. (224, 224, 3); None: as the .onnx file says
+    dimensions: dict[str, int] = field(default_factory=dict)  # sizes of an .onnx file's open dimensions, by name
+    input_shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)  # of a file's inputs by name ("": the only
+    # one), the batch included: those asked for; once planned, all as they are fed
+    head: str = "native"  # "native" (the model's own top), "none", or "notes" (global average pool + dense softmax)
+    classes: int = 1000
+    weights: str = "none"  # "none" (random), "imagenet", or the path of a weights file
+    precision: str = "fp32"  # one of suites.PRECISIONS
+    batch_size: Count = 1
+    device: str = "auto"  # "auto" when asked for; "cpu" or "cuda" once planned
+    runtime: str = "onnxruntime"  # one of suites.RUNTIMES
+    provider: str | None = None  # what the runtime calls the device, once planned
+    threads: Count | None = None  # intra-op threads; None until planned
+    accuracy: LabelledImages | None = None  # None: not measured on images
+    train: Training | None = None  # None: not trained here
+    calibrate: Calibration | None = None  # of a reduced precision; None: embedded data, or noise
+
+    @property
+    def is_onnx(self) -> bool:
+        """Whether the case is a user's own ONNX file."""
+        return self.model.endswith(".onnx")
+
+    @property
+    def is_file(self) -> bool:
+        """Whether the case is a user's own file that is timed as it is and needs no export."""
+        return self.model.endswith((".onnx", ".tflite"))
