@@ -50,7 +50,8 @@ def test_a_meter_of_the_worker_comes_into_the_visit() -> None:
     result = {
         "samples_ns": [1000] * 20, "copy_samples_ns": [], "warmup_ns": [], "warmed_up": True, "load_ms": 1.0,
         "first_inference_ms": 1.0, "peak_rss_bytes": 1, "provider": "CPUExecutionProvider", "threads": 1,
-        "provider_nodes": {}, "health": {}, "sampling_ns": 20_000, "runtime": "1", "meters": {"energy_j": 0.25},
+        "provider_nodes": {}, "precisions": {}, "health": {}, "sampling_ns": 20_000, "runtime": "1",
+        "meters": {"energy_j": 0.25},
     }  # fmt: skip
     visit = schedule.as_visit(result, "net", 0, "2026-03-01T10:00:00Z")
     assert visit.meters == {"energy_j": 0.25}

@@ -96,7 +96,7 @@ def test_a_case_under_other_conditions_has_no_bound(change: dict[str, object]) -
 
 
 def test_a_product_comes_close_to_the_calibrated_peak_and_never_far_above(tmp_path: Path) -> None:
-    roof = calibration.calibrate(settings(), 1)
+    roof = calibration.calibrate(settings(), 1, ["onnxruntime"])
     assert roof.threads == 1
     assert 0.5 < roof.gbytes_per_s < 5000
     calibration.write_product(tmp_path / "m.onnx", 512)
@@ -111,14 +111,14 @@ def test_the_bandwidth_counts_three_arrays_and_the_peak_two_operations(monkeypat
     monkeypatch.setattr(
         process, "visit", lambda spec, **_: {"samples_ns": [taken[Path(spec["path"]).stem], 10**9]}
     )  # fmt: skip
-    roof = calibration.calibrate(settings(), 2)
+    roof = calibration.calibrate(settings(), 2, ["litert", "onnxruntime"])
     assert roof.gflops == pytest.approx(2 * 1024**3 / 0.02 / 1e9, rel=1e-3)
     assert roof.gbytes_per_s == pytest.approx(3 * 4 * 2**24 / 0.01 / 1e9, rel=1e-3)
 
 
 def test_a_run_stores_its_roofline_or_why_there_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def once(_: object, threads: int) -> Roofline:
-        assert threads == 1
+    def once(_: object, threads: int, names: set[str]) -> Roofline:
+        assert (threads, names) == (1, {"onnxruntime"})
         return ROOF
 
     suite = suites.load_suite([str(write_model(tmp_path / "a.onnx"))])
