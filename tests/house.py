@@ -1,7 +1,7 @@
 """The house as a drawing, made from the import graph: `python -m tests.house` prints it for CONTRIBUTING.md.
 
 python -m tests.house            the drawing
-python -m tests.house --figures  files, arrows between rooms, upward arrows, circles
+python -m tests.house --figures  files, arrows between rooms, upward arrows, circles of rooms and of a room's files
 """
 
 from __future__ import annotations
@@ -67,9 +67,13 @@ def figures() -> str:
     depth = {room: number for number, floor in enumerate(floors()) for room in floor}
     upward = [(a, b) for a in edges for b in edges[a] if depth.get(b, 0) <= depth.get(a, 0)]
     circles = [(a, b) for a in edges for b in edges[a] if _reaches({r: set(o) for r, o in edges.items()}, b, a)]
+    inside = {
+        room: graph.nominate_cycle_breakers(f"bench.{room}") for room in edges if graph.find_children(f"bench.{room}")
+    }
     return (
         f"{len(graph.modules)} modules, {graph.count_imports()} imports; "
-        f"{sum(map(len, edges.values()))} arrows between rooms, {len(upward)} upward, {len(circles)} in circles"
+        f"{sum(map(len, edges.values()))} arrows between rooms, {len(upward)} upward, {len(circles)} in circles; "
+        f"{sum(map(bool, inside.values()))} of {len(inside)} rooms with a circle of files"
     )
 
 

@@ -37,19 +37,19 @@ def accuracy(path: Path, name: str, runtime: str) -> Accuracy:
 
 def _boxes(rows: Any, truth: Objects, known: DataSet, size: int) -> Accuracy:
     _check(rows, len(truth.label), COLUMNS)
-    found = judging.judge(rows, truth, size=size, classes=known.CLASSES)
+    figures = judging.judge(rows, truth, size=size, classes=known.CLASSES)
     return Accuracy(
         origin="measured",
         source=known.SOURCE,
-        n=found.n,
+        n=figures.n,
         detection=DetectionAccuracy(
-            map=100 * found.map,
-            ap50=100 * found.ap50,
-            ap75=100 * found.ap75,
-            notes_map50=100 * found.notes_map50,
-            mean_iou=100 * found.mean_iou,
-            class_accuracy=100 * found.class_accuracy,
-            presence_accuracy=100 * found.presence_accuracy,
+            map=100 * figures.map,
+            ap50=100 * figures.ap50,
+            ap75=100 * figures.ap75,
+            notes_map50=100 * figures.notes_map50,
+            mean_iou=100 * figures.mean_iou,
+            class_accuracy=100 * figures.class_accuracy,
+            presence_accuracy=100 * figures.presence_accuracy,
         ),
     )
 

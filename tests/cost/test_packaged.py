@@ -10,7 +10,7 @@ import pytest
 
 from bench import cost, suites
 from bench.cli import main
-from bench.cost import packaged
+from bench.cost import packaged, packing
 from bench.processes import process
 from bench.records import Case, Cost
 
@@ -85,3 +85,11 @@ def test_without_the_file_everything_is_counted(monkeypatch: pytest.MonkeyPatch,
         assert packaged.of_case(suites.case_of_model("MobileNet")) is None
     monkeypatch.undo()
     packaged._stored.cache_clear()
+
+
+def test_what_is_counted_anew_is_stored_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = [(case, packaged.of_case(case)) for case in packaged.cases()]
+    kept = packaged.FILE.read_bytes()
+    monkeypatch.setattr(packaged, "FILE", tmp_path / "counts.json")
+    monkeypatch.setattr(packing, "counted_costs", lambda cases: reversed([one for one in known if one[0] in cases]))
+    assert packing.write().read_bytes() == kept

@@ -142,6 +142,9 @@ def test_a_localiser_is_judged_by_its_boxes(monkeypatch: pytest.MonkeyPatch) -> 
     found = judged(rows, "dots", monkeypatch)
     assert (found.n, found.source, found.top1) == (8, "dots, held-out part", None)
     assert found.detection is not None
+    assert found.detection.ap50 == 100
+    # Of class 0 the first of two boxes misses: a precision of 1/2 up to a recall of 1/2, 51 of 101 points; class 1: 1.
+    assert found.detection.ap75 == pytest.approx(100 * (51 / 101 / 2 + 1) / 2)
     assert found.detection.mean_iou == pytest.approx(100 * 3.5 / 4)
     assert (found.detection.class_accuracy, found.detection.presence_accuracy) == (100, 87.5)
     with pytest.raises(Failed, match="asks for 8 rows of 7: xmin, ymin"):
