@@ -184,8 +184,8 @@ def parse_share(text: str) -> float:
         value = float(stripped.removesuffix("%")) / (100 if stripped.endswith("%") else 1)
     except ValueError:
         value = -1.0
-    if not 0 <= value < 1:
-        raise WrongUsage(f'"{text}" is not a share between 0 and 1; write it as 3% or 0.03')
+    if not 0 < value < 1:
+        raise WrongUsage(f'"{text}" is not a share above 0 and below 1; write it as 3% or 0.03')
     return value
 
 

@@ -61,6 +61,7 @@ def read(path: Path, there: Sequence[str], *, listed: bool = False) -> Labels:
     rows = list(reading.rows)
     heading = rows[0][1] if rows and _is_heading(rows, reading, known) else []
     label_column = _label_column(heading, reading.column)
+    _check_one_column(path, rows[bool(heading) :], heading, reading.column)
     words: dict[str, str] = {}
     places: dict[str, str] = {}
     for number, row in rows[bool(heading) :]:
@@ -179,6 +180,22 @@ def _label_column(heading: Sequence[str], images: int) -> int:
         if column != images and _column_word(name) in _LABELS:
             return column
     return images + 1 if not heading or images + 1 < len(heading) else max(0, images - 1)
+
+
+def _check_one_column(path: Path, rows: Sequence[tuple[int, list[str]]], heading: Sequence[str], images: int) -> None:
+    """Raises WrongUsage for a file of one column a class, of which no single column is the label."""
+    cells = [[cell for column, cell in enumerate(row) if column != images] for _, row in rows]
+    if any(column != images and _column_word(name) in _LABELS for column, name in enumerate(heading)) or not cells:
+        return
+    marks = {frozenset(map(_mark, row)) for row in cells}
+    if min(map(len, cells)) >= 2 and len(rows) >= 2 and all(m <= {0.0, 1.0} for m in marks):
+        named = f" ({', '.join(name for column, name in enumerate(heading) if column != images)})" if heading else ""
+        raise WrongUsage(f"{path} has a column for each class{named}, not one for the label; "
+                         "write file,label lines, the label being the column that holds 1")  # fmt: skip
+
+
+def _mark(word: str) -> float | None:
+    return float(word) if _is_float(word) else None
 
 
 def _column_word(name: str) -> str:

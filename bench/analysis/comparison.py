@@ -118,6 +118,9 @@ def conclusion(comparison: Comparison) -> list[str]:
     """The comparison in a line or two, with what to do about what it leaves open."""
     of = {kind: [v.case for v in comparison.verdicts if v.verdict == kind] for kind in VERDICTS}
     lines = []
+    same_time = comparison.baseline_started_at == comparison.run_started_at
+    if same_time and {v.ratio for v in comparison.verdicts} == {1.0}:
+        lines.append(f"this run is the baseline itself; `bench run {comparison.suite}` makes one to compare with it")
     if of["slower"]:
         lines.append(f"a regression is confirmed: {', '.join(of['slower'])}")
     if of["missing"] or of["failed"]:

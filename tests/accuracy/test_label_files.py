@@ -130,3 +130,20 @@ def test_rows_that_are_none(tmp_path: Path, text: str | bytes, says: str) -> Non
     with pytest.raises(WrongUsage, match=says) as raised:
         labels(tmp_path, text)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "file,cat,dog,bee\na 1.png,0,0,1\nb.jpg,1,0,0\nc.JPEG,0,1,0\n",
+        "a 1.png;0.0;1.0\nb.jpg;1.0;0.0\nc.JPEG;0.0;1.0\n",
+    ],
+)
+def test_a_column_a_class_is_refused_and_not_read_as_the_first_of_them(tmp_path: Path, text: str) -> None:
+    with pytest.raises(WrongUsage, match=r"has a column for each class.*write file,label lines"):
+        labels(tmp_path, text)
+
+
+def test_columns_of_noughts_and_ones_beside_a_label_are_nothing(tmp_path: Path) -> None:
+    assert labels(tmp_path, "file,label,flipped\na 1.png,1,0\nb.jpg,0,1\n") == {"a 1.png": "1", "b.jpg": "0"}
+    assert labels(tmp_path, ",file,kind\n0,a 1.png,5\n1,b.jpg,1\n") == {"a 1.png": "5", "b.jpg": "1"}

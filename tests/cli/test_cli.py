@@ -36,6 +36,7 @@ def call(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str,
         (["rnu"], 2, "No such command"),
         (["compare", "nothing.json", "nothing.json"], 2, "no run at nothing.json"),
         (["compare", "--margin", "lots"], 2, "is not a share"),
+        (["compare", "--margin", "0"], 2, "is not a share above 0"),
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_2(
@@ -125,3 +126,13 @@ def test_a_comparison_without_a_regression_imports_nothing_that_measures(tmp_pat
     )
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert result.stdout.splitlines()[-1] == "[]", result.stdout
+
+
+def test_a_run_held_against_itself_says_so(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    store.create(tmp_path / "results", measured())
+    store.save_baseline(tmp_path / "results", measured())
+    _, out, _ = call(capsys, "compare", "--stored")
+    assert out.splitlines()[-1] == "this run is the baseline itself; `bench run default` makes one to compare with it"
