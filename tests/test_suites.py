@@ -199,3 +199,13 @@ def test_what_was_left_out_twice_stays_left_out(tmp_path: Path) -> None:
     some = suites.in_runtimes(suites.only(suite, ["a"]), ["openvino"])
     assert [case.name for case in some.cases] == ["a openvino"]
     assert set(some.left_out) == {"a onnxruntime", "b onnxruntime", "b openvino"}
+
+
+def test_a_suite_of_an_editor_on_windows_is_read_and_another_encoding_is_named(tmp_path: Path) -> None:
+    text = 'title = "é"\r\n[[case]]\r\nmodel = "a.onnx"\r\n'
+    (tmp_path / "bom.toml").write_bytes(text.encode("utf-8-sig"))
+    assert [case.name for case in suites.load_suite(str(tmp_path / "bom.toml")).cases] == ["a"]
+    for encoding in ("latin-1", "utf-16"):
+        (tmp_path / "other.toml").write_bytes(text.encode(encoding))
+        with pytest.raises(WrongUsage, match=r"other\.toml: not UTF-8, as TOML is.*save it"):
+            suites.load_suite(str(tmp_path / "other.toml"))

@@ -80,7 +80,7 @@ def model(
 ) -> None:
     """Count mult-adds, parameters and memory of MODEL or FILE.onnx."""
     from bench import cost, export, store
-    from bench.units import bound, giga, megabytes, millions
+    from bench.units import bound, megabytes, millions, quantity
 
     (case,) = export.sized([one_case(model, alpha, input_size)], dict(input_shapes), dict(dimensions))
     total, layers = cost.of_case(case)
@@ -110,10 +110,11 @@ def model(
             for kind, part in (total.by_kind or {}).items()
         ],
     )
-    click.echo(
-        f"{case.name}: {bound(f'{total.mult_adds:,}', is_lower=total.is_lower_bound)} mult-adds "
-        f"({bound(giga(2 * total.mult_adds), is_lower=total.is_lower_bound)} G-Ops), {total.params:,} parameters"
+    mult_adds, operations = (
+        bound(text, is_lower=total.is_lower_bound)
+        for text in (f"{total.mult_adds:,}", quantity(2 * total.mult_adds, "operations"))
     )
+    click.echo(f"{case.name}: {mult_adds} mult-adds ({operations}), {total.params:,} parameters")
     if total.peak_activation_bytes:
         click.echo(f"peak activation memory of a straight-line execution: {megabytes(total.peak_activation_bytes)}")
     for operator in total.uncounted:

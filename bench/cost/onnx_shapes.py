@@ -150,6 +150,7 @@ class _Inference:
 
     def __init__(self, model: onnx.ModelProto) -> None:
         self.model = model
+        model.ir_version = max(model.ir_version, 4)  # before 4 inference reads only constants that are inputs as well
         self.opsets = list(model.opset_import)
         self.weights = [t for t in model.graph.initializer if prod(t.dims) > _LARGE]
         self.given = {value.name for value in model.graph.input}

@@ -108,9 +108,11 @@ def _of_model_files(files: Sequence[str]) -> Suite:
 
 def _read(path: Path) -> Suite:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # editors on Windows begin a file with a byte order mark
         table = tomllib.loads(text)
-    except (OSError, UnicodeDecodeError, RecursionError, tomllib.TOMLDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise WrongUsage(f"{path}: not UTF-8, as TOML is: {error.reason} at byte {error.start}; save it so") from error
+    except (OSError, RecursionError, tomllib.TOMLDecodeError) as error:
         raise WrongUsage(f"{path}: not a readable TOML file: {error}") from error
     top = Location(str(path), text, 0)
     for key in table:

@@ -388,3 +388,10 @@ def test_what_counting_lacks_is_named_with_its_extra(tmp_path: Path, monkeypatch
     answer = counting.answer(suites.case_of_model(str(tmp_path / "net.onnx")))
     assert answer.error == "Failed"
     assert 'pip install "backbench[cpu]"' in answer.message
+
+
+def test_a_file_of_the_oldest_format_is_counted_whose_constants_are_no_inputs() -> None:
+    old = conv(3, 8)
+    old.ir_version = 3
+    _, layer = onnx_graph.layers(old)
+    assert (layer.mult_adds, layer.output_shape) == (9 * 3 * 8 * 16 * 16, (16, 16, 8))

@@ -368,6 +368,15 @@ def test_the_fit_is_a_least_squares_line_and_its_residuals_are_drawn() -> None:
     assert fit.fit(records[:3]) is None
 
 
+@pytest.mark.filterwarnings("error")
+def test_networks_of_nearly_one_size_have_no_line_and_their_page_is_drawn(tmp_path: Path) -> None:
+    run = runs.of_suite("keras")
+    alike = [replace(r, cost=replace(known(r.cost), mult_adds=3_538_944 + 320 * (i % 2)))
+             for i, r in enumerate(run.records[:6])]  # fmt: skip
+    assert fit.fit(alike) is None
+    write_report([replace(run, records=tuple(alike))], tmp_path)
+
+
 def test_the_roofline_bounds_what_was_achieved() -> None:
     """Each network lies at its own figures under min(peak, bandwidth x intensity); an impossible one is named."""
     run = runs.of_suite("default")

@@ -20,6 +20,8 @@ from bench.report.figures.frame import Frame, layout, log_axis, plain, with_lege
 from bench.report.figures.hover import every_number
 from bench.report.figures.named import Scales, names
 
+_SPREAD = 1.5  # from the least to the most operations; over less, noise makes any slope
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fit:
@@ -38,14 +40,17 @@ class Fit:
 
 
 def fit(records: list[Record]) -> Fit | None:
-    """The line through the largest set that was timed alike (precision, batch, device, threads); None under four."""
+    """The line through the largest set that was timed alike (precision, batch, device, threads).
+
+    None under four, or where their operations are nearly the same.
+    """
     usable = [r for r in records if r.measurement and r.cost and r.cost.mult_adds > 0 and not r.cost.is_lower_bound]
     if not usable:
         return None
     (alike, count), *_ = Counter(map(_conditions, usable)).most_common(1)
     used = [r for r in usable if _conditions(r) == alike]
     gops = [2 * r.cost.mult_adds * r.case.batch_size / 1e9 for r in used if r.cost]
-    if count < 4 or min(gops) == max(gops):
+    if count < 4 or max(gops) < _SPREAD * min(gops):
         return None
     x, y = np.log(gops), np.log([r.measurement.p50_ms for r in used if r.measurement])
     exponent, constant = np.polyfit(x, y, 1)
