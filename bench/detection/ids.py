@@ -23,6 +23,9 @@ Names = Mapping[str, Mapping[Id, int]]
 
 
 _OTHERWISE = "by its id as text or as a number"
+_WITHOUT_FOLDERS = "by its file's name without folders"
+_STEM = "by the stem of its file's name"
+_PADDED = "by its id with zeros before it"
 
 
 class _Identified(Protocol):
@@ -65,9 +68,10 @@ def names_of_images(ids: Sequence[Id], files: Sequence[str | None]) -> Names:
     numbers = [int(stem) if stem and re.fullmatch(r"[0-9]{1,18}", stem) else None for stem in stems]
     return _ids(ids) | {
         "by its file's name": _unique(paths),
-        "by its file's name without folders": _unique(bases),
-        "by the stem of its file's name": _unique(stems),
+        _WITHOUT_FOLDERS: _unique(bases),
+        _STEM: _unique(stems),
         "by the number that its file is called": _unique(numbers),
+        _PADDED: _unique([_unpadded(each) for each in ids]),  # last: files may be called so, by other numbers
     }
 
 
@@ -81,9 +85,19 @@ def _ids(ids: Sequence[Id]) -> dict[str, Mapping[Id, int]]:
 
 
 def _text(id: Id) -> str:
-    """An id whatever its kind: 42, 42.0, "42" and "42.0" alike."""
-    text = shown(id).strip('"') if not isinstance(id, str) else id
+    """An id whatever its kind: 42, 42.0, "42", "42.0" alike."""
+    text = shown(id) if not isinstance(id, str) else id
     return re.sub(r"^([0-9]+)\.0+$", r"\1", text)
+
+
+def _unpadded(id: Id) -> Id:
+    """An id whatever its kind, without zeros before it."""
+    return re.sub(r"^0+(?=[0-9]+$)", "", _text(id))
+
+
+def _base(id: Id) -> Id:
+    """A path's last part."""
+    return id.replace("\\", "/").rpartition("/")[2] if isinstance(id, str) else id
 
 
 def _unique(names: Sequence[Id | None]) -> Mapping[Id, int]:
@@ -99,8 +113,10 @@ def positions(path: Path, what: str, wanted: Sequence[Id], names: Names) -> tupl
     """
     distinct = set(wanted)
     for kind, known in names.items():
-        spelt: Callable[[Id], Id] = _text if kind == _OTHERWISE else _same
+        spelt = _SPELT.get(kind, _same)
         if distinct and all(spelt(each) in known for each in distinct):
+            if kind in (_WITHOUT_FOLDERS, _STEM) and len({spelt(each) for each in distinct}) < len(distinct):
+                continue  # files of one name in several folders
             return np.array([known[spelt(each)] for each in wanted], dtype=np.int64), kind or None
     if not wanted:
         return np.empty(0, dtype=np.int64), None
@@ -114,6 +130,14 @@ def positions(path: Path, what: str, wanted: Sequence[Id], names: Names) -> tupl
 
 def _same(id: Id) -> Id:
     return id
+
+
+_SPELT: Mapping[str, Callable[[Id], Id]] = {
+    _OTHERWISE: _text,
+    _WITHOUT_FOLDERS: _base,
+    _STEM: _base,
+    _PADDED: _unpadded,
+}
 
 
 def _remedy(what: str, wanted: set[Id], known: Mapping[Id, int]) -> str:

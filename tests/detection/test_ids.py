@@ -86,6 +86,8 @@ def test_numbers_as_texts_on_one_side_are_mapped_and_said(
         ("photos/f{:05}.jpg", "f{:05}", "by the stem of its file's name"),
         ("photos/f{:05}.jpg", "f{:05}.jpg", "by its file's name without folders"),
         ("photos\\f{:05}.jpg", "photos/f{:05}.jpg", "by its file's name"),
+        ("f{:05}.jpg", "/data/val/f{:05}.jpg", "by its file's name without folders"),
+        ("f{:05}.jpg", "D:\\val\\f{:05}", "by the stem of its file's name"),
         ("{:012}.jpg", 0, "by the number that its file is called"),
     ],
 )
@@ -101,6 +103,29 @@ def test_files_instead_of_ids_are_mapped_and_said(
     found = evaluate(*write(tmp_path, gt, dt))
     assert figures(found) == figures(plain)
     assert found.warnings[0] == f"dt.json names each image {said}, not by its id: so it was read"
+
+
+def test_an_id_with_zeros_before_it_is_mapped_where_no_file_is_called_so(tmp_path: Path, plain: Evaluation) -> None:
+    gt, dt = copy.deepcopy(PLAIN)
+    for entry in dt:
+        entry["image_id"] = f"{entry['image_id']:09}"
+    found = evaluate(*write(tmp_path, gt, dt))
+    assert figures(found) == figures(plain)
+    assert "by its id with zeros before it" in found.warnings[0]
+    backwards = [entry["id"] for entry in gt["images"]][::-1]
+    for entry, number in zip(gt["images"], backwards, strict=True):
+        entry["file_name"] = f"{number:09}.jpg"
+    assert "by the stem of its file's name" in evaluate(*write(tmp_path, gt, dt)).warnings[0]
+
+
+def test_files_of_one_name_in_two_folders_are_not_one_image(tmp_path: Path) -> None:
+    gt, dt = copy.deepcopy(PLAIN)
+    for entry in gt["images"]:
+        entry["file_name"] = f"{entry['id']}.jpg"
+    for place, entry in enumerate(dt):
+        entry["image_id"] = f"{'ab'[place % 2]}/{gt['images'][0]['id']}.jpg"
+    with pytest.raises(WrongUsage, match="are the two files of the same data set"):
+        evaluate(*write(tmp_path, gt, dt))
 
 
 def test_categories_by_name_are_mapped_unless_two_are_called_alike(tmp_path: Path, plain: Evaluation) -> None:

@@ -22,7 +22,7 @@ from bench.records import Accuracy, Case, DetectionAccuracy, Record, Roofline, R
 from bench.report import drawings, families, page, write_report
 from bench.report.figures import bars, bubbles, fit, forest, kinds, labels, promise, samples, sweep, tradeoff
 from bench.report.figures.figure import Figure, Subject
-from bench.report.figures.frame import FRAMES, WIDE, Frame, layout
+from bench.report.figures.frame import FRAMES, WIDE, Frame, layout, plain
 from bench.report.mobilenet import promises
 from bench.suites import facts
 from tests import runs
@@ -530,3 +530,26 @@ def test_a_page_is_light() -> None:
 def test_diameters_make_areas_proportional() -> None:
     small, large = bubbles.diameter(5_000_000, WIDE), bubbles.diameter(20_000_000, WIDE)
     assert math.isclose(large / small, 2.0)
+
+
+def test_figures_without_anything_to_show_are_left_out() -> None:
+    unmeasured = [replace(r, measurement=None, error="no time") for r in runs.of_suite("default").records]
+    ids = [figure.id for figure in drawings.figures(runs.run(unmeasured))]
+    assert "latency" not in ids
+    assert {"operations", "accuracy"} <= set(ids)
+    unknown = [replace(r, accuracy=Accuracy(origin="none")) for r in unmeasured]
+    assert "accuracy" not in [figure.id for figure in drawings.figures(runs.run(unknown))]
+    uncounted = [replace(r, cost=None) for r in unknown]
+    assert "operations" not in [figure.id for figure in drawings.figures(runs.run(uncounted))]
+
+
+def test_a_note_names_only_models_that_the_figure_shows() -> None:
+    shown, failed, *_ = (replace(r, accuracy=Accuracy(origin="none")) for r in runs.of_suite("default").records)
+    run = runs.run([shown, replace(failed, measurement=None, error="no time")])
+    (note,) = next(figure for figure in drawings.figures(run) if figure.id == "latency").notes
+    assert shown.case.name in note
+    assert failed.case.name not in note
+
+
+def test_quotes_in_a_name_are_drawn_as_they_are() -> None:
+    assert plain("""<b>"it's" & co</b>""") == """&lt;b&gt;"it's" &amp; co&lt;/b&gt;"""

@@ -115,14 +115,16 @@ def accuracies(subject: Subject) -> Iterator[Figure]:
     """Figure 1."""
     records = subject.records
     judged = quality.of(records)
-    yield Figure(
-        id="accuracy",
-        title="Figure 1: accuracy of each network",
-        question="The accuracies that the other figures stand on, from worst to best. The axis does not begin at 0.",
-        draw=partial(accuracy_figure, records),
-        alternative=f"Bars: {judged.label} of each network, from worst to best; {TABLE}",
-        notes=("Hatched bars with an interval were measured here.",) if any(map(is_measured, records)) else (),
-    )
+    if any(judged.value(r) is not None for r in records):
+        yield Figure(
+            id="accuracy",
+            title="Figure 1: accuracy of each network",
+            question="The accuracies that the other figures stand on, from worst to best. The axis does not begin "
+            "at 0.",
+            draw=partial(accuracy_figure, records),
+            alternative=f"Bars: {judged.label} of each network, from worst to best; {TABLE}",
+            notes=("Hatched bars with an interval were measured here.",) if any(map(is_measured, records)) else (),
+        )
 
 
 def densities(subject: Subject) -> Iterator[Figure]:

@@ -274,12 +274,13 @@ def operations(subject: Subject) -> Iterator[Figure]:
     """Figure 2."""
     records = subject.records
     judged = quality.of(records)
-    yield Figure(
-        id="operations",
-        title="Figure 2: accuracy against operations",
-        question="How much accuracy does an operation buy? The area of a bubble is proportional to the number of "
-        "parameters; grey bubbles give the scale.",
-        draw=partial(operations_figure, records),
-        alternative=f"Bubbles: {judged.label} against G-Ops, areas proportional to parameters; {TABLE}",
-        notes=origin_notes(records),
-    )
+    if any(r.cost and not r.cost.is_lower_bound for r in records):
+        yield Figure(
+            id="operations",
+            title="Figure 2: accuracy against operations",
+            question="How much accuracy does an operation buy? The area of a bubble is proportional to the number of "
+            "parameters; grey bubbles give the scale.",
+            draw=partial(operations_figure, records),
+            alternative=f"Bubbles: {judged.label} against G-Ops, areas proportional to parameters; {TABLE}",
+            notes=origin_notes(records),
+        )

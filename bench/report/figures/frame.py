@@ -47,7 +47,7 @@ _SYMBOL = 46  # of an entry of the legend, with the gap to the next
 
 def plain(text: str) -> str:
     """A text that Plotly draws as it stands: its own small HTML is switched off."""
-    return html.escape(text, quote=True)
+    return html.escape(text, quote=False)  # it does not know &quot;
 
 
 def layout(frame: Frame, *, x: dict[str, Any], y: dict[str, Any], **more: Any) -> dict[str, Any]:

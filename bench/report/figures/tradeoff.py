@@ -93,16 +93,18 @@ def latency(subject: Subject) -> Iterator[Figure]:
     """Accuracy against measured latency."""
     records = subject.records
     judged = quality.of(records)
-    yield Figure(
-        id="latency",
-        title="Accuracy against measured latency",
-        question="Which model is the most accurate within my time? Up and to the left is better; models off the dotted "
-        "Pareto front are pale, because another one is both faster and more accurate.",
-        draw=partial(tradeoff_figure, records, price=LATENCY),
-        alternative=f"Bubbles: {judged.label} against p50; {TABLE}",
-        notes=origin_notes(records)
-        + (("Arrows lead from fp32 to the same network in a lower precision.",) if quantised(records) else ()),
-    )
+    timed = [r for r in records if LATENCY.value(r)]
+    if timed:
+        yield Figure(
+            id="latency",
+            title="Accuracy against measured latency",
+            question="Which model is the most accurate within my time? Up and to the left is better; models off the "
+            "dotted Pareto front are pale, because another one is both faster and more accurate.",
+            draw=partial(tradeoff_figure, records, price=LATENCY),
+            alternative=f"Bubbles: {judged.label} against p50; {TABLE}",
+            notes=origin_notes(timed)
+            + (("Arrows lead from fp32 to the same network in a lower precision.",) if quantised(records) else ()),
+        )
 
 
 def size(subject: Subject) -> Iterator[Figure]:
