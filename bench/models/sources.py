@@ -30,8 +30,8 @@ def sources_of(builder: str) -> list[Path]:
     """
     file = source_of(builder)
     parts = builder.partition(":")[0].split(".")
-    if parts[0] == "bench":  # this package has rooms: what builds lies in two
-        return [path for room in ("data", "models") for path in sorted((_HERE.parent / room).rglob("*.py"))]
+    if parts[0] == "bench":  # this package has rooms: what builds lies in this one
+        return sorted(_HERE.rglob("*.py"))
     if len(parts) > 1 or file.name == "__init__.py":
         above = len(parts) - (2 if file.name != "__init__.py" else 1)
         return sorted(file.parents[above].rglob("*.py"))
