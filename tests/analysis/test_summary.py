@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from scipy.stats import t as t_distribution
 
-from bench.analysis import summary
-from bench.records import Health, Visit
+from bench.analysis import quantities, statistics, summary
+from bench.analysis.quantities import Meter, metered
+from bench.records import Health, Metered, Visit
 from tests.analysis.test_statistics import simulated_visits
 
 
@@ -108,3 +109,34 @@ def test_the_width_of_the_visits_alone():
     half = t_distribution.ppf(0.975, 2) * np.std(logs, ddof=1) / math.sqrt(3)
     assert summary.visits_width(visits) == pytest.approx(2 * half, rel=1e-4)
     assert summary.visits_width(visits[:2]) == pytest.approx(2 * 12.7062 * 0.01 / 2, rel=1e-3)
+
+
+def test_upper_percentiles_come_with_their_intervals():
+    visits = simulated_visits(np.random.default_rng(3), 4, between=0.05, samples=120)
+    found = summary.summarise(visits, batch_size=1, seed=7)
+    samples = [np.asarray(visit.samples_ns) / 1e6 for visit in visits]
+    p50 = statistics.interval(samples, seed=7)
+    p95, p99 = (statistics.upper_interval(samples, q, seed=7, median=p50) for q in (0.95, 0.99))
+    assert (found.p95_ms_low, found.p95_ms_high) == pytest.approx(p95, rel=1e-5)
+    assert (found.p99_ms_low, found.p99_ms_high) == pytest.approx(p99, rel=1e-5)
+    assert found.p95_ms_low < found.p95_ms < found.p95_ms_high
+
+
+def test_a_meter_is_summed_up_with_student_s_interval():
+    visits = [made(number=i, load_ms=ms) for i, ms in enumerate((4.0, 6.0, 11.0))]
+    of_load = Meter(lambda visit: visit.load_ms)
+    # Standard deviation sqrt(13), three visits: t = 4.30265 with two degrees of freedom.
+    half = 4.30265 * math.sqrt(13 / 3)
+    known = summary.sum_up(of_load, visits)
+    assert (known.value, known.low, known.high) == pytest.approx((6.0, 6 - half, 6 + half), rel=1e-5)
+    assert summary.sum_up(of_load, visits[:2]) == Metered(value=5.0)
+    assert summary.sum_up(Meter(lambda visit: visit.load_ms, max), visits) == Metered(value=11.0)
+    assert summary.sum_up(Meter(lambda visit: None), visits) is None
+
+
+def test_what_has_no_field_of_its_own_goes_among_the_meters(monkeypatch):
+    energy = metered("energy", field="energy_j", label="energy", unit="J")
+    monkeypatch.setitem(quantities.QUANTITIES, "energy", energy)
+    visits = [made(number=0, meters={"energy_j": 2.0}), made(number=1, meters={"energy_j": 3.0}), made(number=2)]
+    assert summary.summarise(visits, batch_size=1, seed=0).meters == {"energy_j": Metered(value=2.5)}
+    assert summary.summarise([made()], batch_size=1, seed=0).meters == {}
