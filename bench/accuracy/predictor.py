@@ -92,7 +92,7 @@ def _session(spec: Spec) -> runtimes.Session:
         raise
     except Exception as error:
         text = " ".join(str(error).split())
-        raise Failed(f"{known.TITLE} cannot load {spec.path}: {text[:300]}; export it again, or check the file") from (
+        raise Failed(f"{known.TITLE} cannot load {spec.path}: {text[-300:]}; export it again, or check the file") from (
             error
         )
     if spec.provider not in session.ran()["providers"]:

@@ -28,6 +28,8 @@ def planned(case: Case) -> Case:
     for each in header.inputs:
         if each.dtype in _NOT_RANDOM:
             raise Failed(f'{case.model}: input "{each.name}" is of type {each.dtype}, which cannot be filled here')
+        if case.runtime == "onnxruntime" and any(axis.is_zero for axis in each.axes or ()):
+            raise Failed(f'{case.model}: input "{each.name}" ({each.shown}): {inputs.EMPTY}')
     try:
         fed = inputs.shapes(
             header.inputs, asked=case.input_shapes, dimensions=case.dimensions, batch_size=case.batch_size

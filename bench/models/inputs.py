@@ -39,6 +39,7 @@ class Axis:
     role: str  # "batch", "height", "width", "channels" or "other"
     size: int | None  # None: open
     name: str = ""  # as the file calls an open axis; "" for nothing
+    is_zero: bool = False  # open, and written as a size of 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,7 +80,10 @@ def described(name: str, dtype: str, sizes: Sequence[int | str] | None) -> Input
     names = ["" if isinstance(size, int) else size for size in sizes]
     layout = _layout(known, names)
     roles = LAYOUTS.get(layout or "") or _roles(known, names)
-    axes = tuple(Axis(role=r, size=s, name=n) for r, s, n in zip(roles, known, names, strict=True))
+    axes = tuple(
+        Axis(role=r, size=s, name=n, is_zero=said == 0)
+        for r, s, n, said in zip(roles, known, names, sizes, strict=True)
+    )
     return Input(name=name, dtype=dtype, axes=axes, layout=layout)
 
 

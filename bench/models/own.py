@@ -80,6 +80,8 @@ def call(name: str, arguments: dict[str, Any], offered: dict[str, Any]) -> keras
         returned = function(**given)
     except (BenchError, MemoryError):
         raise
+    except SystemExit as error:
+        raise Failed(f"the builder {name} ends the program (sys.exit); let it return the model") from error
     except Exception as error:
         raise Failed(
             f"the builder {name} raised {type(error).__name__}: {' '.join(str(error).split())[:500]}"
@@ -106,6 +108,11 @@ def _imported(name: str) -> Callable[..., Any]:
             module = importlib.import_module(module_name)
         except ImportError as error:
             raise WrongUsage(f"cannot import the builder {name}: {error}") from error
+        except SystemExit as error:
+            raise Failed(
+                f"cannot import the builder {name}: {module_name} ends the program (sys.exit) when it is imported; put "
+                'what it runs as a script under `if __name__ == "__main__":`'
+            ) from error
         except Exception as error:
             raise Failed(
                 f"cannot import the builder {name}: {type(error).__name__}: {' '.join(str(error).split())}"

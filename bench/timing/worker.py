@@ -168,9 +168,15 @@ def _explained(runtime: Any, spec: dict[str, Any]) -> Iterator[None]:
             raise _Refused(_NO_MEMORY) from error
         if provider != runtime.DEVICES["cpu"]:
             raise _Refused(f"{provider} cannot run this model here: {text[:300]}; see `bench doctor`") from error
-        raise _Refused(f"{runtime.TITLE} cannot load {path}: {text[:300]}; export it again, or check the file") from (
-            error
-        )
+        raise _Refused(f"{runtime.TITLE} cannot load {path}: {_reason(runtime, text)}") from error
+
+
+def _reason(runtime: Any, text: str) -> str:
+    """What stands in a runtime's way, and the remedy, from its message; the reason stands at the message's end."""
+    for pattern, says in getattr(runtime, "EXPLAINED", {}).items():
+        if match := re.search(pattern, text):
+            return str(says).format(*match.groups())
+    return f"{text if len(text) <= 300 else f'... {text[-300:]}'}; export it again, or check the file"
 
 
 def _ran(session: Any, spec: dict[str, Any]) -> dict[str, Any]:

@@ -119,6 +119,7 @@ def test_weights_beside_a_file_are_a_part_of_it() -> None:
         (["open.onnx", "--input-shape", "1x4x8x8"], 2, 'input "x" takes 1x3x?x?, not 1x4x8x8'),
         (["open.onnx", "--input-shape", "1x3x0x8"], 2, "size of 0"),
         (["open.onnx", "--dimension", "side=8"], 2, "--dimension side"),
+        (["zero.onnx", "--input-shape", "1x3x8x8"], 5, 'input "x" (?x3x?x?): a size of 0 stands for an open one'),
         (["VGG16s.toml", "--input-shape", "1x3x8x8"], 2, "there is none here"),
     ],
 )
@@ -128,6 +129,7 @@ def test_a_run_that_cannot_be_is_refused_and_stores_nothing(
     Path("page.onnx").write_text("<html>")
     Path("VGG16s.toml").write_text('models = ["VGG16"]')
     net("open.onnx", [1, 3, -1, -1])
+    net("zero.onnx", [0, 3, 0, 0])
     with pytest.raises(SystemExit) as stopped:
         main(["run", *arguments, "--device", "cpu"])
     _, err = capsys.readouterr()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import onnx
 import pytest
 
 from bench import suites
@@ -77,3 +78,27 @@ def test_threads_at_work_are_those_with_a_tenth_of_the_busiest_one_s_time() -> N
     before = {"1": 100, "2": 7000}
     assert worker._threads(before, {"1": 1100, "2": 7000, "3": 101, "4": 99}) == 2
     assert worker._threads({}, {}) is None
+
+
+def test_the_reason_why_a_file_is_refused_is_not_cut_off(tmp_path: Path) -> None:
+    path = write_model(tmp_path / "m.onnx")
+    newer = onnx.load(path)
+    newer.ir_version = 99
+    onnx.save(newer, tmp_path / "ir.onnx")
+    newer.ir_version = 8
+    newer.opset_import[0].version = 99
+    onnx.save(newer, tmp_path / "opset.onnx")
+    for name, says in {
+        "ir": r"it has IR version 99, and this ONNX Runtime reads up to \d+; upgrade onnxruntime, or export it again",
+        "opset": r"it has opset 99 of ai\.onnx, and this ONNX Runtime knows up to \d+; upgrade onnxruntime, or export",
+    }.items():
+        with pytest.raises(Failed, match=says):
+            schedule.one(target(tmp_path / f"{name}.onnx"), 0, settings(min_time_s=0.1))
+
+
+def test_of_a_long_message_the_end_is_shown_where_the_reason_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = "    raise RuntimeError('place ' * 99 + 'operator Bead is not there')\n    return Session("
+    with pytest.raises(Failed, match="operator Bead is not there; export it again"):
+        visit(tmp_path, monkeypatch, "    return Session(", long)
