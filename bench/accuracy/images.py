@@ -108,6 +108,12 @@ def _refuse_parts(folder: Path, there: Layout) -> None:
             else f"give one of them with its labels: --images {parts[0].folder} --labels CSV"
         )
         raise WrongUsage(f"{folder} is divided into parts of a data set ({names}), which are no classes; {remedy}")
+    repeated = folders.repeated_classes(there)
+    if repeated:
+        raise WrongUsage(
+            f"{folder / repeated} is no class: it holds the classes beside it once more; move it, or give it: "
+            f"--images {folder / repeated}"
+        )
     divided = folders.divided_classes(there)
     if divided:
         raise WrongUsage(

@@ -23,6 +23,7 @@ PARTS = {
     "test": ("test", "testing", "tst"),
     "validation": ("validation", "val", "valid", "dev", "eval", "evaluation"),
     "train": ("train", "training", "trn"),
+    "fold": ("fold", "folds", "kfold", "subset"),
 }
 """What the folders of a data set's parts are called; the part to judge on first."""
 
@@ -106,6 +107,15 @@ def parts(folder: Path, found: Layout) -> tuple[Part, ...]:
         inner = layout(folder / word)
         return () if inner.loose else parts(folder / word, inner)
     return ()
+
+
+def repeated_classes(found: Layout) -> str | None:
+    """A folder beside class folders that holds class folders of the same names (`cat`, `dog`, `val/cat`), or None."""
+    for word, files in found.classes.items():
+        below = {rest.partition("/")[0] if "/" in (rest := file.partition("/")[2]) else "" for file in files}
+        if len(below) > 1 and below <= found.classes.keys() - {word}:
+            return word
+    return None
 
 
 def divided_classes(found: Layout) -> str | None:

@@ -202,3 +202,12 @@ def test_the_list_changes_its_hash_with_any_file(tmp_path: Path) -> None:
     assert before == image_set(folder, 2).sha256
     (folder / "1" / "001.jpg").write_bytes((folder / "0" / "001.jpg").read_bytes() + b"x")
     assert before != image_set(folder, 2).sha256
+
+
+def test_a_folder_with_the_classes_once_more_is_refused(tmp_path: Path) -> None:
+    for name in ("cat/1.png", "dog/2.png", "val/cat/3.png", "val/dog/4.png"):
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"")
+    with pytest.raises(WrongUsage, match=r"val is no class.*give it: --images .*val$"):
+        image_set(tmp_path, 3)

@@ -76,6 +76,9 @@ def test_leftovers_are_named(tmp_path: Path) -> None:
         (["train/1.png", "test/2.png"], [("test", "test"), ("train", "train")]),
         (["train/a/1.png", "test/a/1.png", "samples/1.png"], [("test", "test"), ("train", "train")]),
         (["train/a/1.png", "test/a/1.png", "__MACOSX/train/1.png"], [("test", "test"), ("train", "train")]),
+        (["fold_2/a/1.png", "fold_1/a/2.png"], [("fold", "fold_1"), ("fold", "fold_2")]),
+        (["fold/1.png", "crease/2.png"], []),
+        (["0/writer1/1.png", "0/writer2/2.png", "1/writer1/3.png", "1/writer2/4.png"], []),
         (["train/1.png", "car/2.png", "plane/3.png"], []),
         (["train/more/1.png", "car/more/2.png"], []),
         (["diesel train/1.png", "steam train/2.png"], []),
@@ -86,6 +89,15 @@ def test_leftovers_are_named(tmp_path: Path) -> None:
 )
 def test_parts_are_told_from_classes(tmp_path: Path, files: list[str], expected: list[tuple[str, str]]) -> None:
     assert parts(tree(tmp_path, *files)) == expected
+
+
+def test_classes_once_more_in_a_folder_beside_them(tmp_path: Path) -> None:
+    inside = tree(tmp_path / "inside", "cat/1.png", "dog/2.png", "val/cat/3.png", "val/dog/4.png")
+    assert folders.repeated_classes(folders.layout(inside)) == "val"
+    deep = tree(
+        tmp_path / "deep", "cat/left/1.png", "cat/right/2.png", "dog/left/3.png", "wolf/dog/4.png", "left/5.png"
+    )
+    assert folders.repeated_classes(folders.layout(deep)) is None
 
 
 def test_classes_that_are_divided_themselves(tmp_path: Path) -> None:
