@@ -276,9 +276,15 @@ def stored_baseline(results: Path, run: Run) -> Run:
             "store one with `bench baseline save`"
         )
     try:
-        return load(path)
+        baseline = load(path)
     except WrongUsage as error:
         raise NotComparable(str(error)) from error
+    if baseline.suite != run.suite:
+        raise NotComparable(
+            f"{path} is a baseline of the suite {baseline.suite}, not of {run.suite}; restore it, or store one with "
+            "`bench baseline save`"
+        )
+    return baseline
 
 
 def check_whole(run: Run) -> None:

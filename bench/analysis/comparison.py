@@ -120,7 +120,7 @@ def conclusion(comparison: Comparison) -> list[str]:
     lines = []
     same_time = comparison.baseline_started_at == comparison.run_started_at
     if same_time and {v.ratio for v in comparison.verdicts} == {1.0}:
-        lines.append(f"this run is the baseline itself; `bench run {comparison.suite}` makes one to compare with it")
+        lines.append("this run is the baseline itself; measure the suite again to compare")
     if of["slower"]:
         lines.append(f"a regression is confirmed: {', '.join(of['slower'])}")
     if of["missing"] or of["failed"]:

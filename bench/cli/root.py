@@ -103,7 +103,7 @@ def against_baseline(run: Run, results: Path) -> Comparison | None:
     if not path.is_file():
         return None
     try:
-        reference = store.load(path)
+        reference = store.stored_baseline(results, run)
         if reference.started_at == run.started_at:
             return None
         return comparison.compare(reference, run)

@@ -135,4 +135,18 @@ def test_a_run_held_against_itself_says_so(
     store.create(tmp_path / "results", measured())
     store.save_baseline(tmp_path / "results", measured())
     _, out, _ = call(capsys, "compare", "--stored")
-    assert out.splitlines()[-1] == "this run is the baseline itself; `bench run default` makes one to compare with it"
+    assert out.splitlines()[-1] == "this run is the baseline itself; measure the suite again to compare"
+
+
+def test_a_baseline_of_another_suite_under_this_ones_name_is_not_compared(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    store.create(tmp_path / "results", measured())
+    path = store.save_baseline(tmp_path / "results", measured())
+    path.write_text(
+        path.read_text(encoding="utf-8").replace('"suite": "default"', '"suite": "yours"'), encoding="utf-8"
+    )
+    code, _, err = call(capsys, "compare", "--stored")
+    assert (code, err.count("\n")) == (4, 1)
+    assert "is a baseline of the suite yours, not of default" in err
