@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from bench.report.figures.frame import WIDE
 def write_images(material: Material, out: Path, *, kind: str) -> Path:
     """Draw Figure 2 of the last run into a file that ends in `kind`, or every figure into a folder.
 
-    Raises Failed where kaleido or a Chromium is missing.
+    Raises Failed where kaleido or a Chromium is missing, where the disk is full, and where there is nothing to draw.
     """
     try:
         import kaleido
@@ -27,6 +28,8 @@ def write_images(material: Material, out: Path, *, kind: str) -> Path:
     else:
         out.mkdir(parents=True, exist_ok=True)
         wanted = [_picture(figure.draw(WIDE), out / f"{figure.id}.{kind}", kind) for figure in shown]
+    if not wanted:
+        raise Failed("no operations of this run are counted in full, which Figure 2 shows; write a page, -o FILE.html")
     try:
         kaleido.write_fig_from_object_sync(wanted, cancel_on_error=True)
     except Exception as error:
@@ -34,6 +37,8 @@ def write_images(material: Material, out: Path, *, kind: str) -> Path:
         for picture in wanted:
             if picture["path"].is_file() and picture["path"].stat().st_size == 0:
                 picture["path"].unlink()
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise Failed(f"cannot write {out}: {error.strerror}; free some space, or name another -o") from error
         raise Failed(
             f"no picture could be drawn ({' '.join(str(error).split())[:200]}); is Chromium installed?"
         ) from error

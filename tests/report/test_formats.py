@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import subprocess
@@ -16,6 +17,7 @@ from pytest_benchmark.stats import Stats
 
 from bench import store
 from bench.analysis import comparison
+from bench.errors import Failed
 from bench.report import write_report
 from bench.report.pytest_benchmark import export
 from tests import runs
@@ -127,3 +129,20 @@ def test_without_raw_samples_the_rounds_are_visits(tmp_path: Path) -> None:
     assert first["stats"]["rounds"] == 5
     assert run.records[0].measurement is not None
     assert first["extra_info"]["p50_ms"] == run.records[0].measurement.p50_ms
+
+
+def test_a_picture_of_nothing_and_a_picture_on_a_full_disk_are_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kaleido = pytest.importorskip("kaleido")
+    run = runs.of_suite("default")
+    uncounted = replace(run, records=tuple(replace(record, cost=None) for record in run.records))
+    with pytest.raises(Failed, match="counted in full"):
+        write_report([uncounted], tmp_path / "figure.svg")
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(kaleido, "write_fig_from_object_sync", full)
+    with pytest.raises(Failed, match=r"cannot write .*figure.svg: No space left on device; free some space"):
+        write_report([run], tmp_path / "figure.svg")
