@@ -16,6 +16,8 @@ settings.register_profile("mutants", derandomize=True, deadline=None, phases=[Ph
 settings.register_profile("searching", deadline=None, max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
 
+os.environ.pop("COLUMNS", None)  # tables are as wide as they want, whoever runs the tests
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
