@@ -49,8 +49,7 @@ class Made:
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Made]]:
     """Makes a network as the worker does, once for this module, and keeps what Keras said."""
     from bench import models
-    from bench.export import clean, skeleton, weights
-    from bench.export import exporter as worker
+    from bench.export import clean, preparation, skeleton, weights
 
     known: dict[str, Made] = {}
 
@@ -60,7 +59,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], M
             head = {"head": "notes", "classes": 10} if name in LARGE else {}
             model = models.build(name, input_shape=NETWORKS[name], **head)
             preprocess = suites.facts().get(name, {}).get("preprocess", "torch")
-            images = weights.images(worker.CHECK_INPUTS, model.input_shape[1:], preprocess, 0)
+            images = weights.images(preparation.CHECK_INPUTS, model.input_shape[1:], preprocess, 0)
             expected = weights.randomise(model, images)
             raw, _ = skeleton.convert(model, shape=images.shape[1:], dtype="float32", opset=OPSET, folder=folder)
             clean.clean(raw, folder / "clean.onnx", output="probabilities")
