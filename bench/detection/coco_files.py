@@ -205,6 +205,10 @@ def _oddities(images: tuple[Image, ...], objects: Objects, detections: Detection
                 odd.append(
                     f"{int(out.sum())} {name} reach outside of their image; they are used as they are, as COCO does"
                 )
+                if ((w > x) & (h > y) & (w <= width[rows.image] + 1) & (h <= height[rows.image] + 1)).all():
+                    odd.append(f"the boxes of the {name} look like corners; COCO's bbox is [x, y, width, height]")
+        if len(rows.box) and rows.box.max() <= 1:
+            odd.append(f"the boxes of the {name} look like shares of the image; COCO's bbox is in pixels")
     if not len(detections.score):
         odd.append("there are no detections: every object counts as missed")
     if not (~objects.crowd).any():
