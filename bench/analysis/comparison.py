@@ -73,8 +73,10 @@ def compare(baseline: Run, run: Run, *, margin: float = 0.03, force: bool = Fals
     old = {record.case.name: record for record in baseline.records}
     new = {record.case.name: record for record in run.records}
     changed = _changes(baseline, run)
+    added = [record for name, record in new.items() if name not in old]
     verdicts = [
-        _verdict(old.get(name), new.get(name), margin, noise or 0.0, changed) for name in dict.fromkeys([*new, *old])
+        _verdict(old.get(name), new.get(name), margin, noise or 0.0, changed, _renamed(old.get(name), added))
+        for name in dict.fromkeys([*new, *old])
     ]
     return Comparison(
         suite=run.suite,
@@ -198,14 +200,15 @@ def _peaks(roofline: Roofline) -> dict[str, Any]:
 
 
 def _verdict(
-    old: Record | None, new: Record | None, margin: float, noise: float, changed: list[str]
+    old: Record | None, new: Record | None, margin: float, noise: float, changed: list[str], renamed: str
 ) -> tuple[Verdict, float]:
     """The verdict on one case, and the p-value of no change (1 where nothing was compared)."""
     known = new or old
     assert known is not None
     name = known.case.name
     if new is None:
-        return Verdict(case=name, verdict="missing", reason="in the baseline, but not in the run"), 1.0
+        reason = "in the baseline, but not in the run"
+        return Verdict(case=name, verdict="missing", reason=reason + (f"; {renamed}" if renamed else "")), 1.0
     if new.measurement is None:
         return Verdict(case=name, verdict="failed", reason=new.error or "no measurement"), 1.0
     if old is None or old.measurement is None:
@@ -218,6 +221,14 @@ def _verdict(
     changed = ([] if same else ["artifact"]) + changed
     verdict, p = _measured(name, old.measurement, new.measurement, margin, noise, changed)
     return replace(verdict, quantities=quantities.changes(old, new)), p
+
+
+def _renamed(old: Record | None, added: Iterable[Record]) -> str:
+    """What to do where a case of the run has the file of the baseline's under another name, else nothing."""
+    if not (old and old.artifact):
+        return ""
+    same = [r.case.name for r in added if r.artifact and r.artifact.sha256 == old.artifact.sha256]
+    return f"{same[0]} is the same file: give it the old name, or save a new baseline" if same else ""
 
 
 def identity(case: Case) -> Case:

@@ -301,3 +301,14 @@ def test_a_file_of_that_name_elsewhere_is_another_thing(before: Record, after: R
     (verdict,) = comparison.compare(runs.run([before]), runs.run([after])).verdicts
     assert (verdict.ratio is not None) == compared
     assert (verdict.verdict == "missing") != compared
+
+
+def test_a_renamed_case_is_missing_and_its_new_name_said():
+    rng = np.random.default_rng(0)
+    old, other = record(rng, "a", sha="1"), record(rng, "b", sha="2")
+    same, new = record(rng, "alpha", sha="1"), record(rng, "c", sha="3")
+    reasons = {v.case: v.reason for v in comparison.compare(run_of(old, other), run_of(same, new)).verdicts}
+    assert reasons["a"] == (
+        "in the baseline, but not in the run; alpha is the same file: give it the old name, or save a new baseline"
+    )
+    assert reasons["b"] == "in the baseline, but not in the run"
