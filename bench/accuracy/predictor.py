@@ -24,6 +24,7 @@ from bench.errors import Failed, WrongUsage
 from bench.machine.facts import cores_given
 from bench.models import inputs
 from bench.models.preprocessing import Array, Preprocessing, batch_array, write
+from bench.timing.worker import reason
 
 AHEAD = 2  # batches that are decoded while one is inferred, where cores are free for it: what bounds the memory
 _SUM_TOLERANCE = 1e-2  # of probabilities, in half precision
@@ -92,9 +93,7 @@ def _session(spec: Spec) -> runtimes.Session:
         raise
     except Exception as error:
         text = " ".join(str(error).split())
-        raise Failed(f"{known.TITLE} cannot load {spec.path}: {text[-300:]}; export it again, or check the file") from (
-            error
-        )
+        raise Failed(f"{known.TITLE} cannot load {spec.path}: {reason(known, text)}") from error
     if spec.provider not in session.ran()["providers"]:
         raise Failed(f"asked for {spec.provider}, but the session runs on {', '.join(session.ran()['providers'])}")
     return session

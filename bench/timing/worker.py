@@ -168,10 +168,10 @@ def _explained(runtime: Any, spec: dict[str, Any]) -> Iterator[None]:
             raise _Refused(_NO_MEMORY) from error
         if provider != runtime.DEVICES["cpu"]:
             raise _Refused(f"{provider} cannot run this model here: {text[:300]}; see `bench doctor`") from error
-        raise _Refused(f"{runtime.TITLE} cannot load {path}: {_reason(runtime, text)}") from error
+        raise _Refused(f"{runtime.TITLE} cannot load {path}: {reason(runtime, text)}") from error
 
 
-def _reason(runtime: Any, text: str) -> str:
+def reason(runtime: Any, text: str) -> str:
     """What stands in a runtime's way, and the remedy, from its message; the reason stands at the message's end."""
     for pattern, says in getattr(runtime, "EXPLAINED", {}).items():
         if match := re.search(pattern, text):

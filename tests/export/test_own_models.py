@@ -58,6 +58,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (place / "project" / "__init__.py").write_text("")
     (place / "project" / "nets.py").write_text(PROJECT.replace("from parts", "from project.parts"))
     (place / "project" / "parts.py").write_text(PARTS)
+    (place / "project" / "script.py").write_text("import sys\nsys.exit(2)\n")
     (place / "lonely.py").write_text(PROJECT)
     (place / "parts.py").write_text(PARTS)
     (place / "onnxruntime.py").write_text("raise SystemExit('a file of the user shadows an installed module')")
@@ -103,6 +104,8 @@ REFUSED: dict[str, tuple[tuple[int, ...] | None, str]] = {
     f"{NETS}unbuilt": (None, "is not built for any input; give an input_size"),
     f"{NETS}subclassed": (None, "is not built for any input; give an input_size"),
     f"{NETS}nothing": (None, f"the builder {NETS}nothing returns nothing; end it with `return keras.Model(...)`"),
+    f"{NETS}leaves": (None, f"the builder {NETS}leaves ends the program (sys.exit); let it return the model"),
+    "project.script:net": (None, "project.script ends the program (sys.exit) when it is imported; put what it runs"),
     f"{NETS}layer": (None, "returns a layer (Dense) and not a model"),
     f"{NETS}a_class": (None, "returns the class Subclassed and not a model"),
     f"{NETS}needs_depth": (None, "needs input_shape, depth; give an input_size and give arguments = { depth = ... }"),

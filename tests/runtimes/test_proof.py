@@ -8,10 +8,11 @@ import onnx
 import pytest
 
 from bench import suites
+from bench.accuracy import predictor
 from bench.errors import Failed
 from bench.timing import schedule, worker
 from tests.runtimes.test_runtimes import MADE_UP
-from tests.timing.test_timing import settings, target, write_model
+from tests.timing.test_timing import CPU, settings, target, write_model
 
 BUSY = """
         import time
@@ -94,6 +95,9 @@ def test_the_reason_why_a_file_is_refused_is_not_cut_off(tmp_path: Path) -> None
     }.items():
         with pytest.raises(Failed, match=says):
             schedule.one(target(tmp_path / f"{name}.onnx"), 0, settings(min_time_s=0.1))
+        spec = predictor.Spec(path=str(tmp_path / f"{name}.onnx"), runtime="onnxruntime", provider=CPU, threads=1)
+        with pytest.raises(Failed, match=says):
+            predictor._session(spec)
 
 
 def test_of_a_long_message_the_end_is_shown_where_the_reason_stands(
