@@ -33,6 +33,9 @@ from bench.records import (
 
 ALARM_RATE = 0.01
 """The rate at which identical models may be called slower or faster: a gate that cries wolf is switched off."""
+SUSPECT_RATE = 0.05
+"""The rate at which stored figures of identical models may make a suspect: measuring both files anew costs a minute,
+and a regression that is not looked into costs more."""
 POWER = 0.8
 """A change of the detectable size is seen four times in five."""
 DRIFT_WITHIN = 0.10
@@ -52,10 +55,10 @@ def compare(baseline: Run, run: Run, *, margin: float = 0.03, force: bool = Fals
     """Say for each case whether it may have become faster or slower.
 
     A verdict is "equivalent" when the 95 % interval of the ratio of p50s lies inside the margin; "suspect" when it does
-    not, the ratio itself lies beyond the margin and differs from 1 at `ALARM_RATE`, after control of false discoveries
-    over all models, and no change of the machine's pace explains it; else "inconclusive". What a suspect is, only both
-    files timed anew can say (`bench.trust.confirmation`): two runs are apart in time, and a machine's speed shifts by a
-    few percent from one minute to the next.
+    not, the ratio itself lies beyond the margin and differs from 1 at `SUSPECT_RATE`, after control of false
+    discoveries over all models, and no change of the machine's pace explains it; else "inconclusive". What a suspect
+    is, only both files timed anew can say (`bench.trust.confirmation`): two runs are apart in time, and a machine's
+    speed shifts by a few percent from one minute to the next.
 
     How far visits lie apart in both runs, over all models, widens every interval: no case is known better than that.
     The margin stays as asked for.
@@ -271,10 +274,10 @@ def _measured(
     error = (down + up) / 2 / t975
     towards_zero = max(down if shift > 0 else up, 1e-12)
     p = statistics.student_t_p(t975 * shift / towards_zero, degrees)
-    needed = max(statistics.student_t(ALARM_RATE, degrees) * error, math.log1p(margin))
+    needed = max(statistics.student_t(SUSPECT_RATE, degrees) * error, math.log1p(margin))
     needed += statistics.student_t(2 * (1 - POWER), degrees) * error
     single = min(len(old.visit_p50_ms), len(new.visit_p50_ms)) < 2
-    kind = judge(shift, shift - down, shift + up, p, margin)
+    kind = judge(shift, shift - down, shift + up, p, margin, alarm=SUSPECT_RATE)
     reason = "one visit tells nothing of how visits differ; measure 3 rounds or more" if single else None
     if not single and kind in ("slower", "faster"):
         reason = _doubt(shift, old, new, margin)
@@ -299,7 +302,7 @@ def _measured(
 
 def _would_take(error: float, visits: int, margin: float) -> str:
     """How many rounds of both runs would show a change of the margin's size, where visits differ as they did here."""
-    wanted = math.log1p(margin) / (statistics.student_t(ALARM_RATE, 30) + statistics.student_t(2 * (1 - POWER), 30))
+    wanted = math.log1p(margin) / (statistics.student_t(SUSPECT_RATE, 30) + statistics.student_t(2 * (1 - POWER), 30))
     rounds = math.ceil(visits * (error / wanted) ** 2)
     if rounds <= visits:
         return "the change is at the edge of what these visits can see; `bench ab` of the two files would tell"
@@ -347,7 +350,7 @@ def _controlled(judged: list[tuple[Verdict, float]], margin: float) -> list[Verd
     Where most models moved the same way by more than the margin and nothing known has changed, the machine has.
     """
     measured = [(verdict, p) for verdict, p in judged if verdict.ratio is not None]
-    found = statistics.discoveries([p for _, p in measured], rate=ALARM_RATE)
+    found = statistics.discoveries([p for _, p in measured], rate=SUSPECT_RATE)
     kept = {verdict.case for (verdict, _), real in zip(measured, found, strict=True) if real}
     shifts = [math.log(verdict.ratio) for verdict, _ in measured if verdict.ratio]
     common = len(shifts) >= _COMMON_CASES and abs(median(shifts)) > math.log1p(margin)
