@@ -66,8 +66,10 @@ def sum_up(meter: Meter, visits: Sequence[Visit]) -> Metered | None:
     values = [value for visit in visits if (value := meter.read(visit)) is not None]
     if not values:
         return None
+    if meter.over in (max, min, sum):
+        return Metered(value=float(meter.over(values)))  # as it was read, to the byte
     value = _rounded(float(meter.over(values)))
-    if len(values) < 3 or meter.over in (max, min, sum):
+    if len(values) < 3:
         return Metered(value=value)
     half = student_t975(len(values) - 1) * float(np.std(values, ddof=1)) / math.sqrt(len(values))
     return Metered(value=value, low=_rounded(value - half), high=_rounded(value + half))

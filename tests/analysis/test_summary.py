@@ -10,6 +10,7 @@ from scipy.stats import t as t_distribution
 from bench.analysis import quantities, statistics, summary
 from bench.analysis.quantities import Meter, metered
 from bench.records import Health, Metered, Visit
+from tests import runs
 from tests.analysis.test_statistics import simulated_visits
 
 
@@ -140,3 +141,8 @@ def test_what_has_no_field_of_its_own_goes_among_the_meters(monkeypatch):
     visits = [made(number=0, meters={"energy_j": 2.0}), made(number=1, meters={"energy_j": 3.0}), made(number=2)]
     assert summary.summarise(visits, batch_size=1, seed=0).meters == {"energy_j": Metered(value=2.5)}
     assert summary.summarise([made()], batch_size=1, seed=0).meters == {}
+
+
+def test_the_largest_memory_is_kept_to_the_byte() -> None:
+    visits = [replace(visit, peak_rss_bytes=774_577_017 - n) for n, visit in enumerate(runs.visits("m", 10.0))]
+    assert summary.summarise(visits, batch_size=1, seed=0).peak_rss_bytes == 774_577_017
