@@ -104,7 +104,7 @@ def against_baseline(run: Run, results: Path) -> Comparison | None:
         return None
     try:
         reference = store.stored_baseline(results, run)
-        if reference.started_at == run.started_at:
+        if (reference.started_at, reference.records) == (run.started_at, run.records):
             return None
         return comparison.compare(reference, run)
     except BenchError as error:

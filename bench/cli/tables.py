@@ -29,7 +29,7 @@ def kept(headings: Sequence[str], rows: Sequence[Sequence[str]], room: int, drop
 
     The first column always stays.
 
-    >>> kept(("model", "p50", "p95", "visits"), [("net", "1 ms", "2 ms", "5")], 18, drop=("p95",))
+    >>> kept(("model", "p50", "p95", "visits"), [("net", "1 ms", "2 ms", "5")], 21, drop=("p95",))
     [0, 1, 3]
     """
     needed = [min(_WRAPS, max(len(row[i]) for row in (headings, *rows))) + _GAP for i in range(len(headings))]

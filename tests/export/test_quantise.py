@@ -289,5 +289,5 @@ def test_pairs_differ_in_precision_alone() -> None:
 
 
 def test_an_onnx_file_of_ones_own_has_the_precision_that_it_has() -> None:
-    with pytest.raises(WrongUsage, match=r"precision.* has no effect on own\.onnx: an \.onnx file is timed as it is"):
+    with pytest.raises(WrongUsage, match=r"precision.* has no effect on own\.onnx: such a file is timed as it is"):
         suites.case_of_model("own.onnx", precision="int8")

@@ -117,7 +117,8 @@ class Visits:
         return {
             "samples_ns": [int(1e9 * each)] * spec["min_count"], "sampling_ns": 1e9 * each * spec["min_count"],
             "copy_samples_ns": [], "warmup_ns": [], "warmed_up": False, "load_ms": 1.0, "first_inference_ms": 1.0,
-            "peak_rss_bytes": 1, "provider": "CPU", "threads": 1, "provider_nodes": {}, "health": {}, "runtime": "1.0",
+            "peak_rss_bytes": 1, "provider": "CPU", "threads": 1, "provider_nodes": {}, "precisions": {},
+            "health": {}, "runtime": "1.0",
         }  # fmt: skip
 
 

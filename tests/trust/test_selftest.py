@@ -55,7 +55,7 @@ class Simulated:
         return {
             "samples_ns": samples, "sampling_ns": sum(samples), "copy_samples_ns": [], "warmup_ns": [],
             "warmed_up": True, "load_ms": 1.0, "first_inference_ms": 1.0, "peak_rss_bytes": 1, "provider": "CPU",
-            "threads": 1, "provider_nodes": {}, "health": {}, "runtime": "1.0",
+            "threads": 1, "provider_nodes": {}, "precisions": {}, "health": {}, "runtime": "1.0",
         }  # fmt: skip
 
 
