@@ -89,7 +89,7 @@ def test_changes_of_level_are_marked_where_intervals_part() -> None:
         assert steps[2] == pytest.approx(1.2, rel=0.05)
     before = one[0].records[0].measurement
     assert before is not None
-    overlapping = replace(before, p50_ms=1.2 * before.p50_ms, p50_ms_low=before.p50_ms_high, p50_ms_high=9e9)
+    overlapping = replace(before, p50_ms=1.2 * before.p50_ms, p50_ms_low=0.9 * before.p50_ms, p50_ms_high=9e9)
     assert level_step(before, overlapping) is None
     small = replace(before, p50_ms=1.02 * before.p50_ms, p50_ms_low=1.019 * before.p50_ms, p50_ms_high=9e9)
     assert level_step(replace(before, p50_ms_high=before.p50_ms), small) is None
