@@ -127,6 +127,11 @@ def divided_classes(found: Layout) -> str | None:
     return None
 
 
+def images(folder: Path) -> list[Path]:
+    """The images of a folder, in whatever folders below it, sorted; leftovers are no images. Raises WrongUsage."""
+    return sorted(folder / name for name, kind in _walk(folder, Counter()) if kind == "image")
+
+
 def is_image(name: str) -> bool:
     """Whether a file's name is that of an image."""
     return name.lower().endswith(SUFFIXES)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench import data
+from bench.data import folders
 from bench.errors import Failed, WrongUsage
 from bench.models.file import file_sha256
 from bench.suites import DATA_SETS, facts
@@ -29,22 +29,6 @@ _SYNTHETIC_LIMIT = 64  # random images for the ranges, and as many others for th
 _OWN_LIMIT = 200  # images of one's own for the ranges, and as many others for the agreement
 _MOST_BYTES = 300_000_000  # of images in memory for either
 _LEAST = 8  # images for either: ranges of fewer are chance
-_SUFFIXES = (
-    ".avif",
-    ".bmp",
-    ".gif",
-    ".jfif",
-    ".jpe",
-    ".jpeg",
-    ".jpg",
-    ".pgm",
-    ".png",
-    ".ppm",
-    ".tif",
-    ".tiff",
-    ".webp",
-)
-_NO_CLASSES = ("__MACOSX", "lost+found")
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as Pillow and TensorFlow make grey
 _SEED = 1  # not the one that random weights are settled with
 
@@ -59,7 +43,7 @@ def files(folder: Path) -> tuple[list[Path], list[Path]]:
     """
     if not folder.is_dir():
         raise WrongUsage(f"there is no folder {folder}; give the folder of the calibration images")
-    everything = _images(folder)
+    everything = folders.images(folder)
     if len(everything) < 2 * _LEAST:
         raise WrongUsage(
             f"{folder} holds {len(everything)} images; calibration needs {2 * _LEAST} or more, half of them to check it"
@@ -67,19 +51,6 @@ def files(folder: Path) -> tuple[list[Path], list[Path]]:
     count = min(len(everything), 2 * _OWN_LIMIT)
     chosen = [everything[i * len(everything) // count] for i in range(count)]
     return chosen[::2], chosen[1::2]
-
-
-def _images(folder: Path) -> list[Path]:
-    paths, entered = [], set()
-    for place, folders, names in os.walk(folder, followlinks=True):
-        real = os.path.realpath(place)
-        if real in entered:  # a link back to a folder above
-            folders.clear()
-            continue
-        entered.add(real)
-        folders[:] = sorted(name for name in folders if name[0] not in ".@$" and name not in _NO_CLASSES)
-        paths += [Path(place, name) for name in names if name.lower().endswith(_SUFFIXES) and name[0] != "."]
-    return sorted(paths)
 
 
 @lru_cache(maxsize=4096)
