@@ -22,7 +22,7 @@ import msgspec
 from filelock import FileLock, Timeout
 
 from bench.errors import BenchError, Failed, NotComparable, WrongUsage
-from bench.records import SCHEMA_VERSION, Machine, Record, Run, Timed, Visit
+from bench.records import SCHEMA_VERSION, Case, Machine, Record, Run, Timed, Visit
 
 RUN_FILE = "run.json"
 SAMPLES_FILE = "samples.jsonl.gz"
@@ -344,6 +344,11 @@ def slug(text: str) -> str:
 def json_text(value: Any) -> str:
     """Any record as JSON with sorted keys, for people and diffs."""
     return msgspec.json.format(_json(value), indent=1).decode()
+
+
+def asked(case: Case) -> dict[str, Any]:
+    """A case that nobody has planned, as JSON holds it: where it will run does not apply yet."""
+    return {"device": None, "provider": None} | dict(msgspec.to_builtins(case))
 
 
 def _json(value: Any) -> bytes:

@@ -22,6 +22,7 @@ from bench.records import (  # fmt: skip
     Health,
     KindCost,
     Machine,
+    PlannedCase,
     Record,
     Run,
     Settings,
@@ -74,6 +75,11 @@ def gops(model: str) -> float:
     return 2 * median(rows) / 1e3 if rows else suites.facts().get(model, {}).get("params", 5e6) / 2e6
 
 
+def planned(case: Case, threads: int = 2) -> PlannedCase:
+    """The case on the made-up machine."""
+    return case.planned(device="cpu", provider=PROVIDER, threads=threads)
+
+
 def record(case: Case, *, factor: float = 1.0, spread: float = 0.01, disturbed: int = 0, seed: int = 0) -> Record:
     rng = random.Random(case.name)
     params = suites.facts().get(case.model, {}).get("params", 5_000_000)
@@ -82,7 +88,7 @@ def record(case: Case, *, factor: float = 1.0, spread: float = 0.01, disturbed: 
     taken = visits(case.name, p50_ms, spread=spread, disturbed=disturbed, seed=seed)
     learnt = {"standard": 0.3, "pointwise": 0.5, "depthwise": 0.05, "dense": 0.15}
     return Record(
-        case=replace(case, device="cpu", provider=PROVIDER, threads=case.threads or 2),
+        case=planned(case),
         artifact=Artifact(
             sha256=hashlib.sha256(case.name.encode()).hexdigest(), size_bytes=4 * params + 40_000, opset=17, nodes=100,
             transposes=4, transposes_optimised=rng.randrange(4), reorders_optimised=rng.randrange(12),

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from bench import store
 from bench.analysis import summary
 from bench.errors import Failed, NotComparable, WrongUsage
-from bench.records import Case, Machine, Record, Run, Settings, Visit
+from bench.records import Machine, PlannedCase, Record, Run, Settings, Visit
 
 
 def a_run(suite: str = "default", started_at: str = "2026-01-02T03:04:05Z") -> Run:
@@ -32,7 +32,18 @@ def a_run(suite: str = "default", started_at: str = "2026-01-02T03:04:05Z") -> R
         settings=Settings(
             rounds=5, min_time_s=1, min_count=2, warmup_s=1, budget_s=None, seed=0, device="cpu", provider="P"
         ),
-        records=(Record(case=Case(name="VGG16", model="VGG16", input_shape=(224, 224, 3))),),
+        records=(
+            Record(
+                case=PlannedCase(
+                    name="VGG16",
+                    model="VGG16",
+                    input_shape=(224, 224, 3),
+                    device="cpu",
+                    provider="CPUExecutionProvider",
+                    threads=1,
+                )
+            ),
+        ),
     )
 
 

@@ -21,7 +21,7 @@ from bench.models import inputs, onnx_file
 from bench.models.file import sha256_of
 from bench.models.preprocessing import INTERPOLATION, RESIZE, Preprocessing, preprocessing
 from bench.processes import process
-from bench.records import Accuracy, Case
+from bench.records import Accuracy, Case, PlannedCase
 from bench.runtimes.device import DEFAULT
 from bench.suites import facts
 
@@ -55,7 +55,7 @@ class Settings:
     model: str | None = None  # what people call it; None: the file's name
 
 
-def settings_of(case: Case) -> Settings:
+def settings_of(case: PlannedCase) -> Settings:
     """The settings that a case's key `accuracy` stands for. Raises WrongUsage when it has none."""
     if case.accuracy is None:
         raise WrongUsage(f'{case.name} names no images; give the case accuracy = {{images = "DIR"}}')
@@ -72,7 +72,7 @@ def settings_of(case: Case) -> Settings:
         interpolation=asked.interpolation,
         dimensions=case.dimensions,
         input_shapes=case.input_shapes,
-        threads=case.threads or 1,
+        threads=case.threads,
         runtime=case.runtime,
         provider=case.provider,
         model=case.name,

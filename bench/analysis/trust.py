@@ -124,7 +124,7 @@ def _pace(run: Run, visits: Sequence[Visit]) -> Iterator[Doubt]:
             paces[visit.threads].append(visit.health.pace_ms)
     for record in run.records if not visits else ():
         if record.measurement and record.measurement.pace_ms:
-            paces[record.case.threads or 1].append(record.measurement.pace_ms)
+            paces[record.case.threads].append(record.measurement.pace_ms)
     swing = max((max(values) / min(values) for values in paces.values()), default=1.0)
     if level := _level(swing, _PACE):
         yield Doubt(level=level, what=f"the machine's pace swung by a factor of {swing:.1f} during the run",
@@ -199,8 +199,8 @@ def _threads(run: Run, visits: Sequence[Visit]) -> Iterator[Doubt]:
     if not isinstance(cores, int) or cores < 1 or run.settings.device != "cpu":
         return
     for level in ("unsound", "shaky"):
-        over = {r.case.name: r.case.threads or 1 for r in run.records
-                if r.measurement and _level((r.case.threads or 1) / cores, _THREADS) == level}  # fmt: skip
+        over = {r.case.name: r.case.threads for r in run.records
+                if r.measurement and _level(r.case.threads / cores, _THREADS) == level}  # fmt: skip
         if over:
             most, cores_given = max(over.values()), f"{cores} core{'s' * (cores > 1)}"
             yield Doubt(level=level, what=f"{most} threads on {cores_given} wait for each other ({_names(list(over))})",

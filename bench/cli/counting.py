@@ -85,7 +85,9 @@ def model(
     (case,) = export.sized([one_case(model, alpha, input_size)], dict(input_shapes), dict(dimensions))
     total, layers = cost.of_case(case)
     if as_json:
-        click.echo(store.json_text({"case": case, "cost": total} | ({"layers": layers} if per_layer else {})))
+        click.echo(
+            store.json_text({"case": store.asked(case), "cost": total} | ({"layers": layers} if per_layer else {}))
+        )
         return
     if per_layer:
         table(

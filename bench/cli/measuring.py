@@ -166,7 +166,11 @@ def list_(suite: tuple[str, ...], input_shapes: Shapes, dimensions: Sizes, famil
         problems = {name: str(found) for name, found in costs.items() if isinstance(found, BenchError)}
         if as_json:
             rows_of_json = [
-                {"case": c, "cost": None if c.name in problems else costs[c.name], "error": problems.get(c.name)}
+                {
+                    "case": store.asked(c),
+                    "cost": None if c.name in problems else costs[c.name],
+                    "error": problems.get(c.name),
+                }
                 for c in cases
             ]
             click.echo(store.json_text(rows_of_json))
@@ -196,7 +200,7 @@ def _input(case: Case) -> str:
 
     if case.is_file:
         try:
-            fed = export.planned(case).input_shapes
+            fed = export.completed(case).input_shapes
         except BenchError:
             return ""
         return ", ".join("x".join(map(str, shape)) or "scalar" for shape in fed.values())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.export.own import artifact_of_file, planned, sized
+from bench.export.own import artifact_of_file, completed, sized
 from bench.export.pool import Exported, ExportFailure, export
 from bench.export.request import INTEGERS, ExportRequest, integers, request
 
@@ -12,9 +12,9 @@ __all__ = [
     "ExportRequest",
     "Exported",
     "artifact_of_file",
+    "completed",
     "export",
     "integers",
-    "planned",
     "request",
     "sized",
 ]

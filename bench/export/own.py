@@ -6,18 +6,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from bench.errors import Failed, WrongUsage, suggestion
 from bench.models import inputs, onnx_file
 from bench.models.file import identity, side_files
 from bench.records import Artifact, Case
 
+Asked = TypeVar("Asked", bound=Case)
+"""A case, planned or not: what is made of it is the same."""
+
 _TFLITE = b"TFL3"  # the identifier that stands behind the first four bytes
 _NOT_RANDOM = ("string", "complex64", "complex128", "bfloat16", "unknown")
 
 
-def planned(case: Case) -> Case:
-    """The case with what the file says of it: the shapes that it is fed, the batch that they make, the precision.
+def completed(case: Asked) -> Asked:
+    """The case with what its file says of it: the shapes that it is fed, the batch that they make, the precision.
 
     Raises WrongUsage for sizes that do not fit or are left open, Failed for a file that is no ONNX model.
     """
@@ -46,7 +50,7 @@ def planned(case: Case) -> Case:
 def fed(path: Path, case: Case) -> dict[str, tuple[int, ...]]:
     """The shapes with which a file is fed for a case, by input: the user's own file, or one exported for it.
 
-    Raises as `planned`.
+    Raises as `completed`.
     """
     if not path.name.endswith(".onnx"):
         return {}
@@ -55,8 +59,8 @@ def fed(path: Path, case: Case) -> dict[str, tuple[int, ...]]:
 
 
 def sized(
-    cases: Iterable[Case], shapes: Mapping[str, Sequence[int]], dimensions: Mapping[str, int]
-) -> tuple[Case, ...]:
+    cases: Iterable[Asked], shapes: Mapping[str, Sequence[int]], dimensions: Mapping[str, int]
+) -> tuple[Asked, ...]:
     """The cases, with shapes and sizes of open dimensions given to those files that have such inputs.
 
     Raises WrongUsage for one that no file has.
@@ -79,7 +83,7 @@ def sized(
                 listed = "; ".join(str(each) for found in known.values() for each in found or ())
                 raise WrongUsage(f"{option} {name}: {suggestion(name, valid) or 'no file has it'}; inputs: {listed}")
 
-    def with_sizes(case: Case) -> Case:
+    def with_sizes(case: Asked) -> Asked:
         if not case.is_onnx:
             return case
         found = known[case.name]

@@ -8,19 +8,19 @@ from dataclasses import replace
 
 from bench.errors import BenchError
 from bench.pipeline.work import Phase, Work
-from bench.records import Case
+from bench.records import PlannedCase
 
 
-def _wanted(work: Work) -> list[Case]:
+def _wanted(work: Work) -> list[PlannedCase]:
     return [] if work.begun.roofline else [record.case for record in work.with_file()]
 
 
-def _calibrate(work: Work, cases: Sequence[Case]) -> None:
+def _calibrate(work: Work, cases: Sequence[PlannedCase]) -> None:
     from bench.timing import calibration
 
     work.watch.phase(PHASE.name)
     work.watch.begin("calibrating: the machine's peak and bandwidth")
-    (threads, _), *_ = Counter(case.threads or 1 for case in cases).most_common(1)
+    (threads, _), *_ = Counter(case.threads for case in cases).most_common(1)
     try:
         roofline = calibration.calibrate(work.begun.settings, threads, {case.runtime for case in cases})
     except BenchError as error:

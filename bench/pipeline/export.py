@@ -9,14 +9,14 @@ from pathlib import Path
 
 from bench.errors import BenchError
 from bench.pipeline.work import Phase, Work
-from bench.records import Accuracy, Artifact, Case, Cost
+from bench.records import Accuracy, Artifact, Cost, PlannedCase
 
 
-def _wanted(work: Work) -> list[Case]:
+def _wanted(work: Work) -> list[PlannedCase]:
     return [r.case for r in work.able() if r.case.train is None or r.case.name in work.weights]
 
 
-def _export(work: Work, cases: Sequence[Case]) -> None:
+def _export(work: Work, cases: Sequence[PlannedCase]) -> None:
     from bench import export
 
     for case in cases:
@@ -24,7 +24,7 @@ def _export(work: Work, cases: Sequence[Case]) -> None:
         if work.records[case.name].accuracy.origin != "measured":
             work.set(case, accuracy=_unmeasured(case))
     own = [case for case in cases if case.is_file]
-    sharing: dict[export.ExportRequest, list[Case]] = defaultdict(list)
+    sharing: dict[export.ExportRequest, list[PlannedCase]] = defaultdict(list)
     for case in cases:
         if not case.is_file:
             sharing[export.request(replace(case, weights=work.weights.get(case.name, case.weights)))].append(case)
@@ -33,11 +33,11 @@ def _export(work: Work, cases: Sequence[Case]) -> None:
     for case in own:
         work.watch.begin(f"reading {case.model}")
         try:
-            planned, artifact, cost = _own_file(case)
+            completed, artifact, cost = _own_file(case)
         except BenchError as error:
             work.fail(case, PHASE.name, str(error))
         else:
-            work.set(case, case=planned)
+            work.set(case, case=completed)
             _give(work, case, Path(case.model), artifact, cost)
         work.watch.end(work.records[case.name])
     begin = work.watch.begin
@@ -51,7 +51,7 @@ def _export(work: Work, cases: Sequence[Case]) -> None:
         work.stored()
 
 
-def _give(work: Work, case: Case, path: Path, artifact: Artifact, cost: Cost | None) -> None:
+def _give(work: Work, case: PlannedCase, path: Path, artifact: Artifact, cost: Cost | None) -> None:
     """A case has its file. What was measured of another one, in a run taken up again, is not true of this one."""
     before = work.records[case.name].artifact
     if before is not None and before.sha256 != artifact.sha256:
@@ -60,26 +60,26 @@ def _give(work: Work, case: Case, path: Path, artifact: Artifact, cost: Cost | N
     work.paths[case.name] = path
 
 
-def _unmeasured(case: Case) -> Accuracy:
+def _unmeasured(case: PlannedCase) -> Accuracy:
     """What is known of a case's accuracy before it is measured here."""
     from bench.models import published
 
     return Accuracy(origin="none") if case.train or case.accuracy else published.lookup(case)
 
 
-def _own_file(case: Case) -> tuple[Case, Artifact, Cost | None]:
+def _own_file(case: PlannedCase) -> tuple[PlannedCase, Artifact, Cost | None]:
     """What is known of a user's own file. Raises BenchError when it is not one, or cannot be fed.
 
     One that cannot be counted is timed all the same.
     """
     from bench import cost, export
 
-    planned = export.planned(case)
+    completed = export.completed(case)
     artifact = export.artifact_of_file(Path(case.model))
     try:
-        return planned, artifact, cost.of_case(planned)[0]
+        return completed, artifact, cost.of_case(completed)[0]
     except BenchError as error:
-        return planned, replace(artifact, warnings=(f"not counted: {error}",)), None
+        return completed, replace(artifact, warnings=(f"not counted: {error}",)), None
 
 
 PHASE = Phase("export", _wanted, _export)

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from bench import runtimes
 from bench.errors import BenchError
 from bench.pipeline.work import Phase, Work
-from bench.records import Case
+from bench.records import PlannedCase
 from bench.runtimes.device import DEFAULT
 
 
-def _wanted(work: Work) -> list[Case]:
+def _wanted(work: Work) -> list[PlannedCase]:
     """Cases of other runtimes whose file the default one reads, too, where that is installed."""
     if runtimes.installed(DEFAULT) is None:
         return []
@@ -20,7 +20,7 @@ def _wanted(work: Work) -> list[Case]:
     return [r.case for r in others if r.fidelity is None and work.paths[r.case.name].suffix in suffixes]
 
 
-def _check(work: Work, cases: Sequence[Case]) -> None:
+def _check(work: Work, cases: Sequence[PlannedCase]) -> None:
     from bench.timing import fidelity
 
     work.watch.plan({PHASE.name: len(cases)})

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from bench import store
 from bench.errors import BenchError
 from bench.pipeline.work import Phase, Work
-from bench.records import Case
+from bench.records import PlannedCase
 
 
-def _wanted(work: Work) -> list[Case]:
+def _wanted(work: Work) -> list[PlannedCase]:
     records = [record for record in work.with_file() if record.case.train or record.case.accuracy]
     return [record.case for record in records if record.accuracy.origin != "measured"]
 
 
-def _judge(work: Work, cases: Sequence[Case]) -> None:
+def _judge(work: Work, cases: Sequence[PlannedCase]) -> None:
     from bench import accuracy, training
 
     work.watch.plan({PHASE.name: len(cases)})

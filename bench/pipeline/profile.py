@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 from bench.errors import BenchError
 from bench.pipeline.work import Phase, Work
-from bench.records import Case
+from bench.records import PlannedCase
 
 
-def _wanted(work: Work) -> list[Case]:
+def _wanted(work: Work) -> list[PlannedCase]:
     return [r.case for r in work.with_file() if r.measurement and r.case.device == "cpu" and r.kinds_ms is None]
 
 
-def _profile(work: Work, cases: Sequence[Case]) -> None:
+def _profile(work: Work, cases: Sequence[PlannedCase]) -> None:
     from bench.timing import Target, profile
 
     work.watch.plan({PHASE.name: len(cases)})

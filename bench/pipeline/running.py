@@ -12,7 +12,7 @@ from bench.errors import BenchError, WrongUsage
 from bench.pipeline import calibrate, export, fidelity, judge, profile, time, train
 from bench.pipeline.watch import Silent, Watch
 from bench.pipeline.work import Phase, Work
-from bench.records import INTERRUPTED, SCHEMA_VERSION, Case, Machine, Record, Run, Settings
+from bench.records import INTERRUPTED, SCHEMA_VERSION, Case, Machine, PlannedCase, Record, Run, Settings
 from bench.suites import Suite, load_suite
 from bench.suites.values import FILE_SUFFIXES
 
@@ -91,7 +91,7 @@ def run(
         ),
         records=tuple(Record(case=case, error=INTERRUPTED) for case in cases),
     )
-    over = sorted({case.threads or 1 for case in cases} - set(range(1, facts.cores_given() + 1)))
+    over = sorted({case.threads for case in cases} - set(range(1, facts.cores_given() + 1)))
     if over and device == "cpu":
         _log.warning(
             "%s threads on %d cores wait for each other: such times are not to be trusted; use --threads %d or fewer",
@@ -137,10 +137,10 @@ def _at_present(begun: Run, here: Machine) -> Run:
     return replace(present, records=records, roofline=begun.roofline if records == begun.records else None)
 
 
-def _planned(cases: Sequence[Case], places: Mapping[str, tuple[str, str]], threads: int) -> tuple[Case, ...]:
+def _planned(cases: Sequence[Case], places: Mapping[str, tuple[str, str]], threads: int) -> tuple[PlannedCase, ...]:
     """The cases as they will be timed. `places`: device and provider by runtime."""
     planned = tuple(
-        replace(case, device=places[case.runtime][0], provider=places[case.runtime][1], threads=case.threads or threads)
+        case.planned(device=places[case.runtime][0], provider=places[case.runtime][1], threads=threads)
         for case in cases
     )
     for case in planned:
@@ -159,7 +159,7 @@ def _refuse_unusable(cases: Iterable[Case]) -> None:
         if not case.is_file:
             return
         try:
-            export.planned(case)
+            export.completed(case)
         except BenchError as error:
             problems.append(error)
         else:

@@ -9,16 +9,16 @@ from dataclasses import replace
 
 from bench import store
 from bench.pipeline.work import Phase, Work
-from bench.records import Case, Visit
+from bench.records import PlannedCase, Visit
 
 _log = logging.getLogger(__name__)
 
 
-def _wanted(work: Work) -> list[Case]:
+def _wanted(work: Work) -> list[PlannedCase]:
     return [record.case for record in work.with_file()]
 
 
-def _time(work: Work, cases: Sequence[Case]) -> None:
+def _time(work: Work, cases: Sequence[PlannedCase]) -> None:
     from bench import timing
 
     done = _stored(work, cases)
@@ -45,7 +45,7 @@ def _time(work: Work, cases: Sequence[Case]) -> None:
     _summarise(work, done)
 
 
-def _stored(work: Work, cases: Sequence[Case]) -> list[Visit]:
+def _stored(work: Work, cases: Sequence[PlannedCase]) -> list[Visit]:
     """The visits to these cases that are stored, to their present files; those to others are said, and do not count."""
     names = {case.name for case in cases}
     present = work.stored()

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 from bench.errors import BenchError
 from bench.pipeline.work import Phase, Work
-from bench.records import Case
+from bench.records import PlannedCase
 
 
-def _wanted(work: Work) -> list[Case]:
+def _wanted(work: Work) -> list[PlannedCase]:
     return [record.case for record in work.able() if record.case.train]
 
 
-def _train(work: Work, cases: Sequence[Case]) -> None:
+def _train(work: Work, cases: Sequence[PlannedCase]) -> None:
     """A case that could not be trained gets its reason, and has no weights."""
     from bench import training
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from bench import runtimes, store
 from bench.pipeline.watch import Watch
-from bench.records import INTERRUPTED, Case, Record, Run
+from bench.records import INTERRUPTED, PlannedCase, Record, Run
 
 
 class Work:
@@ -32,17 +32,17 @@ class Work:
         store.write(self.folder, current)
         return current
 
-    def set(self, case: Case, /, **changes: Any) -> None:
+    def set(self, case: PlannedCase, /, **changes: Any) -> None:
         """Change fields of a case's record; `error` follows from the rest."""
         record = replace(self.records[case.name], **changes)
         error = "; ".join(record.failures.values()) or (None if record.measurement else INTERRUPTED)
         self.records[case.name] = replace(record, error=error)
 
-    def fail(self, case: Case, phase: str, reason: str) -> None:
+    def fail(self, case: PlannedCase, phase: str, reason: str) -> None:
         """A phase failed for a case; what others brought stays."""
         self.set(case, failures=self.records[case.name].failures | {phase: reason})
 
-    def try_again(self, case: Case, phase: str) -> None:
+    def try_again(self, case: PlannedCase, phase: str) -> None:
         """A phase begins for a case: how it failed before, in a run taken up again, is no longer true."""
         self.set(case, failures={k: v for k, v in self.records[case.name].failures.items() if k != phase})
 
@@ -73,5 +73,5 @@ class Phase:
     """One phase of a run."""
 
     name: str  # as people and `Run.phases_s` call it
-    wanted: Callable[[Work], Sequence[Case]]  # the cases that it has something to do for; without one it is left out
-    do: Callable[[Work, Sequence[Case]], None]
+    wanted: Callable[[Work], Sequence[PlannedCase]]  # those it has something to do for; without one it is left out
+    do: Callable[[Work, Sequence[PlannedCase]], None]

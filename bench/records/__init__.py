@@ -10,6 +10,7 @@ from bench.records.case import (
     Calibration,
     Case,
     LabelledImages,
+    PlannedCase,
     Training,
 )
 from bench.records.comparison import (
@@ -54,6 +55,7 @@ from bench.records.run import (
 __all__ = [
     "INTERRUPTED", "SCHEMA_VERSION", "VERDICTS", "Accuracy", "Amount", "Arguments", "Artifact", "AtLeastZero",
     "Calibration", "Case", "Comparison", "Cost", "Count", "DetectionAccuracy", "Doubt", "Fidelity", "Health",
-    "KindCost", "LabelledImages", "Machine", "Measurement", "Metered", "Percent", "Positive", "PublishedAccuracy",
-    "QuantityChange", "Record", "Roofline", "Run", "Settings", "Timed", "Training", "Trust", "Verdict", "Visit",
+    "KindCost", "LabelledImages", "Machine", "Measurement", "Metered", "Percent", "PlannedCase", "Positive",
+    "PublishedAccuracy", "QuantityChange", "Record", "Roofline", "Run", "Settings", "Timed", "Training", "Trust",
+    "Verdict", "Visit",
 ]  # fmt: skip

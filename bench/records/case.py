@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from bench.records.numbers import Count
@@ -45,7 +45,7 @@ class Calibration:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Case:
-    """One thing to time: a model with its arguments, in one precision, on one device, with one batch size."""
+    """What a suite asks for: a model with its arguments, in one precision, with one batch size, in one runtime."""
 
     name: str  # shown to people and unique within a run, e.g. "MobileNet alpha=0.5 192px"
     model: str  # a backbone's name, "module:function", or the path of a .keras or .onnx file
@@ -53,16 +53,14 @@ class Case:
     input_shape: tuple[int, ...] | None = None  # without the batch, e.g. (224, 224, 3); None: as the .onnx file says
     dimensions: dict[str, int] = field(default_factory=dict)  # sizes of an .onnx file's open dimensions, by name
     input_shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)  # of a file's inputs by name ("": the only
-    # one), the batch included: those asked for; once planned, all as they are fed
+    # one), the batch included: those asked for; once completed, all as they are fed
     head: str = "native"  # "native" (the model's own top), "none", or "notes" (global average pool + dense softmax)
     classes: int = 1000
     weights: str = "none"  # "none" (random), "imagenet", or the path of a weights file
     precision: str = "fp32"  # one of suites.PRECISIONS
     batch_size: Count = 1
-    device: str = "auto"  # "auto" when asked for; "cpu" or "cuda" once planned
     runtime: str = "onnxruntime"  # one of suites.RUNTIMES
-    provider: str | None = None  # what the runtime calls the device, once planned
-    threads: Count | None = None  # intra-op threads; None until planned
+    threads: Count | None = None  # intra-op threads; None: every core given to this process
     accuracy: LabelledImages | None = None  # None: not measured on images
     train: Training | None = None  # None: not trained here
     calibrate: Calibration | None = None  # of a reduced precision; None: embedded data, or noise
@@ -76,3 +74,17 @@ class Case:
     def is_file(self) -> bool:
         """Whether the case is a user's own file that is timed as it is and needs no export."""
         return self.model.endswith((".onnx", ".tflite"))
+
+    def planned(self, *, device: str, provider: str, threads: int) -> PlannedCase:
+        """The case as it is timed there, with so many threads unless it says how many itself."""
+        asked = {each.name: getattr(self, each.name) for each in fields(Case)}
+        return PlannedCase(**asked | {"device": device, "provider": provider, "threads": self.threads or threads})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlannedCase(Case):
+    """What is timed: a case, where it runs, and with how many threads."""
+
+    device: str  # "cpu" or "cuda"
+    provider: str  # what the runtime calls the device
+    threads: Count  # intra-op threads

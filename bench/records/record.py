@@ -7,7 +7,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from bench.records.case import Case
+from bench.records.case import PlannedCase
 from bench.records.numbers import Amount, AtLeastZero, Count, Percent, Positive
 
 
@@ -208,7 +208,7 @@ class Accuracy:
 class Record:
     """All that is known of one case. A phase that failed for it takes nothing from what the others brought."""
 
-    case: Case
+    case: PlannedCase
     artifact: Artifact | None = None
     cost: Cost | None = None
     measurement: Measurement | None = None

@@ -16,7 +16,7 @@ from bench import runtimes
 from bench.errors import Failed
 from bench.machine import facts, lock
 from bench.processes import process
-from bench.records import Case, Roofline, Settings
+from bench.records import PlannedCase, Roofline, Settings
 from bench.suites import RUNTIMES
 from bench.timing.schedule import specification, timeout_s
 
@@ -75,7 +75,7 @@ def _side(device: str, threads: int) -> int:
 
 
 def _fastest_s(path: Path, settings: Settings, threads: int, runtime: str) -> float:
-    case = Case(
+    case = PlannedCase(
         name=path.stem, model=str(path), device=settings.device, runtime=runtime,
         provider=runtimes.get(runtime).DEVICES[settings.device], threads=threads,
     )  # fmt: skip

@@ -12,7 +12,7 @@ import numpy as np
 from bench import runtimes
 from bench.errors import Failed
 from bench.processes import process
-from bench.records import Case, Fidelity, Settings
+from bench.records import Fidelity, PlannedCase, Settings
 from bench.timing.schedule import Target, specification, timeout_s
 
 TOLERANCE = {"fp32": 1e-3, "fp16": 3e-2}
@@ -23,7 +23,7 @@ _INTEGERS = 0.3  # where roundings fall otherwise, one step of an early layer mo
 Array = np.ndarray[Any, np.dtype[np.float32]]
 
 
-def against(case: Case, path: Path, reference: str, settings: Settings) -> Fidelity:
+def against(case: PlannedCase, path: Path, reference: str, settings: Settings) -> Fidelity:
     """A file's outputs in the runtime of its case against those in another one, on the inputs that visits time.
 
     Raises Failed when either cannot run it.
@@ -33,7 +33,7 @@ def against(case: Case, path: Path, reference: str, settings: Settings) -> Fidel
     return compared(outputs(Target(case, path), settings), expected, allowed(case), reference)
 
 
-def allowed(case: Case) -> float:
+def allowed(case: PlannedCase) -> float:
     """The largest difference that passes for a case."""
     return TOLERANCE.get(case.precision, _INTEGERS)
 

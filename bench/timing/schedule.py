@@ -22,7 +22,7 @@ from bench.errors import BenchError
 from bench.export.own import fed
 from bench.machine import cgroups, lock, neighbours
 from bench.processes import process
-from bench.records import Case, Health, Settings, Visit
+from bench.records import Health, PlannedCase, Settings, Visit
 from bench.timing import pace
 
 STOLEN_SHARE = 0.01  # of the visit's time; also of the time that the container's limit holds back
@@ -34,7 +34,7 @@ REPEATS = 2  # further visits to a case for its disturbed ones, at most
 class Target:
     """A case and the file to time for it."""
 
-    case: Case
+    case: PlannedCase
     path: Path
     inject: float = 0.0  # a slow-down to inject, a share of each call: the harness's test of itself
 
@@ -110,13 +110,13 @@ def timeout_s(settings: Settings) -> float:
     return 300 + 20 * (settings.min_time_s + settings.warmup_s)
 
 
-def specification(case: Case, path: Path, settings: Settings, **changes: Any) -> dict[str, Any]:
+def specification(case: PlannedCase, path: Path, settings: Settings, **changes: Any) -> dict[str, Any]:
     """What the worker process is told."""
     return {
         "path": str(path),
         "runtime": str(runtimes.file(case.runtime)),
-        "provider": case.provider or runtimes.get(case.runtime).DEVICES["cpu"],
-        "threads": case.threads or 1,
+        "provider": case.provider,
+        "threads": case.threads,
         "precision": case.precision,
         "batch_size": case.batch_size,
         "shapes": fed(path, case),

@@ -16,7 +16,7 @@ from bench.export.own import sized
 from bench.machine import lock
 from bench.models.file import sha256_of
 from bench.processes import process
-from bench.records import Case, Settings
+from bench.records import PlannedCase, Settings
 from bench.runtimes.device import DEFAULT
 from bench.timing.schedule import as_visit, now, specification, timeout_s
 from bench.trust import trial
@@ -143,10 +143,10 @@ def _provider(side: Side, setup: Setup) -> str:
     return runtimes.get(side.runtime).DEVICES[setup.device]
 
 
-def _sides(a: Side, b: Side, setup: Setup) -> dict[str, tuple[Side, Case]]:
+def _sides(a: Side, b: Side, setup: Setup) -> dict[str, tuple[Side, PlannedCase]]:
     """What to time on each side; a shape or size goes to the file that has an input or an axis of that name."""
     cases = [
-        Case(
+        PlannedCase(
             name=name, model=str(side.path), batch_size=setup.batch_size, device=setup.device, runtime=side.runtime,
             provider=_provider(side, setup), threads=setup.threads,
         )
@@ -155,7 +155,7 @@ def _sides(a: Side, b: Side, setup: Setup) -> dict[str, tuple[Side, Case]]:
     return dict(zip("AB", zip((a, b), sized(cases, setup.input_shapes, setup.dimensions), strict=True), strict=True))
 
 
-def _pair(sides: Mapping[str, tuple[Side, Case]], setup: Setup, a_first: bool) -> tuple[Pair, tuple[str, str]]:
+def _pair(sides: Mapping[str, tuple[Side, PlannedCase]], setup: Setup, a_first: bool) -> tuple[Pair, tuple[str, str]]:
     """One visit to each side, and the versions of their runtimes."""
     visits, runtimes = {}, {}
     for name in "AB" if a_first else "BA":

@@ -106,7 +106,7 @@ def _measured_anew(
     on_case(verdict.case)
     case = new.case
     setup = ab.Setup(
-        device=case.device, threads=case.threads or 1, dimensions=case.dimensions, input_shapes=case.input_shapes,
+        device=case.device, threads=case.threads, dimensions=case.dimensions, input_shapes=case.input_shapes,
         batch_size=case.batch_size,
     )  # fmt: skip
     a, b = (ab.Side(path, runtime=case.runtime) for path in files if path)

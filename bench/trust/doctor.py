@@ -21,7 +21,7 @@ from bench.analysis.statistics import student_t
 from bench.analysis.summary import SLOW_PACE
 from bench.errors import Failed
 from bench.machine import cgroups, facts, lock, neighbours
-from bench.records import Case, Settings, Visit
+from bench.records import PlannedCase, Settings, Visit
 from bench.runtimes import device
 from bench.suites import RUNTIMES
 from bench.timing import calibration
@@ -215,7 +215,10 @@ def measure_noise(seconds: float) -> Noise:
     with tempfile.TemporaryDirectory() as folder, lock.measuring(wait_s=0):
         path = Path(folder) / "small.onnx"
         calibration.write_product(path, 512)
-        target = Target(Case(name="small", model=str(path), threads=facts.cores_given()), path)
+        case = PlannedCase(
+            name="small", model=str(path), device="cpu", provider=settings.provider, threads=facts.cores_given()
+        )
+        target = Target(case, path)
         end = time.monotonic() + seconds
         taken: list[Visit] = []
         while len(taken) < 3 or time.monotonic() < end:

@@ -18,7 +18,7 @@ from bench.analysis import comparison, statistics
 from bench.analysis.summary import by_case, summarise
 from bench.errors import Failed
 from bench.machine import facts
-from bench.records import SCHEMA_VERSION, Case, Record, Run, Settings, Verdict, Visit
+from bench.records import SCHEMA_VERSION, PlannedCase, Record, Run, Settings, Verdict, Visit
 from bench.runtimes.device import DEFAULT
 from bench.timing.schedule import Target, VisitFailed, now, visits
 from bench.trust import ab
@@ -160,7 +160,7 @@ def run(
 
 def target(name: str, path: Path, setup: ab.Setup, inject: float) -> Target:
     """A file as a case of a run, slowed by a share of each call."""
-    case = Case(
+    case = PlannedCase(
         name=name, model=str(path), dimensions=dict(setup.dimensions), device=setup.device,
         provider=runtimes.get(DEFAULT).DEVICES[setup.device], threads=setup.threads,
     )  # fmt: skip

@@ -14,6 +14,7 @@ import pytest
 from bench import accuracy, suites
 from bench.cli import main
 from bench.errors import WrongUsage
+from tests import runs
 from tests.accuracy.sets import classifier
 
 TEN = [str(number) for number in range(10)]
@@ -87,7 +88,7 @@ def test_a_suites_key_becomes_the_settings(tmp_path: Path, ten: Path) -> None:
         'accuracy = {images = "im", preprocess = "tf", crop = 1.0}\n'
         '[[case]]\nmodel = "MobileNet"\naccuracy = {images = "im"}\n'
     )
-    own, named = suites.load_suite(str(tmp_path / "s.toml")).cases
+    own, named = map(runs.planned, suites.load_suite(str(tmp_path / "s.toml")).cases)
     found = accuracy.measure(Path(own.model), accuracy.settings_of(own), kept=tmp_path / "kept" / "m.jsonl")
     assert (found.origin, found.n, found.source) == ("measured", 60, str(tmp_path / "im"))
     assert found.top1_low is not None

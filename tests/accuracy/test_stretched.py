@@ -16,6 +16,7 @@ from bench.cli import main
 from bench.errors import WrongUsage
 from bench.models.decoding import decode
 from bench.models.preprocessing import Pixels, Preprocessing, preprocessing
+from tests import runs
 from tests.accuracy.sets import classifier, photo, photos
 
 RNG = np.random.default_rng(5)
@@ -87,7 +88,7 @@ def test_the_suite_and_the_command_take_it(
         '[[case]]\nmodel = "m.onnx"\n'
         'accuracy = {images = "im", preprocess = "tf", resize = "stretch", class_order = "text"}\n'
     )
-    (case,) = suites.load_suite("s.toml").cases
+    (case,) = map(runs.planned, suites.load_suite("s.toml").cases)
     assert (settings_of(case).resize, settings_of(case).class_order, settings_of(case).crop) == (
         "stretch", "text", None,
     )  # fmt: skip

@@ -9,7 +9,7 @@ import pytest
 from bench.analysis import answer, choice, front
 from bench.analysis.quantities import QUANTITIES
 from bench.errors import WrongUsage
-from bench.records import Accuracy, Artifact, Case, Cost, DetectionAccuracy, Measurement, Record, Run
+from bench.records import Accuracy, Artifact, Cost, DetectionAccuracy, Measurement, PlannedCase, Record, Run
 from tests import runs
 
 
@@ -20,7 +20,7 @@ def record(name: str, p50: float, top1: float | None, *, half: float = 0.1, size
         peak_rss_bytes=100_000_000, visits=5, samples=100, visit_p50_ms=(p50,) * 5,
     )  # fmt: skip
     return Record(
-        case=Case(name=name, model="VGG16"),
+        case=PlannedCase(name=name, model="VGG16", device="cpu", provider="CPUExecutionProvider", threads=1),
         artifact=Artifact(sha256="0" * 64, size_bytes=size, opset=18),
         cost=Cost(mult_adds=1_000_000, params=size // 4),
         measurement=measurement,
@@ -196,7 +196,12 @@ def test_a_limit_that_cannot_be_meant_is_asked_about(limits: dict[str, float], s
 
 
 def test_batch_sizes_are_never_mixed() -> None:
-    large = replace(record("eight at once", 2, 79.0), case=Case(name="eight at once", model="VGG16", batch_size=8))
+    large = replace(
+        record("eight at once", 2, 79.0),
+        case=PlannedCase(
+            name="eight at once", model="VGG16", batch_size=8, device="cpu", provider="CPUExecutionProvider", threads=1
+        ),
+    )
     run = a_run(*THREE.records, large)
     chosen = choice.pick(run, {"p50": 20.0})
     assert chosen.winner is not None

@@ -8,7 +8,7 @@ import pytest
 
 from bench.analysis import comparison, summary
 from bench.errors import NotComparable
-from bench.records import SCHEMA_VERSION, Artifact, Case, Machine, Record, Run, Settings
+from bench.records import SCHEMA_VERSION, Artifact, Case, Machine, PlannedCase, Record, Run, Settings
 from tests import runs
 from tests.analysis.test_statistics import simulated_visits
 
@@ -29,7 +29,7 @@ MACHINE = Machine(
 
 def record(rng, name="m", *, p50_ms=10.0, visits=5, sha="a", **kwargs):
     measured = summary.summarise(simulated_visits(rng, visits, p50_ms=p50_ms, **kwargs), batch_size=1, seed=0)
-    case = Case(name=name, model="ResNet50", device="cpu", provider="CPUExecutionProvider", threads=2)
+    case = PlannedCase(name=name, model="ResNet50", device="cpu", provider="CPUExecutionProvider", threads=2)
     return Record(case=case, artifact=Artifact(sha256=sha, size_bytes=1, opset=17), measurement=measured)
 
 

@@ -14,7 +14,7 @@ from tests import runs
 
 def records(**int8: Any) -> tuple[Record, Record]:
     """A network in fp32, and the same in int8 with a p50 of 0.6 times as long."""
-    full = runs.record(Case(name="r", model="ResNet50", threads=2, provider=runs.PROVIDER))
+    full = runs.record(Case(name="r", model="ResNet50", threads=2))
     case = replace(full.case, name="r int8", precision="int8")
     assert full.measurement is not None
     was = full.measurement

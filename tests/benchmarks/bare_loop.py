@@ -18,7 +18,7 @@ from statistics import median
 from bench.analysis import statistics
 from bench.machine import lock
 from bench.processes import process
-from bench.records import Case, Settings
+from bench.records import PlannedCase, Settings
 from bench.timing.schedule import specification
 from tests.benchmarks.ab_vs_peers import exported
 
@@ -54,7 +54,7 @@ def ours(path: Path, threads: int) -> float:
     """The median of one visit in ms."""
     settings = Settings(rounds=1, min_time_s=MIN_TIME_S, min_count=MIN_COUNT, warmup_s=WARMUP_S, budget_s=None, seed=0,
                         device="cpu", provider="CPUExecutionProvider")  # fmt: skip
-    case = Case(name="m", model=str(path), threads=threads)
+    case = PlannedCase(name="m", model=str(path), device="cpu", provider=settings.provider, threads=threads)
     return median(process.visit(specification(case, path, settings))["samples_ns"]) / 1e6
 
 

@@ -18,7 +18,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 from statistics import geometric_mean, median
 from typing import Any
@@ -160,7 +159,7 @@ def _times(case: Any, ours: Path, peer: Path, pairs: int) -> tuple[float, float,
     """Median p50 of ours and the peer's, ms, and the median of the pairs' ratios."""
     settings = Settings(rounds=pairs, min_time_s=0.4, min_count=5, warmup_s=1.0, budget_s=None, seed=0, device="cpu",
                         provider=PROVIDER)  # fmt: skip
-    planned = replace(case, device="cpu", provider=PROVIDER, threads=facts.cores_given())
+    planned = case.planned(device="cpu", provider=PROVIDER, threads=facts.cores_given())
     a, b = [], []
     with lock.measuring():
         for number in range(pairs):

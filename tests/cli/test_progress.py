@@ -10,11 +10,12 @@ from rich.console import Console
 
 from bench.cli import progress
 from bench.records import Artifact, Case, Cost, Measurement, Record
+from tests import runs
 
-FAILED = Record(case=Case(name="VGG16", model="VGG16"), error="export failed: out of memory",
+FAILED = Record(case=runs.planned(Case(name="VGG16", model="VGG16")), error="export failed: out of memory",
                 failures={"export": "out of memory"})  # fmt: skip
 MEASURED = Record(
-    case=Case(name="ResNet50 [b]x[/b]", model="ResNet50"),
+    case=runs.planned(Case(name="ResNet50 [b]x[/b]", model="ResNet50")),
     artifact=Artifact(sha256="0", size_bytes=102_000_000, opset=17),
     cost=Cost(mult_adds=3_857_973_248, params=25_636_712),
     measurement=Measurement(

@@ -90,7 +90,7 @@ def test_throttling_is_seen_at_any_level_of_both_versions(
 def test_the_worker_is_told_where_throttling_is_counted_and_cores_follow_the_quota(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from bench.records import Case
+    from bench.records import PlannedCase
     from bench.timing import schedule
     from tests.analysis.test_comparison import SETTINGS
     from tests.timing.test_timing import write_model
@@ -100,7 +100,9 @@ def test_the_worker_is_told_where_throttling_is_counted_and_cores_follow_the_quo
     )
     monkeypatch.setattr(cgroups, "ROOT", tmp_path)
     path = write_model(tmp_path / "a.onnx")
-    spec = schedule.specification(Case(name="a", model=str(path)), path, SETTINGS)
+    spec = schedule.specification(
+        PlannedCase(name="a", model=str(path), device="cpu", provider="CPUExecutionProvider", threads=1), path, SETTINGS
+    )
     assert spec["cpu_stats"] == [str(tmp_path / SLICE / "cpu.stat")]
     facts.cores_given.cache_clear()
     assert facts.cores_given() == 1

@@ -82,12 +82,12 @@ def test_mutated_files_are_read_or_refused(seed: int) -> None:
             path.write_bytes(mutated(network(["N", 3, 8, 8]).SerializeToString(), rng))
             try:
                 identity(path, onnx_file.read(path))
-                planned = export.planned(suites.case_of_model(str(path)))
+                completed = export.completed(suites.case_of_model(str(path)))
             except BenchError as error:
                 one_line(error)
             else:
-                assert all(size > 0 for shape in planned.input_shapes.values() for size in shape)
-                assert planned.batch_size >= 1
+                assert all(size > 0 for shape in completed.input_shapes.values() for size in shape)
+                assert completed.batch_size >= 1
 
 
 def test_mutated_files_are_counted_or_named_and_hide_no_other(

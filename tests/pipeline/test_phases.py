@@ -26,8 +26,10 @@ def test_an_accuracy_asked_for_is_measured_unless_it_was(origin: str, judged: bo
     suite = tmp_path / "mine.toml"
     suite.write_text(f'[[case]]\nmodel = "VGG16"\naccuracy = {{images = "{tmp_path}", preprocess = "tf"}}\n')
     (case,) = suites.load_suite(str(suite)).cases
-    record = replace(runs.record(Case(name=case.name, model=case.model)), case=case, accuracy=Accuracy(origin=origin))
-    assert list(judge.PHASE.wanted(work_on(tmp_path, record))) == [case] * judged
+    record = replace(
+        runs.record(Case(name=case.name, model=case.model)), case=runs.planned(case), accuracy=Accuracy(origin=origin)
+    )
+    assert list(judge.PHASE.wanted(work_on(tmp_path, record))) == [record.case] * judged
 
 
 def test_no_accuracy_is_measured_where_none_is_asked_for(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from bench.errors import Failed, WrongUsage
 from bench.processes import process
-from bench.records import Case
+from bench.records import PlannedCase
 from bench.timing.schedule import specification
 from tests.timing.test_timing import settings, write_model
 
@@ -218,7 +218,7 @@ def test_nothing_is_left_open_or_running(tmp_path: Path) -> None:
 ORPHAN = """
 import sys
 from bench.processes import process
-from bench.records import Case
+from bench.records import PlannedCase
 from bench.timing.schedule import specification
 worker = process.Process(sys.argv[1], what="the worker")
 print(worker.popen.pid, flush=True)
@@ -254,6 +254,7 @@ def answer(question):
 """
     )
     model = write_model(tmp_path / "a.onnx")
-    question = specification(Case(name="a", model=str(model)), model, settings())
+    case = PlannedCase(name="a", model=str(model), device="cpu", provider="CPUExecutionProvider", threads=1)
+    question = specification(case, model, settings())
     imported = process.ask(path, question, what="the worker")
     assert {name for name in imported if not name.startswith("_")} - {"cython_runtime"} == {"numpy", "onnxruntime"}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bench import pipeline, suites
-from bench.records import Case
+from bench.records import PlannedCase
 from bench.timing import fidelity
 from tests.pipeline.test_pipeline import QUICK, own_place  # noqa: F401 - its lock, folder and short visits
 from tests.runtimes.test_runtimes import MADE_UP
@@ -50,7 +50,9 @@ def test_another_result_is_not_timed(
 
 def test_the_tolerance_follows_the_precision() -> None:
     def passes(precision: str, difference: float) -> bool:
-        case = Case(name="m", model="m.onnx", precision=precision)
+        case = PlannedCase(
+            name="m", model="m.onnx", precision=precision, device="cpu", provider="CPUExecutionProvider", threads=1
+        )
         expected = [np.array([[1.0, -4.0]], np.float32)]
         ours = [expected[0] + np.array([[0, 4 * difference]], np.float32)]
         return fidelity.compared(ours, expected, fidelity.allowed(case), "onnxruntime").passed

@@ -13,7 +13,7 @@ import pytest
 from bench import timing
 from bench.errors import Failed
 from bench.machine import lock
-from bench.records import Case, Health, Settings, Visit
+from bench.records import Health, PlannedCase, Settings, Visit
 from bench.timing import schedule
 from tests.machines import Machine, Spec
 
@@ -37,8 +37,13 @@ def settings(**changes: Any) -> Settings:
     return Settings(**(plain | changes))
 
 
+def planned(name: str, **changes: Any) -> PlannedCase:
+    where: dict[str, Any] = {"device": "cpu", "provider": CPU, "threads": 1}
+    return PlannedCase(name=name, **({"model": f"{name}.onnx"} | where | changes))
+
+
 def target(name: str, **changes: Any) -> timing.Target:
-    return timing.Target(Case(name=name, model=f"{name}.onnx", **changes), Path(f"{name}.onnx"))
+    return timing.Target(planned(name, **changes), Path(f"{name}.onnx"))
 
 
 def targets(names: str = NAMES) -> list[timing.Target]:
@@ -88,7 +93,7 @@ def test_events_and_visits_of_a_round(machine: Machine) -> None:
 
 
 def test_the_specification_says_all_that_was_chosen(machine: Machine) -> None:
-    case = Case(name="m", model="m.onnx", batch_size=4, threads=3, provider="P")
+    case = planned("m", batch_size=4, threads=3, provider="P")
     chosen = settings(seed=9, warmup_s=1.5, min_time_s=0.25, min_count=7)
     spec = schedule.specification(case, Path("folder/m.onnx"), chosen, inject=0.05)
     assert spec["pace"]
@@ -98,12 +103,16 @@ def test_the_specification_says_all_that_was_chosen(machine: Machine) -> None:
         "warmup_s": 1.5, "min_time_s": 0.25, "min_count": 7, "inject": 0.05,
     }  # fmt: skip
     assert {key: spec[key] for key in expected} == expected
-    bare = schedule.specification(Case(name="m", model="m"), Path("m"), chosen)
+    bare = schedule.specification(planned("m"), Path("m"), chosen)
     assert (bare["provider"], bare["threads"], bare["inject"]) == (CPU, 1, 0.0)
 
 
 def test_a_target_s_slow_down_is_injected(machine: Machine) -> None:
-    schedule.one(timing.Target(Case(name="m", model="m"), Path("m"), inject=0.2), 0, settings())
+    schedule.one(
+        timing.Target(planned("m"), Path("m"), inject=0.2),
+        0,
+        settings(),
+    )
     assert machine.specs[0]["inject"] == 0.2
 
 

@@ -23,7 +23,7 @@ from bench.analysis import summary
 from bench.errors import Failed
 from bench.machine import lock
 from bench.processes import process
-from bench.records import Case, Health, Settings, Visit
+from bench.records import Health, PlannedCase, Settings, Visit
 from bench.runtimes import device
 from bench.timing import pace, schedule, worker
 
@@ -48,7 +48,9 @@ def write_model(path, shape=(1, 8), kind=TensorProto.FLOAT, steps=1):
 
 
 def target(path, name=None, **changes):
-    case = Case(name=name or path.stem, model=str(path), device="cpu", **({"provider": CPU, "threads": 1} | changes))
+    case = PlannedCase(
+        name=name or path.stem, model=str(path), device="cpu", **({"provider": CPU, "threads": 1} | changes)
+    )
     return timing.Target(case, path)
 
 
