@@ -72,7 +72,7 @@ def visits(case: str, p50_ms: float, *, rounds: int = 5, samples: int = 20, spre
 def gops(model: str) -> float:
     """2 x mult-adds / 1e9 as someone published it, or a guess."""
     rows = [row.mult_adds_millions for row in published.publications() if row.model == model and row.mult_adds_millions]
-    return 2 * median(rows) / 1e3 if rows else suites.facts().get(model, {}).get("params", 5e6) / 2e6
+    return 2 * median(rows) / 1e3 if rows else suites.backbones().get(model, {}).get("params", 5e6) / 2e6
 
 
 def planned(case: Case, threads: int = 2) -> PlannedCase:
@@ -82,7 +82,7 @@ def planned(case: Case, threads: int = 2) -> PlannedCase:
 
 def record(case: Case, *, factor: float = 1.0, spread: float = 0.01, disturbed: int = 0, seed: int = 0) -> Record:
     rng = random.Random(case.name)
-    params = suites.facts().get(case.model, {}).get("params", 5_000_000)
+    params = suites.backbones().get(case.model, {}).get("params", 5_000_000)
     mult_adds = int(gops(case.model) * 5e8)
     p50_ms = factor * (2 + gops(case.model) * rng.uniform(9, 22)) * case.batch_size**0.9 / (case.threads or 1) ** 0.7
     taken = visits(case.name, p50_ms, spread=spread, disturbed=disturbed, seed=seed)

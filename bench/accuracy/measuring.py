@@ -23,7 +23,7 @@ from bench.models.preprocessing import INTERPOLATION, RESIZE, Preprocessing, pre
 from bench.processes import process
 from bench.records import Accuracy, Case, PlannedCase
 from bench.runtimes.device import DEFAULT
-from bench.suites import facts
+from bench.suites import backbones
 
 BATCH_SIZE = 32
 _BATCH_BYTES = 20_000_000  # of one batch of inputs, at most, unless a size is asked for
@@ -66,7 +66,7 @@ def settings_of(case: PlannedCase) -> Settings:
         classes=Path(asked.classes) if asked.classes else None,
         output=asked.output,
         class_order=asked.class_order,
-        preprocess=asked.preprocess or facts().get(case.model, {}).get("preprocess"),
+        preprocess=asked.preprocess or backbones().get(case.model, {}).get("preprocess"),
         crop=asked.crop,
         resize=asked.resize,
         interpolation=asked.interpolation,

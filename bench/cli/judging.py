@@ -104,7 +104,7 @@ def accuracy(
     own_file = model.endswith((".onnx", ".tflite"))
     if own_file and weights is not None:
         raise WrongUsage("--weights are for named models; an .onnx file holds its own")
-    known = model in suites.facts()
+    known = model in suites.backbones()
     case = suites.case_of_model(
         model, alpha=alpha, input_size=None if own_file else input_size,
         weights=weights or ("imagenet" if known else None), runtime=runtime,
@@ -124,7 +124,7 @@ def accuracy(
         classes=classes,
         output=output,
         class_order=class_order,
-        preprocess=preprocess or suites.facts().get(model, {}).get("preprocess"),
+        preprocess=preprocess or suites.backbones().get(model, {}).get("preprocess"),
         crop=crop,
         resize=resize,
         interpolation=interpolation,

@@ -142,7 +142,7 @@ def list_(suite: tuple[str, ...], input_shapes: Shapes, dimensions: Sizes, famil
     from bench.units import bound, giga, millions
 
     if families:
-        facts = suites.facts()
+        facts = suites.backbones()
         if as_json:
             click.echo(store.json_text(facts))
             return

@@ -28,7 +28,9 @@ def of_case(case: Case) -> Cost | None:
 def cases() -> list[Case]:
     """The cases of all suites whose networks are known by name, each network once."""
     every = (case for name in suites.names() for case in suites.load_suite(name).cases)
-    return list({key(case): case for case in every if case.model in suites.facts() and case.head != "notes"}.values())
+    return list(
+        {key(case): case for case in every if case.model in suites.backbones() and case.head != "notes"}.values()
+    )
 
 
 def key(case: Case) -> str:

@@ -14,7 +14,7 @@ from bench import data
 from bench.data import folders
 from bench.errors import Failed, WrongUsage
 from bench.models.file import file_sha256
-from bench.suites import DATA_SETS, facts
+from bench.suites import DATA_SETS, backbones
 
 if TYPE_CHECKING:
     from bench.export.request import ExportRequest
@@ -69,7 +69,7 @@ def parts(request: ExportRequest, shape: tuple[int, ...], dtype: str, *, takes_p
     `takes_pixels`: whether the model is known to scale pixels from 0 to 255 itself.
     """
     if request.images is not None:
-        named = request.preprocess or facts().get(request.model, {}).get("preprocess")
+        named = request.preprocess or backbones().get(request.model, {}).get("preprocess")
         return _own(Path(request.images), shape, dtype, named or ("included" if takes_pixels else None))
     if request.calibration in DATA_SETS:
         known = data.get(request.calibration)
@@ -117,6 +117,6 @@ def _own(folder: Path, shape: tuple[int, ...], dtype: str, preprocess: str | Non
 def _synthetic(request: ExportRequest, shape: tuple[int, ...], dtype: str, *, takes_pixels: bool) -> Parts:
     from bench.export import weights
 
-    preprocess = facts().get(request.model, {}).get("preprocess") or ("included" if takes_pixels else "torch")
+    preprocess = backbones().get(request.model, {}).get("preprocess") or ("included" if takes_pixels else "torch")
     drawn = weights.images(2 * _SYNTHETIC_LIMIT, shape, preprocess, _SEED, dtype)
     return drawn[:_SYNTHETIC_LIMIT], drawn[_SYNTHETIC_LIMIT:]

@@ -21,7 +21,7 @@ from bench.export import cache
 from bench.export.request import ExportRequest
 from bench.processes import process
 from bench.records import Artifact, Cost
-from bench.suites import facts
+from bench.suites import backbones
 
 _BASE_BYTES = 1.2e9  # TensorFlow, tf2onnx and ONNX Runtime in one process
 _COPIES = 5  # of a model's weights that are alive at once, at most
@@ -86,7 +86,7 @@ def export(
 
 def need_bytes(request: ExportRequest) -> float:
     """The memory that an export is expected to take, from the number of weights."""
-    params = facts().get(request.model, {}).get("params") or _UNKNOWN_PARAMS
+    params = backbones().get(request.model, {}).get("params") or _UNKNOWN_PARAMS
     return _BASE_BYTES + _COPIES * 4 * params
 
 

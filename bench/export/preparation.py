@@ -39,10 +39,10 @@ def prepared(request: ExportRequest) -> Prepared:
     from bench.cost import keras_graph
     from bench.export import policies, reading, weights
     from bench.models import building, keras_inputs
-    from bench.suites import facts
+    from bench.suites import backbones
 
     building.fresh()
-    random = request.weights == "none" and request.model in facts()
+    random = request.weights == "none" and request.model in backbones()
     read: dict[str, str]
     with reading.recorded() as read, weights.unfilled() if random else nullcontext():
         model = models.build(
@@ -70,9 +70,9 @@ def prepared(request: ExportRequest) -> Prepared:
 def _preprocess(request: ExportRequest, model: Any) -> str:
     """How a model wants its pixels: by its family, or by what stands right behind its input."""
     from bench.models import keras_inputs
-    from bench.suites import facts
+    from bench.suites import backbones
 
-    return facts().get(request.model, {}).get("preprocess") or (
+    return backbones().get(request.model, {}).get("preprocess") or (
         "included" if keras_inputs.takes_pixels(model) else "torch"
     )
 

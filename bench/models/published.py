@@ -84,7 +84,7 @@ def lookup(case: Case) -> Accuracy:
 
 
 def _with_defaults(model: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    return {**suites.facts().get(model, {}).get("defaults", {}), **arguments}
+    return {**suites.backbones().get(model, {}).get("defaults", {}), **arguments}
 
 
 def _rank(row: Publication) -> tuple[int, int, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.records import Case
-from bench.suites import facts
+from bench.suites import backbones
 
 OTHER = "other"
 
@@ -32,7 +32,7 @@ _LOOKS = {
 
 def family(case: Case) -> str:
     """The family of a case's model, or of the backbone in a localiser; "other" for a user's own."""
-    return str(facts().get(case.arguments.get("backbone", case.model), {}).get("family", OTHER))
+    return str(backbones().get(case.arguments.get("backbone", case.model), {}).get("family", OTHER))
 
 
 def hue(name: str) -> str:

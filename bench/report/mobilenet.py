@@ -11,7 +11,7 @@ from bench.models import published
 from bench.models.published import Publication
 from bench.records import Arguments, Cost, Record, Run
 from bench.report.table import Cell
-from bench.suites import facts
+from bench.suites import backbones
 from bench.units import latency, percent, relative
 
 _NONE = Cell("–", None)
@@ -57,7 +57,7 @@ def promises(run: Run) -> list[Promise]:
     """Each measured variant of a model with a width multiplier against the same model at alpha 1 and native size."""
     found = []
     for record in run.records:
-        about, key = facts().get(record.case.model, {}), _key(record)
+        about, key = backbones().get(record.case.model, {}), _key(record)
         full = next((r for r in run.records if _is_full_of(r, record)), None)
         if key is None or full is None or full is record or "alpha" not in about.get("arguments", {}):
             continue
@@ -95,13 +95,13 @@ def _key(record: Record) -> _Key | None:
 
 
 def _arguments(record: Record) -> Arguments:
-    return {**facts().get(record.case.model, {}).get("defaults", {}), **record.case.arguments}
+    return {**backbones().get(record.case.model, {}).get("defaults", {}), **record.case.arguments}
 
 
 def _is_full_of(full: Record, record: Record) -> bool:
     """Whether a record is another's model at alpha 1 and native size, all else alike."""
     a, b = full.case, record.case
-    native = facts().get(b.model, {}).get("native_input")
+    native = backbones().get(b.model, {}).get("native_input")
     alike = ("model", "head", "classes", "precision", "batch_size", "device", "provider", "threads")
     return (
         all(getattr(a, name) == getattr(b, name) for name in alike)

@@ -25,7 +25,7 @@ from bench.report.families import family, hue, in_order
 from bench.report.figures.bubbles import INK
 from bench.report.figures.figure import Figure
 from bench.store import write_atomically
-from bench.suites import facts
+from bench.suites import backbones
 
 LIBRARY_FILE = "plotly.min.js"  # the one copy that all pages of a site share
 Link = tuple[str, str]  # text, href
@@ -152,7 +152,7 @@ def _families(records: list[Record]) -> list[tuple[str, dict[str, Any]]]:
     """The facts of each family in the run, once."""
     found: dict[str, dict[str, Any]] = {}
     for record in records:
-        about = facts().get(record.case.model)
+        about = backbones().get(record.case.model)
         if about and family(record.case) not in found:
             found[family(record.case)] = about
     return list(found.items())

@@ -48,7 +48,7 @@ from bench.units import readable
 
 __all__ = [
     "CLASS_ORDERS", "DATA_SETS", "FOLDER", "HEADS", "INTERPOLATIONS", "PRECISIONS", "PREPROCESSES", "RESIZES",
-    "RUNTIMES", "Suite", "calibrated", "case_of_model", "distinct", "facts", "in_runtimes", "load_suite", "names",
+    "RUNTIMES", "Suite", "backbones", "calibrated", "case_of_model", "distinct", "in_runtimes", "load_suite", "names",
     "only", "runtime_of", "select",
 ]  # fmt: skip
 
@@ -60,7 +60,7 @@ _TOP_LEVEL = {"title", "models", "case"}
 
 
 @cache
-def facts() -> dict[str, dict[str, Any]]:
+def backbones() -> dict[str, dict[str, Any]]:
     """Facts of every known backbone by name, from `suites/families.json`."""
     loaded: dict[str, dict[str, Any]] = json.loads((FOLDER / "families.json").read_text(encoding="utf-8"))
     return loaded
@@ -181,12 +181,14 @@ def _arguments_of(model: str, where: Location, key: str) -> Mapping[str, Any]:
     """The constructor arguments that a model accepts, by name. Raises WrongUsage for an unknown model."""
     if model.endswith(FILE_SUFFIXES) or ":" in model:
         return {}
-    if model not in facts() and Path(model).is_dir():
+    if model not in backbones() and Path(model).is_dir():
         raise WrongUsage(f"{where.of(key)}: {model} is a folder, and a SavedModel keeps no layers; save the model "
                          'with model.save("x.keras")')  # fmt: skip
-    if model not in facts():
-        raise WrongUsage(f'{where.of(key)}: no backbone is called "{model}"; {suggestion(model, facts())}'.rstrip("; "))
-    arguments: Mapping[str, Any] = facts()[model].get("arguments", {})
+    if model not in backbones():
+        raise WrongUsage(
+            f'{where.of(key)}: no backbone is called "{model}"; {suggestion(model, backbones())}'.rstrip("; ")
+        )
+    arguments: Mapping[str, Any] = backbones()[model].get("arguments", {})
     return arguments
 
 
@@ -211,7 +213,7 @@ def _checked(name: str, value: Any, allowed: Mapping[str, Any], model: str, wher
     for item in values:
         check_value(where.of(name), item, rule)
         _check_argument(name, item, allowed.get(name), model, where)
-    smallest = facts().get(model, {}).get("min_input")
+    smallest = backbones().get(model, {}).get("min_input")
     if name == "input_size" and smallest and min(values) < smallest:
         raise WrongUsage(f"{where.of(name)} is {min(values)}; {model} needs at least {smallest} pixels")
     return values
@@ -260,7 +262,7 @@ def _labelled_images(table: Mapping[str, Any], model: str, base: Path, where: Lo
         raise WrongUsage(f"{at}: crop is {table['crop']}; it must be {ACCURACY_KEYS['crop'].says}")
     if table.get("resize") == "stretch" and table.get("crop", 1) != 1:
         raise WrongUsage(f"{at}: crop has no effect on images that are stretched; leave one of the two out")
-    if "preprocess" not in table and "preprocess" not in facts().get(model, {}):
+    if "preprocess" not in table and "preprocess" not in backbones().get(model, {}):
         raise WrongUsage(f'{at}: how {model} wants its pixels is not known; add preprocess = "...", '
                          f"{ACCURACY_KEYS['preprocess'].says}")  # fmt: skip
     found = dict(table)
@@ -288,7 +290,7 @@ def _case(
     where: Location,
     labels: Mapping[str, str],
 ) -> Case:
-    about = facts().get(model, {})
+    about = backbones().get(model, {})
     size = values.get("input_size", about.get("native_input"))
     label = labels.get(model, model)
     if model.endswith(FILE_SUFFIXES):

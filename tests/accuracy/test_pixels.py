@@ -45,7 +45,7 @@ def resized_and_cropped(image: Image.Image, size: int, kind: str = "bilinear") -
 
 def test_the_formulas_are_the_ones_that_a_suite_may_name() -> None:
     assert tuple(pre.FORMULAS) == suites.PREPROCESSES
-    assert {fact["preprocess"] for fact in suites.facts().values()} <= set(pre.FORMULAS)
+    assert {fact["preprocess"] for fact in suites.backbones().values()} <= set(pre.FORMULAS)
 
 
 @pytest.mark.slow
@@ -64,9 +64,9 @@ def test_scaling_is_that_of_keras_for_every_family() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], input=pixels.tobytes(), capture_output=True, check=True)
     of_keras = msgspec.json.decode(done.stdout.splitlines()[-1])
-    assert set(suites.facts()) - set(of_keras) == {"ConvMobileNet", "ResNeXt50", "ResNeXt101"}
+    assert set(suites.backbones()) - set(of_keras) == {"ConvMobileNet", "ResNeXt50", "ResNeXt101"}
     checked = set()
-    for name, fact in suites.facts().items():
+    for name, fact in suites.backbones().items():
         if name not in of_keras:
             continue
         p = how(16, preprocess=fact["preprocess"])

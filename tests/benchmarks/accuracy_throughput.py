@@ -66,7 +66,7 @@ def alone(path: Path, threads: int, batch_size: int, count: int) -> float:
 def judged(path: Path, case: Case, folder: Path, threads: int, batch_size: int) -> tuple[float, float]:
     """Images a second of `bench accuracy`, and with the start of its process."""
     settings = accuracy.Settings(
-        images=folder, preprocess=suites.facts()[case.model]["preprocess"], threads=threads, batch_size=batch_size
+        images=folder, preprocess=suites.backbones()[case.model]["preprocess"], threads=threads, batch_size=batch_size
     )
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as place:

@@ -122,7 +122,7 @@ def _row(case: Any, ours: export.Exported, folder: Path, pairs: int) -> dict[str
 
 
 def _convert(case: Any, target: Path) -> tuple[dict[str, Any] | None, str | None]:
-    preprocess = suites.facts()[case.model].get("preprocess", "torch")
+    preprocess = suites.backbones()[case.model].get("preprocess", "torch")
     arguments = [case.model, str(target), preprocess, *map(str, case.input_shape)]
     environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "", "PYTHONWARNINGS": "ignore"}
     try:

@@ -116,7 +116,7 @@ def table() -> list[Row]:
 
 
 def _case(row: Publication) -> Case:
-    allowed = suites.facts()[row.model].get("arguments", {})
+    allowed = suites.backbones()[row.model].get("arguments", {})
     arguments = {k: v for k, v in row.variant.items() if k in allowed}
     name = f"{row.model} {arguments} {row.input_size}"
     return suites.case_of_model(row.model, name=name, input_size=row.input_size, **arguments)

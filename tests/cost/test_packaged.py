@@ -41,7 +41,7 @@ def test_suites_are_listed_without_counting(suite: str, capsys: pytest.CaptureFi
 def test_params_are_those_of_keras() -> None:
     costs = cost.of_cases(suites.load_suite("keras").cases)
     found = {name: known.params for name, known in costs.items() if isinstance(known, Cost)}
-    assert found == {model: fact["params"] for model, fact in suites.facts().items() if model in found}
+    assert found == {model: fact["params"] for model, fact in suites.backbones().items() if model in found}
     assert len(found) == 42
 
 

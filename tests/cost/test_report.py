@@ -10,6 +10,7 @@ from bench import suites
 from bench.models import published
 from bench.records import SCHEMA_VERSION, Cost, KindCost, Machine, Measurement, Record, Run, Settings
 from bench.report import mobilenet
+from tests import runs
 
 # As bench.cost counts them; test_cost_networks.py counts them anew.
 COUNTED = {
@@ -36,7 +37,7 @@ def record(name: str, p50_ms: float | None) -> Record:
         "other": KindCost(layers=1, mult_adds=0, params=9),
     }
     return Record(
-        case=case,
+        case=runs.planned(case),
         cost=Cost(mult_adds=mult_adds, params=learnt + 9, by_kind=kinds),
         measurement=measurement(p50_ms) if p50_ms else None,
         accuracy=published.lookup(case),
@@ -97,7 +98,7 @@ def test_what_the_run_lacks_stays_empty() -> None:
 
 
 def test_a_run_without_mobilenets_has_no_tables() -> None:
-    other = Record(case=suites.case_of_model("VGG16"))
+    other = Record(case=runs.planned(suites.case_of_model("VGG16")))
     altered = replace(FULL.records[1], case=replace(FULL.records[1].case, precision="int8"))
     assert mobilenet.tables(run(other)) == mobilenet.tables(run(altered)) == []
     assert mobilenet.promises(run(other)) == []

@@ -58,7 +58,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], M
             folder = tmp_path_factory.mktemp("made")
             head = {"head": "notes", "classes": 10} if name in LARGE else {}
             model = models.build(name, input_shape=NETWORKS[name], **head)
-            preprocess = suites.facts().get(name, {}).get("preprocess", "torch")
+            preprocess = suites.backbones().get(name, {}).get("preprocess", "torch")
             images = weights.images(preparation.CHECK_INPUTS, model.input_shape[1:], preprocess, 0)
             expected = weights.randomise(model, images)
             raw, _ = skeleton.convert(model, shape=images.shape[1:], dtype="float32", opset=OPSET, folder=folder)

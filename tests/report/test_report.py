@@ -24,7 +24,7 @@ from bench.report.figures import bars, bubbles, fit, forest, kinds, labels, prom
 from bench.report.figures.figure import Figure, Subject
 from bench.report.figures.frame import FRAMES, WIDE, Frame, layout, plain
 from bench.report.mobilenet import promises
-from bench.suites import facts
+from bench.suites import backbones
 from tests import runs
 
 FRAME = pytest.mark.parametrize("frame", FRAMES, ids=lambda frame: frame.name)
@@ -490,7 +490,7 @@ def test_hues_stand_out_from_both_backgrounds() -> None:
     style = (Path(page.__file__).parent / "static" / "page.css").read_text(encoding="utf-8")
     papers = re.findall(r"--paper: (#[0-9a-f]{6});", style)
     assert len(papers) == 2
-    names = {fact["family"] for fact in facts().values()}
+    names = {fact["family"] for fact in backbones().values()}
     for name in names:
         for paper in papers:
             assert contrast(families.hue(name), paper) >= 3, (name, paper)
@@ -498,7 +498,7 @@ def test_hues_stand_out_from_both_backgrounds() -> None:
 
 def test_families_are_told_apart_by_hue_and_by_shape() -> None:
     """Hues at least 0.13 apart in OKLab (just noticeable is about 0.02), also from grey; no shape twice."""
-    names = sorted({fact["family"] for fact in facts().values()} | {families.OTHER})
+    names = sorted({fact["family"] for fact in backbones().values()} | {families.OTHER})
     assert len({families.shape(name) for name in names}) == len(names)
     for name, other in itertools.combinations(names, 2):
         apart = math.dist(oklab(families.hue(name)), oklab(families.hue(other)))
