@@ -231,8 +231,9 @@ def test_cases_share_an_export_unless_the_file_differs() -> None:
     case = suites.case_of_model("MobileNet", alpha=0.5, input_size=96)
     import dataclasses
 
-    same = dataclasses.replace(case, threads=1, batch_size=8, device="cuda", name="other")
+    same = dataclasses.replace(case, threads=1, batch_size=8, name="other")
     assert export.request(case) == export.request(same)
+    assert export.request(case) == export.request(case.planned(device="cuda", provider="CUDA", threads=2))
     assert export.request(case).key == export.request(same).key
     keys = {export.request(case).key}
     for change in (
