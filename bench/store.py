@@ -22,12 +22,13 @@ import msgspec
 from filelock import FileLock, Timeout
 
 from bench.errors import BenchError, Failed, NotComparable, WrongUsage
-from bench.records import SCHEMA_VERSION, Case, Machine, Record, Run, Timed, Visit
+from bench.records import SCHEMA_VERSION, Case, Comparison, Machine, Record, Run, Timed, Visit
 
 RUN_FILE = "run.json"
 SAMPLES_FILE = "samples.jsonl.gz"
 _LONGEST = 100  # characters of a file name, so that there is room for what others add to it
 LOCK_FILE = ".lock"
+VERDICTS_FILE = "verdicts.json"
 _MEMBER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00"
 """How every member of a sample file begins: gzip, deflated, without a name or a time."""
 
@@ -38,7 +39,7 @@ _log = logging.getLogger(__name__)
 class Stored:
     """A run as it lies on the disk."""
 
-    path: Path  # the folder of a run, or the file of a baseline
+    path: Path  # the folder of a run or a baseline
     run: Run
 
 
@@ -189,6 +190,12 @@ def load(path: Path | str) -> Run:
     return run
 
 
+def read(path: Path | str) -> Stored:
+    """A run with the folder that it lies in. Raises as `load`."""
+    place = Path(path)
+    return Stored(place if place.is_dir() else place.parent, load(place))
+
+
 @dataclass(frozen=True, slots=True)
 class _Versioned:
     schema_version: int
@@ -200,8 +207,8 @@ def runs(results: Path) -> list[Stored]:
 
 
 def baselines(results: Path) -> list[Stored]:
-    """All stored baselines, of every machine, by their start; what cannot be read is logged."""
-    return _readable((results / "baselines").glob("*/*.json"))
+    """All stored baselines, by their start; what cannot be read is logged."""
+    return _readable(path.parent for path in (results / "baselines").glob(f"*/{RUN_FILE}"))
 
 
 def _readable(paths: Iterable[Path]) -> list[Stored]:
@@ -254,27 +261,24 @@ def machine_name(machine: Machine) -> str:
     return slug("-".join(str(machine.must_match[key]) for key in sorted(machine.must_match)))
 
 
-def baseline_file(results: Path, run: Run) -> Path:
-    """Where the baseline of this run's machine and suite is, or, without one, where it would be stored.
+def baseline_folder(results: Path, run: Run) -> Path:
+    """Where the baseline of this run's suite and device is, or, without one, where it would be stored.
 
     Its content decides, not its name: an older backbench, or a person, may have named it otherwise.
     """
-    path = results / "baselines" / machine_name(run.machine) / f"{slug(run.suite)}.json"
-    if path.is_file():
+    device = run.settings.device
+    path = results / "baselines" / slug(run.suite if device == "cpu" else f"{run.suite}-{device}")
+    if (path / RUN_FILE).is_file():
         return path
-    same = (s.path for s in reversed(baselines(results))
-            if (s.run.suite, s.run.machine.must_match) == (run.suite, run.machine.must_match))  # fmt: skip
+    same = (s.path for s in reversed(baselines(results)) if (s.run.suite, s.run.settings.device) == (run.suite, device))
     return next(same, path)
 
 
-def stored_baseline(results: Path, run: Run) -> Run:
-    """The stored baseline of this run's machine and suite. Raises NotComparable when there is none that can be read."""
-    path = baseline_file(results, run)
-    if not path.is_file():
-        raise NotComparable(
-            f"no baseline for suite {run.suite} on this machine ({machine_name(run.machine)}); "
-            "store one with `bench baseline save`"
-        )
+def stored_baseline(results: Path, run: Run) -> Stored:
+    """The stored baseline of this run's suite. Raises NotComparable when there is none that can be read."""
+    path = baseline_folder(results, run)
+    if not (path / RUN_FILE).is_file():
+        raise NotComparable(f"no baseline for suite {run.suite}; store one with `bench baseline save`")
     try:
         baseline = load(path)
     except WrongUsage as error:
@@ -284,7 +288,7 @@ def stored_baseline(results: Path, run: Run) -> Run:
             f"{path} is a baseline of the suite {baseline.suite}, not of {run.suite}; restore it, or store one with "
             "`bench baseline save`"
         )
-    return baseline
+    return Stored(path, baseline)
 
 
 def check_whole(run: Run) -> None:
@@ -299,14 +303,35 @@ def check_whole(run: Run) -> None:
 
 
 def save_baseline(results: Path, run: Run) -> Path:
-    """Store a run as its machine's baseline for its suite and return the file."""
-    path = baseline_file(results, run)
+    """Store a run as its suite's baseline and return the folder."""
+    folder = baseline_folder(results, run)
+    make_folder(folder)
+    write_atomically(folder / RUN_FILE, _encode(run))
+    return folder
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder with all above it. Raises Failed when it cannot be made."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise _cannot_write(path, error) from error
-    write_atomically(path, _encode(run))
-    return path
+
+
+def save_verdicts(folder: Path, comparison: Comparison) -> None:
+    """Keep what was measured anew beside the run that it is about."""
+    write_atomically(folder / VERDICTS_FILE, (json_text(comparison) + "\n").encode())
+
+
+def verdicts(folder: Path) -> Comparison | None:
+    """What was last measured anew of a run, or None; what cannot be read is logged."""
+    try:
+        return msgspec.json.decode((folder / VERDICTS_FILE).read_bytes(), type=Comparison)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, RecursionError) as error:
+        _log.warning("skipped: %s cannot be read (%s); `bench compare` makes it anew", folder / VERDICTS_FILE, error)
+        return None
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -58,6 +58,8 @@ class Machine:
         """A worker's answer."""
         if spec.get("do") == "profile":
             return {"nodes": [["Add", [], 1.0]]}
+        if spec.get("do") == "turns":
+            return self._turns(spec)
         self.specs.append(spec)
         self.begun.append(self.now)
         self.now += self.visit_s
@@ -71,4 +73,17 @@ class Machine:
             "warmed_up": True, "load_ms": 1.0, "first_inference_ms": 1.0, "peak_rss_bytes": 1,
             "provider": spec["provider"], "threads": spec["threads"], "provider_nodes": {spec["provider"]: 1},
             "health": {}, "runtime": "1.0", "precisions": {},
+        }  # fmt: skip
+
+    def _turns(self, spec: Spec) -> dict[str, Any]:
+        """A worker's answer for two files in turn: their ratio differs by `spread` between processes."""
+        both = (spec["beside"], spec) if spec["b_first"] else (spec, spec["beside"])
+        self.specs += both
+        self.begun.append(self.now)
+        a_ns, b_ns = (1e6 * self.p50_ms(each) for each in (spec, spec["beside"]))
+        self.now += 2 * self.visit_s
+        b_ns *= math.exp(self.rng.normal(0, self.spread))
+        return {
+            "blocks_ns": [[a_ns] * 7, [b_ns] * 7], "block": 5, "sampling_ns": 7 * (a_ns + b_ns), "peak_rss_bytes": 1,
+            "health": {}, "runtime": "1.0",
         }  # fmt: skip

@@ -178,28 +178,30 @@ def test_what_cannot_be_read_is_named_once_and_skipped(tmp_path: Path, caplog: p
         assert caplog.text.count(f"skipped: {tmp_path / 'runs' / name / 'run.json'} ") == 1, name
     assert f"no run at {tmp_path / 'runs' / 'folder'}: Is a directory" in caplog.text
     baseline = store.save_baseline(tmp_path, measured())
-    (baseline.parent / "other.json").write_bytes(BROKEN["conflict"])
+    (baseline.parent / "other").mkdir()
+    (baseline.parent / "other" / "run.json").write_bytes(BROKEN["conflict"])
     assert [stored.path for stored in store.baselines(tmp_path)] == [baseline]
 
 
-def test_baselines_belong_to_a_machine_and_a_suite(tmp_path: Path) -> None:
+def test_baselines_belong_to_a_suite_and_a_device(tmp_path: Path) -> None:
     run = a_run()
     with pytest.raises(NotComparable, match="bench baseline save"):
         store.stored_baseline(tmp_path, run)
     path = store.save_baseline(tmp_path, run)
-    assert store.stored_baseline(tmp_path, run) == run
+    assert path == tmp_path / "baselines" / store.slug(run.suite)
+    assert store.stored_baseline(tmp_path, run) == store.Stored(path, run)
     assert store.baselines(tmp_path) == [store.Stored(path, run)]
-    assert "/" not in path.parent.name.replace(str(tmp_path), "")
     elsewhere = replace(run, machine=replace(run.machine, must_match={"cpu": "A/B c", "cores": 4}))
-    with pytest.raises(NotComparable):
-        store.stored_baseline(tmp_path, elsewhere)
-    renamed = tmp_path / "baselines" / "of-2025" / "default.json"
-    renamed.parent.mkdir()
+    assert store.stored_baseline(tmp_path, elsewhere).run == run
+    for other in (replace(run, suite="other"), replace(run, settings=replace(run.settings, device="cuda"))):
+        with pytest.raises(NotComparable):
+            store.stored_baseline(tmp_path, other)
+    renamed = tmp_path / "baselines" / "of-2025"
     path.rename(renamed)
-    assert store.baseline_file(tmp_path, run) == renamed
-    assert store.stored_baseline(tmp_path, run) == run
+    assert store.baseline_folder(tmp_path, run) == renamed
+    assert store.stored_baseline(tmp_path, run).run == run
     renamed.rename(path)
-    path.write_bytes(BROKEN["conflict"])
+    (path / "run.json").write_bytes(BROKEN["conflict"])
     with pytest.raises(NotComparable, match=r"is not a run.*restore it"):
         store.stored_baseline(tmp_path, run)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import PurePath
 from statistics import median
 from typing import Any
@@ -41,6 +41,8 @@ POWER = 0.8
 DRIFT_WITHIN = 0.10
 """A measured fact of the machine, such as its calibrated peak, has drifted when it differs by more."""
 
+FILE_CHANGED = "file made anew"
+
 _PACE_EXPLAINS = 2.0
 """A change may be the machine's up to so many times the change of its pace, as logarithms: networks of many small
 layers feel it more than the chain of products that shows it (1.3 times was seen)."""
@@ -51,23 +53,29 @@ _MANY_ROUNDS = 60
 _COMMON_CASES = 4  # fewer models than this cannot show that all of them shifted together
 
 
-def compare(baseline: Run, run: Run, *, margin: float = 0.03, force: bool = False) -> Comparison:
-    """Say for each case whether it may have become faster or slower.
+def compare(
+    baseline: Run, run: Run, *, margin: float = 0.03, force: bool = False, figures: bool | None = True
+) -> Comparison:
+    """Say for each case whether it may have become faster or slower, by what two runs have stored.
 
     A verdict is "equivalent" when the 95 % interval of the ratio of p50s lies inside the margin; "suspect" when it does
     not, the ratio itself lies beyond the margin and differs from 1 at `SUSPECT_RATE`, after control of false
     discoveries over all models, and no change of the machine's pace explains it; else "inconclusive". What a suspect
-    is, only both files timed anew can say (`bench.trust.confirmation`): two runs are apart in time, and a machine's
+    is, only both files timed anew can say (`bench.trust.anew`): two runs are apart in time, and a machine's
     speed shifts by a few percent from one minute to the next.
 
     How far visits lie apart in both runs, over all models, widens every interval: no case is known better than that.
     The margin stays as asked for.
 
-    Raises NotComparable, with the keys that differ, unless forced.
+    `figures`: whether to hold the stored figures against each other; None: if the runs are comparable. Without them,
+    every model that both runs have is inconclusive, for `bench.trust.anew` to measure. Raises NotComparable, with the
+    keys that differ, where figures of runs that are not comparable are asked for, unless forced.
     """
     differing = must_match_differences(baseline.machine, run.machine)
     differing += _differences(_pinned(baseline.settings), _pinned(run.settings))
-    if differing and not force:
+    if figures is None:
+        figures = force or not differing
+    if differing and figures and not force:
         raise NotComparable(
             f"these runs are not comparable ({'; '.join(differing)}); measure both on one machine with the same "
             "settings, or compare with --force"
@@ -78,18 +86,21 @@ def compare(baseline: Run, run: Run, *, margin: float = 0.03, force: bool = Fals
     changed = _changes(baseline, run)
     added = [record for name, record in new.items() if name not in old]
     verdicts = [
-        _verdict(old.get(name), new.get(name), margin, noise or 0.0, changed, _renamed(old.get(name), added))
+        _verdict(old.get(name), new.get(name), margin, noise or 0.0, _renamed(old.get(name), added))
         for name in dict.fromkeys([*new, *old])
     ]
+    if not figures:
+        verdicts = [(_without_figures(verdict), 1.0) for verdict, _ in verdicts]
     return Comparison(
         suite=run.suite,
         baseline_started_at=baseline.started_at,
         run_started_at=run.started_at,
         margin=margin,
         noise=noise,
-        forced=bool(differing),
+        forced=bool(differing) and figures,
         differing=tuple(differing),
-        verdicts=tuple(_controlled(verdicts, margin)),
+        verdicts=tuple(_controlled(verdicts, margin, bool(changed))),
+        changed=tuple(changed),
     )
 
 
@@ -133,6 +144,10 @@ def conclusion(comparison: Comparison) -> list[str]:
                      "baseline without them")  # fmt: skip
     if all(v.ratio is None for v in comparison.verdicts):
         lines.append("nothing was compared: no model was measured on both sides; `bench baseline save` stores this run")
+    if comparison.anew:
+        lines.append(_measured_in_words(comparison))
+    elif comparison.differing and not comparison.forced:
+        lines.append("figures of different machines say nothing of the files; `bench compare` measures both here")
     if of["suspect"] and not comparison.anew:
         suspects = ", ".join(of["suspect"])
         lines.append(f"suspect by stored figures alone: {suspects}; `bench compare` measures both files anew")
@@ -140,6 +155,19 @@ def conclusion(comparison: Comparison) -> list[str]:
         lines.append(f"may be slower, not confirmed: {', '.join(v.case for v in unconfirmed(comparison))}; the lines "
                      "above say what it takes")  # fmt: skip
     return lines
+
+
+def _measured_in_words(comparison: Comparison) -> str:
+    """How the verdicts came about."""
+    timed = [v for v in comparison.verdicts if v.pairs]
+    same = sum(v.pairs == 0 for v in comparison.verdicts)
+    of_kind = [f"{sum(v.verdict == kind for v in comparison.verdicts)} {kind}" for kind in VERDICTS
+               if any(v.verdict == kind for v in comparison.verdicts)]  # fmt: skip
+    count, pairs = len(timed), sum(v.pairs or 0 for v in timed)
+    said = f"measured anew, side by side: {count} model{'s' * (count != 1)} in {pairs} pairs"
+    if same:
+        said += f", {same} without measuring, as both files are the same"
+    return f"{said}; {', '.join(of_kind)}"
 
 
 def must_match_differences(baseline: Machine, run: Machine) -> list[str]:
@@ -183,19 +211,23 @@ def _noise(records: Iterable[Record]) -> float | None:
 
 
 def _changes(baseline: Run, run: Run) -> list[str]:
-    """What differs between the two runs as a whole, for attribution: "runtime", "settings", "machine"."""
+    """What differs between the two runs as a whole, in words: facts of the machine, runtimes and settings."""
     old, new = (one.machine.may_drift for one in (baseline, run))
     if baseline.roofline and run.roofline:
         old, new = (known | _peaks(one.roofline) for known, one in ((old, baseline), (new, run)) if one.roofline)
-    drift = {key for key in {*old, *new} if facts.drifted(key, old.get(key), new.get(key), DRIFT_WITHIN)}
-    runtimes = {*baseline.runtimes, *run.runtimes}
-    ignored: dict[str, Any] = dict.fromkeys(_SETTINGS_INFORM)
-    found = {
-        "runtime": bool(drift & runtimes),
-        "settings": replace(baseline.settings, **ignored) != replace(run.settings, **ignored),
-        "machine": bool(drift - runtimes or must_match_differences(baseline.machine, run.machine)),
-    }
-    return [what for what, is_so in found.items() if is_so]
+    drift = [key for key in sorted({*old, *new}) if facts.drifted(key, old.get(key), new.get(key), DRIFT_WITHIN)]
+    changes = [f"{facts.label(key)}: {_step(key, old.get(key), new.get(key))}" for key in drift]
+    sides = [{f.name: getattr(one.settings, f.name) for f in fields(Settings)} for one in (baseline, run)]
+    changes += [
+        f"{name.replace('_', ' ')}: {sides[0][name]} -> {sides[1][name]}"
+        for name in sides[0]
+        if name not in _SETTINGS_INFORM and sides[0][name] != sides[1][name]
+    ]
+    return changes
+
+
+def _step(name: str, old: Any, new: Any) -> str:
+    return f"{facts.in_words(name, old)} -> {facts.in_words(name, new)}"
 
 
 def _peaks(roofline: Roofline) -> dict[str, Any]:
@@ -203,7 +235,7 @@ def _peaks(roofline: Roofline) -> dict[str, Any]:
 
 
 def _verdict(
-    old: Record | None, new: Record | None, margin: float, noise: float, changed: list[str], renamed: str
+    old: Record | None, new: Record | None, margin: float, noise: float, renamed: str
 ) -> tuple[Verdict, float]:
     """The verdict on one case, and the p-value of no change (1 where nothing was compared)."""
     known = new or old
@@ -221,9 +253,18 @@ def _verdict(
         reason = "the baseline's case of this name is another one; rename one of them, or save a new baseline"
         return Verdict(case=name, verdict="missing", reason=reason), 1.0
     same = old.artifact is not None and new.artifact is not None and old.artifact.sha256 == new.artifact.sha256
-    changed = ([] if same else ["artifact"]) + changed
-    verdict, p = _measured(name, old.measurement, new.measurement, margin, noise, changed)
+    verdict, p = _measured(name, old.measurement, new.measurement, margin, noise, () if same else (FILE_CHANGED,))
     return replace(verdict, quantities=quantities.changes(old, new)), p
+
+
+def _without_figures(verdict: Verdict) -> Verdict:
+    """A verdict without what stored figures say, as they are of different machines."""
+    if verdict.ratio is None:
+        return verdict
+    return Verdict(
+        case=verdict.case, verdict="inconclusive", quantities=verdict.quantities,
+        reason="the stored figures are of different machines; `bench compare` measures both files here",
+    )  # fmt: skip
 
 
 def _renamed(old: Record | None, added: Iterable[Record]) -> str:
@@ -344,7 +385,7 @@ def _degrees(old: Measurement, new: Measurement) -> float:
     return sum(variances) ** 2 / sum(v * v / f for v, f in zip(variances, free, strict=True))
 
 
-def _controlled(judged: list[tuple[Verdict, float]], margin: float) -> list[Verdict]:
+def _controlled(judged: list[tuple[Verdict, float]], margin: float, changed: bool) -> list[Verdict]:
     """Withdraw the suspects that many comparisons at once would bring about by chance.
 
     Where most models moved the same way by more than the margin and nothing known has changed, the machine has.
@@ -360,7 +401,9 @@ def _controlled(judged: list[tuple[Verdict, float]], margin: float) -> list[Verd
             if verdict.case not in kept:
                 reason = f"p = {p:.3f} is no evidence among {len(measured)} models; measure more rounds"
                 verdict = replace(verdict, verdict="inconclusive", attribution=(), reason=reason)
-            elif common and not verdict.attribution:
-                verdict = replace(verdict, attribution=("machine",), reason="most models moved together")
+            elif common and not changed and not verdict.attribution:
+                verdict = replace(
+                    verdict, reason="most models moved together, and nothing known has changed: the machine"
+                )
         verdicts.append(verdict)
     return verdicts

@@ -24,11 +24,11 @@ from bench.cli.root import (
 @click.argument("run", required=False)
 @margin_option
 @click.option("--fail-on", type=click.Choice(["regression", "inconclusive"]), default="regression", show_default=True)
-@click.option("--force", is_flag=True, help="Compare runs that are not comparable, and say so.")
 @click.option("--stored", is_flag=True, help="Hold stored figures against each other alone: suspects, no verdicts.")
+@click.option("--force", is_flag=True, help="With --stored: also of runs that are not comparable, and say so.")
 @click.option(
     "--budget", "budget_s", type=click.FloatRange(min=0, min_open=True), metavar="S",
-    help="Seconds for measuring suspects anew, all together. [default: a minute each, longer for slow models]",
+    help="Seconds for measuring, all models together. [default: 30 for each, more for slow ones]",
 )  # fmt: skip
 @results_option
 @as_json_option
@@ -45,31 +45,34 @@ def compare(
 ) -> None:
     """Say for each model whether RUN is faster or slower than BASELINE.
 
-    Stored figures make suspects; the two files of each are then timed anew, interleaved, and these pairs decide. Both
-    are folders or files of runs. [default: this machine's stored baseline, and the latest run]
+    Both files of every model are timed anew, side by side, on this machine, whatever machine the baseline was measured
+    on; its figures only say which model comes first. Both are folders of runs. [default: the suite's stored baseline,
+    and the latest run]
     """
     from bench import store
     from bench.analysis import comparison
     from bench.units import parse_share
 
-    run_folder = Path(run) if run else store.latest(results)
-    candidate = store.load(run_folder)
-    reference = store.load(baseline) if baseline else store.stored_baseline(results, candidate)
-    verdicts = comparison.compare(reference, candidate, margin=parse_share(margin), force=force)
+    candidate = store.read(run or store.latest(results))
+    reference = store.read(baseline) if baseline else store.stored_baseline(results, candidate.run)
+    verdicts = comparison.compare(
+        reference.run, candidate.run, margin=parse_share(margin), force=force, figures=True if stored else None
+    )
     if not stored:
         verdicts = measured_anew(reference, candidate, verdicts, budget_s)
+        store.save_verdicts(candidate.path, verdicts)
     if as_json:
         click.echo(store.json_text(verdicts))
     else:
-        show_trust(reference, "the baseline")
-        show_trust(candidate)
+        show_trust(reference.run, "the baseline")
+        show_trust(candidate.run)
         show_comparison(verdicts)
     raise SystemExit(comparison.exit_code(verdicts, fail_on))
 
 
 @cli.group()
 def baseline() -> None:
-    """Stored baselines of this machine."""
+    """Stored baselines, one a suite."""
 
 
 @baseline.command("save")
@@ -77,15 +80,18 @@ def baseline() -> None:
 @click.option("--force", is_flag=True, help="Store a run in which cases failed, were interrupted or were left out.")
 @results_option
 def baseline_save(run: str | None, force: bool, results: Path) -> None:
-    """Store RUN as its machine's baseline for its suite. [default: the latest run]"""
+    """Store RUN as the baseline of its suite, with what makes its files again. [default: the latest run]"""
     from bench import store
+    from bench.trust import baseline as portable
 
     whole = store.load(run or store.latest(results))
     if not force:
         store.check_whole(whole)
-    path = store.save_baseline(results, whole)
+    path, notes = portable.save(results, whole)
     click.echo(f"baseline: {path}, the run of {whole.started_at}")
-    click.echo("commit it, so that every clone on a machine like this one compares with it")
+    for note in notes:
+        click.echo(f"note: {note}", err=True)
+    click.echo("commit it, so that every clone measures it again beside its own files, on any machine")
 
 
 @baseline.command("list")
@@ -107,8 +113,11 @@ def baseline_list(results: Path, as_json: bool) -> None:
         click.echo("no baselines yet; `bench baseline save` stores the latest run as one")
         return
     table(
-        ("suite", "machine", "measured", "cases", "file"),
-        [(s.run.suite, s.path.parent.name, s.run.started_at, str(len(s.run.records)), str(s.path)) for s in stored],
+        ("suite", "measured on", "measured", "cases", "folder"),
+        [
+            (s.run.suite, store.machine_name(s.run.machine), s.run.started_at, str(len(s.run.records)), str(s.path))
+            for s in stored
+        ],
     )
 
 
@@ -192,7 +201,7 @@ def report(runs: tuple[str, ...], everything: bool, out: Path | None, kind: str 
         loaded,
         out or folders[-1] / "report.html",
         folders=folders,
-        comparison=against_baseline(loaded[-1], results) if len(loaded) == 1 else None,
+        comparison=against_baseline(loaded[-1], results, folders[-1]) if len(loaded) == 1 else None,
         baselines=[each.run for each in store.baselines(results)],
         format=kind,
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from bench.units import parse_shape
 
 if TYPE_CHECKING:
     from bench.records import Case, Comparison, Run
+    from bench.store import Stored
 
 RESULTS = Path("results")
 
@@ -94,34 +94,49 @@ def one_case(model: str, alpha: float | None, input_size: int | None, **more: An
     return suites.case_of_model(model, alpha=alpha, input_size=input_size, **more)
 
 
-def against_baseline(run: Run, results: Path) -> Comparison | None:
-    """The comparison with this machine's stored baseline, or None when it has none, is it, or does not compare."""
+def against_baseline(run: Run, results: Path, folder: Path | None = None) -> Comparison | None:
+    """The comparison with the suite's stored baseline, or None when there is none, it is this run, or cannot be read.
+
+    What was measured anew for the run in this folder comes before what stored figures say.
+    """
     from bench import store
     from bench.analysis import comparison
 
-    path = store.baseline_file(results, run)
-    if not path.is_file():
+    place = store.baseline_folder(results, run)
+    if not (place / store.RUN_FILE).is_file():
         return None
     try:
-        reference = store.stored_baseline(results, run)
+        reference = store.stored_baseline(results, run).run
         if (reference.started_at, reference.records) == (run.started_at, run.records):
             return None
-        return comparison.compare(reference, run)
+        kept = store.verdicts(folder) if folder else None
+        if kept and (kept.baseline_started_at, kept.run_started_at) == (reference.started_at, run.started_at):
+            return kept
+        return comparison.compare(reference, run, figures=None)
     except BenchError as error:
-        click.echo(f"no comparison with {path}: {error}", err=True)
+        click.echo(f"no comparison with {place}: {error}", err=True)
         return None
 
 
-def measured_anew(baseline: Run, run: Run, comparison: Comparison, budget_s: float | None = None) -> Comparison:
-    """The comparison with its suspects measured anew. Without one, nothing is imported."""
-    if all(verdict.verdict != "suspect" for verdict in comparison.verdicts):
-        return replace(comparison, anew=True)
-    from bench.trust import confirmation
+def measured_anew(baseline: Stored, run: Stored, comparison: Comparison, budget_s: float | None = None) -> Comparison:
+    """The comparison with both files of every model measured anew, and progress on stderr."""
+    from bench.trust import anew
+    from bench.trust.contest import Contest
+    from bench.units import relative
 
-    def say(name: str) -> None:
-        click.echo(f"measuring {name} anew: its two files against each other", err=True)
+    def say(contest: Contest, seconds: float) -> None:
+        found = contest.judgement
+        if found is None:
+            return
+        interval = "" if found.ratio_low is None or found.ratio_high is None else (
+            f" [{relative(found.ratio_low)}, {relative(found.ratio_high)}]")  # fmt: skip
+        click.echo(
+            f"{seconds:4.0f} s  {contest.name}: {relative(found.ratio)}{interval} from {found.pairs} pairs, "
+            f"{found.verdict if contest.stopped else 'not decided yet'}",
+            err=True,
+        )
 
-    return confirmation.confirm(baseline, run, comparison, budget_s=budget_s, on_case=say)
+    return anew.measured(baseline, run, comparison, anew.Asked(budget_s=budget_s, on_look=say))
 
 
 def report_of(folder: Path, run: Run, comparison: Comparison | None) -> Path | None:
@@ -158,16 +173,19 @@ def show_comparison(comparison: Comparison) -> None:
     )
     for key in comparison.differing:
         click.echo(f"  differs: {key}")
+    for change in comparison.changed:
+        click.echo(f"  changed: {change}")
     rows = []
     for v in comparison.verdicts:
         if v.ratio is None or v.ratio_low is None or v.ratio_high is None or v.p50_ms is None:
             rows.append((v.case, v.verdict, "", "", "", v.reason or ""))
             continue
         interval = f"{relative(v.ratio)} [{relative(v.ratio_low)}, {relative(v.ratio_high)}]"
-        blind = f"{100 * v.detectable:.1f} %" if v.detectable is not None else ""
-        rows.append((v.case, v.verdict, latency(v.p50_ms), interval, blind, ", ".join(v.attribution)))
-    table(("model", "verdict", "p50", "change [95 % interval]", "cannot see less than", "what changed"), rows,
-          drop=("cannot see less than", "p50"))  # fmt: skip
+        seen = f"{100 * v.detectable:.1f} %" if v.detectable is not None else ""
+        both = f"{latency(v.baseline_p50_ms)} -> {latency(v.p50_ms)}" if v.baseline_p50_ms else latency(v.p50_ms)
+        rows.append((v.case, v.verdict, both, interval, seen, ", ".join(v.attribution)))
+    table(("model", "verdict", "p50", "change [95 % interval]", "seen 4 times in 5 from", "what changed"), rows,
+          drop=("seen 4 times in 5 from", "p50"))  # fmt: skip
     for v in comparison.verdicts:
         if v.ratio is not None and v.reason:
             click.echo(f"{v.case}: {v.reason}")

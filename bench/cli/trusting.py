@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ from bench.errors import Failed, Inconclusive, Regression, WrongUsage
 from bench.suites import RUNTIMES, runtime_of
 
 if TYPE_CHECKING:
+    from bench.trust.contest import Contest
     from bench.trust.trial import Judgement, Trial
 
 _EXIT = {"slower": Regression.exit_code, "inconclusive": Inconclusive.exit_code}
@@ -77,13 +79,14 @@ def ab(
 ) -> None:
     """Say whether file B is faster or slower than file A.
 
-    Interleaved pairs of fresh processes. Exit code 1 when B is slower, 3 when the budget shows nothing. One file under
-    two runtimes: name it twice and give --runtime-a and --runtime-b, or --python-a and --python-b.
+    Both are timed in turn in one process, over several fresh ones. Exit code 1 when B is slower, 3 when the budget
+    shows nothing. One file under two runtimes: name it twice and give --runtime-a and --runtime-b, or --python-a and
+    --python-b; that takes pairs of processes.
     """
     from bench import store
     from bench.machine import facts
     from bench.runtimes import device as devices
-    from bench.trust import ab
+    from bench.trust import ab, contest
     from bench.units import parse_share
 
     share, target = parse_share(margin), parse_share(width) if width else None
@@ -93,7 +96,7 @@ def ab(
         device=max(places, key=lambda place: place == "cpu"), threads=threads or facts.cores_given(),
         dimensions=dict(dimensions), input_shapes=dict(input_shapes), batch_size=batch_size,
     )  # fmt: skip
-    trial = ab.measure(
+    trial = contest.measure(
         ab.Side(a, python_a or sys.executable, names[0]),
         ab.Side(b, python_b or sys.executable, names[1]),
         setup,
@@ -117,11 +120,14 @@ def _change(found: Judgement) -> str:
     return f"{relative(found.ratio)} [{relative(found.ratio_low)}, {relative(found.ratio_high)}]"
 
 
-def _say_look(found: Judgement, seconds: float) -> None:
-    click.echo(f"{seconds:.0f} s, {found.pairs} pairs: {_change(found)} {found.verdict}", err=True)
+def _say_look(contest: Contest, seconds: float) -> None:
+    found = contest.judgement
+    if found:
+        click.echo(f"{seconds:.0f} s, {found.pairs} pairs: {_change(found)} {found.verdict}", err=True)
 
 
 def _show_trial(trial: Trial) -> None:
+    from bench.analysis.comparison import ALARM_RATE
     from bench.trust import trial as trials
     from bench.units import latency
 
@@ -131,10 +137,11 @@ def _show_trial(trial: Trial) -> None:
     click.echo(f"change   {_change(found)}, margin {100 * trial.margin:.1f} %")
     click.echo(f"p50      A {latency(trial.a_p50_ms)}, B {latency(trial.b_p50_ms)}, threads: {trial.threads}")
     if found.detectable is not None:
-        click.echo(f"blind    cannot see less than {100 * found.detectable:.1f} %")
+        click.echo(f"power    so many pairs see {100 * found.detectable:.1f} % four times in five")
     disturbed, torn = (sum(getattr(pair, kind) for pair in trial.pairs) for kind in ("disturbed", "torn"))
+    place = "in one process each" if trial.one_process else "in two processes each"
     click.echo(
-        f"pairs    {len(trial.pairs)} in {trial.seconds:.0f} s"
+        f"pairs    {len(trial.pairs)} in {trial.seconds:.0f} s, {place}"
         + (f", {disturbed} of them disturbed" if disturbed else "")
         + (f", {torn} left out, torn by a change of the machine's pace" if torn else "")
         + f"; stopped because {_STOPPED[trial.stopped]}"
@@ -144,8 +151,9 @@ def _show_trial(trial: Trial) -> None:
     elif trial.same_file:
         click.echo("note     A and B are the same file; a verdict other than equivalent is the machine's noise")
     if found.verdict == "inconclusive":
-        few = found.pairs < trials.pairs_needed()
-        click.echo(f"remedy   {f'a verdict needs {trials.pairs_needed()} pairs: ' if few else ''}raise --budget")
+        needed = trials.pairs_for(found, margin=trial.margin, alarm=ALARM_RATE)
+        each = trial.seconds / len(trial.pairs)
+        click.echo(f"remedy   about {needed} such pairs see the margin: --budget {2 * math.ceil(needed * each / 2)}")
 
 
 @cli.command()

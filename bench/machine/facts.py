@@ -89,6 +89,11 @@ def collect(device: str, threads: int, runtimes: Mapping[str, str]) -> Machine:
     return Machine(**values)
 
 
+def label(name: str) -> str:
+    """A fact's name as people know it."""
+    return next((fact.label for fact in FACTS if fact.name == name), name.replace("_", " "))
+
+
 def in_words(name: str, value: Any) -> str:
     """A fact's value as people read it; one that this version does not know as it is."""
     known = next((fact for fact in FACTS if fact.name == name), None)

@@ -30,8 +30,11 @@ class Verdict:
     detectable: float | None = None  # smallest relative change that this pair of runs could have shown, e.g. 0.021
     baseline_p50_ms: float | None = None
     p50_ms: float | None = None
-    confirmed: bool | None = None  # a suspect that was measured anew: it holds (True) or not (False); None: undecided
-    attribution: tuple[str, ...] = ()  # what changed: "artifact", "runtime", "settings", "machine", or nothing
+    confirmed: bool | None = (
+        None  # by measuring both files anew: slower or faster (True), or not (False); None: undecided
+    )
+    pairs: int | None = None  # timed side by side for this verdict; 0: both files are the same; None: stored figures
+    attribution: tuple[str, ...] = ()  # what changed of this case, in words: "file made anew", or nothing
     reason: str | None = None  # why, where the figures alone do not say it; what fresh visits said
     quantities: tuple[QuantityChange, ...] = ()  # what else changed: size, peak memory, accuracy
 
@@ -48,4 +51,5 @@ class Comparison:
     forced: bool  # compared although the runs are not comparable
     differing: tuple[str, ...]  # keys that differ, "key: baseline -> run"
     verdicts: tuple[Verdict, ...]
-    anew: bool = False  # whether suspects were measured anew, as far as they could be
+    changed: tuple[str, ...] = ()  # what else differs between the runs, in words: "system Linux 6.1 -> 6.2"
+    anew: bool = False  # whether both sides were measured anew, as far as they could be

@@ -21,9 +21,13 @@ class Material:
     comparison: Comparison | None = None  # of the last run with its baseline
     baselines: tuple[Run, ...] = ()  # stored ones, that runs without a predecessor are held against
 
+    def folder(self, index: int = -1) -> Path | None:
+        """Where a run is stored, where that is known."""
+        return self.folders[index] if self.folders else None
+
     def visits(self, index: int = -1) -> list[Visit]:
         """The raw samples of a run; none where it is not known where it is stored, or they are not beside it."""
-        folder = self.folders[index] if self.folders else None
+        folder = self.folder(index)
         return summary.paced(store.visits(folder)) if folder else []
 
 

@@ -53,10 +53,12 @@ def _verdicts(comparison: Comparison) -> Iterable[str]:
     yield f"**{said or 'nothing to compare'}** against the run of {_code(comparison.baseline_started_at)}, margin " + (
         percent(100 * comparison.margin)
     )
+    if comparison.changed:
+        yield f"Between the two runs: {_code('; '.join(comparison.changed))}"
     if comparison.forced:
         yield f"**Forced: these runs are not comparable** ({_code('; '.join(comparison.differing))})"
     yield _rows(
-        ("Model", "Verdict", "Change of p50 [95 % interval]", "Cannot see less than", "What changed"),
+        ("Model", "Verdict", "Change of p50 [95 % interval]", "Seen 4 times in 5 from", "What changed"),
         [_verdict(v) for kind in _MARKS for v in counts[kind]],
     )
 
@@ -71,8 +73,8 @@ def _verdict(v: Verdict) -> tuple[str, ...]:
     known = v.ratio is not None and v.ratio_low is not None and v.ratio_high is not None
     change = f"{relative(v.ratio)} [{relative(v.ratio_low)}, {relative(v.ratio_high)}]" if known else _code(v.reason)  # type: ignore[arg-type]
     also = map(quantities.change_in_words, v.quantities)
-    blind = percent(100 * v.detectable) if v.detectable is not None else ""
-    return _code(v.case), f"{_MARKS[v.verdict]} {v.verdict}", change, blind, ", ".join([*v.attribution, *also])
+    seen = percent(100 * v.detectable) if v.detectable is not None else ""
+    return _code(v.case), f"{_MARKS[v.verdict]} {v.verdict}", change, seen, ", ".join([*v.attribution, *also])
 
 
 def _table(run: Run) -> str:

@@ -17,6 +17,7 @@ from plotly.offline import get_plotlyjs
 
 from bench import __version__, units
 from bench.analysis import answer, choice, precision, quality, quantities, trust
+from bench.analysis.comparison import conclusion
 from bench.machine import facts as machine_facts
 from bench.records import Comparison, Record, Run, Visit
 from bench.report import Material, mobilenet, table
@@ -108,7 +109,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )  # fmt: skip
     found.filters |= {"relative": units.relative, "latency": units.latency, "percent": units.percent}
-    found.filters |= {"change": quantities.change_in_words}
+    found.filters |= {"change": quantities.change_in_words, "conclusion": _conclusion}
     found.filters |= {"noise": _noise, "origins": _origins, "facts": machine_facts.rows, "identity": id}
     found.globals |= {"style": (_STATIC / "page.css").read_text(encoding="utf-8"), "version": __version__}
     return found
@@ -156,6 +157,11 @@ def _families(records: list[Record]) -> list[tuple[str, dict[str, Any]]]:
         if about and family(record.case) not in found:
             found[family(record.case)] = about
     return list(found.items())
+
+
+def _conclusion(comparison: Comparison) -> str:
+    said = "; ".join(conclusion(comparison)) or "no model is slower"
+    return said[0].upper() + said[1:]
 
 
 def _noise(run: Run) -> float | None:

@@ -20,7 +20,7 @@ from bench.report.figures.figure import Figure, Subject
 from bench.report.figures.forest import of_comparison
 from bench.report.figures.trend import trend_figure
 from bench.report.page import LIBRARY_FILE, Link, document, render
-from bench.store import machine_name, slug, write_atomically
+from bench.store import machine_name, slug, verdicts, write_atomically
 
 _INDEX: Link = ("All runs and models", "index.html")
 
@@ -78,10 +78,21 @@ def _entries(material: Material) -> list[tuple[int, Entry]]:
         name = f"{slug(run.started_at.replace(':', '-'))}-{slug(run.suite)}"
         page, comparison_page = _unique(f"run-{name}", taken), _unique(f"change-{name}", taken)
         earlier = [other for _, entry in reversed(entries) if (other := entry.run).suite == run.suite]
-        comparison, before = _compared(run, [*earlier, *material.baselines])
+        comparison, before = _kept(run, material.folder(index), [*earlier, *material.baselines])
+        if comparison is None:
+            comparison, before = _compared(run, [*earlier, *material.baselines])
         entries.append((index, Entry(run=run, page=page, comparison=comparison, comparison_page=comparison_page,
                                      before=before)))  # fmt: skip
     return entries
+
+
+def _kept(run: Run, folder: Path | None, others: Iterable[Run]) -> tuple[Comparison | None, Run | None]:
+    """What was measured anew of a run, with the run that it was held against."""
+    kept = verdicts(folder) if folder else None
+    if kept is None or kept.run_started_at != run.started_at:
+        return None, None
+    before = next((o for o in others if (o.suite, o.started_at) == (run.suite, kept.baseline_started_at)), None)
+    return (kept, before) if before else (None, None)
 
 
 def _compared(run: Run, earlier: Iterable[Run]) -> tuple[Comparison | None, Run | None]:

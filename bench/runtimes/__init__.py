@@ -19,7 +19,8 @@ from bench.suites import RUNTIMES
 
 Options = Mapping[str, Any]
 """How to load a model: `provider`, a value of `Runtime.DEVICES`; `threads`, None for the runtime's own default; `spin`,
-whether idle threads may spin as the runtime does by default; `profile`, a folder for its profiler's files, or None."""
+whether idle threads may spin as the runtime does by default; `profile`, a folder for its profiler's files, or None;
+`shared`, whether the sessions of this process shall use one pool of threads, where the runtime can."""
 
 
 class Session(Protocol):

@@ -58,7 +58,9 @@ def load(model: str | bytes, options: dict[str, Any]) -> Session:
 
     provider, threads = options["provider"], options["threads"]
     asked = onnxruntime.SessionOptions()
-    if threads is not None:
+    if options.get("shared"):
+        _share_threads(asked, threads)
+    elif threads is not None:
         asked.intra_op_num_threads = threads
     asked.inter_op_num_threads = 1
     asked.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
@@ -73,6 +75,23 @@ def load(model: str | bytes, options: dict[str, Any]) -> Session:
         onnxruntime.preload_dlls()
     providers = [(provider, _OPTIONS.get(provider, {}))]
     return Session(onnxruntime.InferenceSession(_named(model, asked), asked, providers=providers), provider)
+
+
+_POOL: list[int] = []  # the threads of the pool that all sessions share; set once a process
+
+
+def _share_threads(asked: Any, threads: int) -> None:
+    """Have the session use the process's pool of threads: idle threads of a session's own spin on the others' cores."""
+    import onnxruntime
+
+    if hasattr(onnxruntime, "set_global_thread_pool_sizes"):
+        if not _POOL:
+            onnxruntime.set_global_thread_pool_sizes(threads, 1)
+            _POOL.append(threads)
+        asked.use_per_session_threads = False
+    else:  # an older one: threads of its own, that rest between inferences
+        asked.intra_op_num_threads = threads
+        asked.add_session_config_entry("session.force_spinning_stop", "1")
 
 
 def _named(model: str | bytes, asked: Any) -> str | bytes:

@@ -1,4 +1,4 @@
-"""One visit: a fresh process that times one model.
+"""One visit: a fresh process that times one model, or two of them in turn.
 
 Self-contained on purpose: it needs the standard library, NumPy and one runtime alone, whose file (`bench.runtimes`) it
 loads by path, so that any interpreter can run it, through `bench/processes/answering.py`.
@@ -25,12 +25,13 @@ _PACE_S = 0.06  # for the machine's pace; the first third warms up
 _KINDS = ("float32", "float16", "float64", "uint8", "int8", "int32", "int64", "bool")  # that random numbers can fill
 _SHARED_NS = 5_000_000  # an inference that takes longer has work for more than one thread
 _MAX_SAMPLES = 20_000  # kept of a visit; a faster model's samples are thinned evenly
+_BLOCK_CALLS, _BLOCK_NS = 5, 10_000_000  # calls of one file before the other's turn, at most, and about their time
 
 
 def answer(spec: dict[str, Any]) -> dict[str, Any]:
     """What a visit, or a profile, gives. Raises _Refused with one line."""
     try:
-        return {"profile": _profile, "outputs": _outputs}.get(spec.get("do", "visit"), _visit)(spec)
+        return {"profile": _profile, "outputs": _outputs, "turns": _turns}.get(spec.get("do", "visit"), _visit)(spec)
     except _Refused:
         raise
     except MemoryError as error:
@@ -103,6 +104,69 @@ def _visit(spec: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _turns(spec: dict[str, Any]) -> dict[str, Any]:
+    """Two files of one runtime in turn, block by block, on one pool of threads: the one of the specification, A, and
+    the one of `spec["beside"]`, B.
+
+    What shifts the machine's speed shifts neighbouring blocks of both. Which comes first is chance in every pair of
+    blocks; `spec["b_first"]` says which is loaded and warmed up first.
+    """
+    import random
+    from statistics import median
+
+    import numpy as np
+
+    runtime = _runtime(spec)
+    version = runtime.version()
+    sides = {"A": spec, "B": spec["beside"]}
+    names = "BA" if spec["b_first"] else "AB"
+    sessions, calls = {}, {}
+    for name in names:
+        with _of_side(name, sides[name]), _explained(runtime, sides[name]):
+            session = _session(runtime, sides[name], shared=True)
+            _ran(session, sides[name])
+            call, _ = session.calls(_inputs(np, session, sides[name]))
+            sessions[name] = session
+            calls[name] = _slowed(call, sides[name]["inject"]) if sides[name]["inject"] else call
+    gc.collect()
+    gc.disable()
+    longest = 0.0
+    for name in names:
+        with _of_side(name, sides[name]):
+            calls[name]()
+            _ran(sessions[name], sides[name])
+            warmup_ns, _ = _warm_up(calls[name], spec["warmup_s"])
+            longest = max(longest, median(warmup_ns[len(warmup_ns) // 2 :] or [0]))
+    block = max(1, min(_BLOCK_CALLS, round(_BLOCK_NS / max(longest, 1))))
+    before, at_work = _counters(spec.get("cpu_stats", [])), _at_work()
+    rng, clock = random.Random(spec["seed"]), time.perf_counter_ns
+    blocks: dict[str, list[float]] = {"A": [], "B": []}
+    begun = clock()
+    end = begun + int(spec["min_time_s"] * 1e9)
+    while clock() < end or len(blocks["A"]) < spec["min_count"]:
+        for name in "AB" if rng.random() < 0.5 else "BA":
+            blocks[name].append(median(_samples(calls[name], 0, block)))
+    sampling_ns = clock() - begun
+    after, worked = _counters(spec.get("cpu_stats", [])), _at_work()
+    return {
+        "blocks_ns": [blocks["A"], blocks["B"]],
+        "block": block,
+        "sampling_ns": sampling_ns,
+        "peak_rss_bytes": _peak_rss(),
+        "health": _health(before, after) | {"pace_ms": None, "threads_at_work": _threads(at_work, worked)},
+        "runtime": version,
+    }
+
+
+@contextmanager
+def _of_side(name: str, side: dict[str, Any]) -> Iterator[None]:
+    """What stands in the way of one of two files, with its name."""
+    try:
+        yield
+    except _Refused as error:
+        raise _Refused(f"{name} ({side['path']}): {error}") from error
+
+
 def _profile(spec: dict[str, Any]) -> dict[str, Any]:
     """The time of each node by the runtime's own profiler, median over the inferences."""
     import tempfile
@@ -146,13 +210,14 @@ def _runtime(spec: dict[str, Any]) -> Any:
     return module
 
 
-def _session(runtime: Any, spec: dict[str, Any], profile: str | None = None) -> Any:
+def _session(runtime: Any, spec: dict[str, Any], profile: str | None = None, shared: bool = False) -> Any:
     path, provider = spec["path"], spec["provider"]
     if not Path(path).is_file():
         raise _Refused(f"no file {path}; export it again, or correct the path")
     if Path(path).suffix not in runtime.SUFFIXES:
         raise _Refused(f"{runtime.TITLE} reads {', '.join(runtime.SUFFIXES)}, not {Path(path).name}")
-    return runtime.load(path, {"provider": provider, "threads": spec["threads"], "profile": profile})
+    options = {"provider": provider, "threads": spec["threads"], "profile": profile, "shared": shared}
+    return runtime.load(path, options)
 
 
 @contextmanager

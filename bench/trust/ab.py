@@ -1,34 +1,39 @@
-"""Two files timed against each other: interleaved pairs of fresh processes, until a planned look decides."""
+"""Two files timed against each other: in one process in turn, over several fresh processes, until a look decides.
+
+What cannot share a process, two interpreters or two runtimes or two files too large for the memory together, is timed
+in pairs of processes.
+"""
 
 from __future__ import annotations
 
-import random
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
+import psutil
+
 from bench import runtimes
 from bench.errors import BenchError, Failed
 from bench.export.own import sized
-from bench.machine import lock
 from bench.models.file import sha256_of
 from bench.processes import process
-from bench.records import PlannedCase, Settings
+from bench.records import Health, PlannedCase, Settings
 from bench.runtimes.device import DEFAULT
-from bench.timing.schedule import as_visit, now, specification, timeout_s
-from bench.trust import trial
-from bench.trust.trial import Judgement, Pair, Trial
+from bench.timing.schedule import as_visit, disturbances, now, specification, timeout_s
+from bench.trust.trial import Pair, block_ratio
 
 BUDGET_S = 60.0
-# Visits differ more than the samples within one, so that many short visits tell more than few long ones: the medians
-# of neighbouring visits differed by 2 % (MobileNetV3Small) and 1.4 % (ResNet50), with 0.1 s of samples as with 0.6 s.
+# Of a process for both files. Processes of 2 s gave ratios with half the spread of those of 1 s beside busy loops, and
+# with four fifths of it on a quiet machine, where starting one takes 0.7 s (MobileNetV3Small) to 1.6 s (ResNet50).
+BOTH_S, BOTH_COUNT = 2.0, 5
+# Of a process for one: visits differ more than the samples within, so that many short ones tell more than few long.
 MIN_TIME_S, MIN_COUNT, WARMUP_S = 0.2, 3, 1.0
+_MEMORY_PER_BYTE = 3  # of a loaded model, for each byte of its file: weights, their rearranged copy, activations
+_MEMORY_OF_A_PROCESS = 300e6
 
-Listener = Callable[[Judgement, float], None]
-"""Called after every look with what the pairs say and the seconds that have passed."""
+MemoryLeft = Callable[[], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,131 +58,103 @@ class Setup:
     seed: int = 0
 
 
-def measure(
-    a: Side,
-    b: Side,
-    setup: Setup,
-    *,
-    budget_s: float = BUDGET_S,
-    limit_s: float = 0.0,
-    margin: float = 0.03,
-    width: float | None = None,
-    on_look: Listener | None = None,
-) -> Trial:
-    """Time A and B in pairs of visits, in the order ABBA or BAAB by chance.
+class Sides:
+    """Two files as they are timed: `pair` times both once.
 
-    Stops at the first planned look (`trial.LOOKS`) whose verdict is decided, or, with `width`, whose interval is that
-    narrow (relative, e.g. 0.01); at the latest when the budget has no room for another pair. A budget too short for so
-    many pairs as a verdict needs (`trial.pairs_needed`) is exceeded until there are so many, where that takes no longer
-    than `limit_s`: whether it does follows from how long pairs take, never from what they say. Disturbed pairs count,
-    unless the machine changed its pace between their visits (`trial.Pair.torn`): the signed ranks bear them, and
-    leaving some out for how they look would be a choice made after seeing them.
-
-    Raises Failed when a visit fails; the line names the side.
+    Raises Failed when there is no such file, and WrongUsage for shapes that fit neither.
     """
-    for side in (a, b):
-        if not side.path.is_file():
-            raise Failed(f"no file {side.path}; correct the path, or make one with `bench export MODEL -o FILE.onnx`")
-    same_file = sha256_of(a.path) == sha256_of(b.path)
-    sides = _sides(a, b, setup)
-    pairs: list[Pair] = []
-    taken = 0
-    with lock.measuring():
-        begun = time.monotonic()
-        for a_first in _orders(setup.seed):
-            pair, runtimes = _pair(sides, setup, a_first)
-            pairs.append(pair)
-            seconds = time.monotonic() - begun
-            over = seconds * (1 + 1 / len(pairs)) > budget_s  # no room for another pair
-            over = over and not _within(limit_s, pairs, seconds)
-            due = len(trial.LOOKS) if over else sum(seconds >= share * budget_s for share in trial.LOOKS[:-1])
-            if due <= taken:
-                continue
-            taken = due
-            found = trial.judged(pairs, margin=margin, look=due - 1)
-            if on_look:
-                on_look(found, seconds)
-            if stopped := _stopped(found, width, over):
-                break
-    return Trial(
-        judgement=found,
-        margin=margin,
-        a_p50_ms=median(pair.a_p50_ms for pair in pairs),
-        b_p50_ms=median(pair.b_p50_ms for pair in pairs),
-        a_runtime=runtimes[0],
-        b_runtime=runtimes[1],
-        same_file=same_file,
-        threads=setup.threads,
-        provider=", ".join(dict.fromkeys(_provider(side, setup) for side in (a, b))),
-        seconds=round(seconds, 1),
-        stopped=stopped,
-        pairs=tuple(pairs),
-    )
 
+    def __init__(self, a: Side, b: Side, setup: Setup) -> None:
+        for side in (a, b):
+            if not side.path.is_file():
+                raise Failed(
+                    f"no file {side.path}; correct the path, or make one with `bench export MODEL -o FILE.onnx`"
+                )
+        self.setup = setup
+        cases = sized([_case("A", a, setup), _case("B", b, setup)], setup.input_shapes, setup.dimensions)
+        self.sides = dict(zip("AB", zip((a, b), cases, strict=True), strict=True))
+        self.same_file = sha256_of(a.path) == sha256_of(b.path)
+        self.one_process = (a.python, a.runtime) == (b.python, b.runtime) and _fits(a.path, b.path)
+        self.runtimes = ("", "")
 
-def _within(limit_s: float, pairs: Sequence[Pair], seconds: float) -> bool:
-    """Whether pairs are lacking for a verdict that will be there when so much time has passed."""
-    whole = sum(not pair.torn for pair in pairs)
-    lacking = trial.pairs_needed() - whole
-    return lacking > 0 and seconds + lacking * seconds / max(whole, 0.5) <= limit_s
+    @property
+    def provider(self) -> str:
+        """The provider, or both."""
+        return ", ".join(dict.fromkeys(case.provider for _, case in self.sides.values()))
 
+    def pair(self, number: int) -> Pair:
+        """Time both files once. The file that comes first changes from pair to pair.
 
-def _stopped(found: Judgement, width: float | None, over: bool) -> str:
-    """Why the trial ends here, or "" when it goes on."""
-    if width is None and found.verdict != "inconclusive":
-        return "decided"
-    if width is not None and found.width <= width:
-        return "width"
-    return "budget" if over else ""
+        What turns out not to share a process is timed in two from then on. Raises Failed when that fails too; the line
+        names the side.
+        """
+        a_first = (number + self.setup.seed) % 2 == 0
+        if self.one_process:
+            try:
+                return self._in_one(number, a_first)
+            except Failed:
+                self.one_process = False  # two processes say which side is at fault, or manage
+        return self._in_two(number, a_first)
 
-
-def _orders(seed: int) -> Iterator[bool]:
-    """Whether A comes first, for one pair after another: AB BA or BA AB by chance, so that drifts cancel."""
-    rng = random.Random(seed)
-    while True:
-        first = rng.random() < 0.5
-        yield from (first, not first)
-
-
-def _provider(side: Side, setup: Setup) -> str:
-    return runtimes.get(side.runtime).DEVICES[setup.device]
-
-
-def _sides(a: Side, b: Side, setup: Setup) -> dict[str, tuple[Side, PlannedCase]]:
-    """What to time on each side; a shape or size goes to the file that has an input or an axis of that name."""
-    cases = [
-        PlannedCase(
-            name=name, model=str(side.path), batch_size=setup.batch_size, device=setup.device, runtime=side.runtime,
-            provider=_provider(side, setup), threads=setup.threads,
+    def _in_one(self, number: int, a_first: bool) -> Pair:
+        settings = self._settings(BOTH_S, BOTH_COUNT)
+        a, b = (
+            specification(case, side.path, settings, inject=side.inject, do="turns", seed=number)
+            for side, case in self.sides.values()
         )
-        for name, side in (("A", a), ("B", b))
-    ]  # fmt: skip
-    return dict(zip("AB", zip((a, b), sized(cases, setup.input_shapes, setup.dimensions), strict=True), strict=True))
-
-
-def _pair(sides: Mapping[str, tuple[Side, PlannedCase]], setup: Setup, a_first: bool) -> tuple[Pair, tuple[str, str]]:
-    """One visit to each side, and the versions of their runtimes."""
-    visits, runtimes = {}, {}
-    for name in "AB" if a_first else "BA":
-        side, case = sides[name]
-        settings = Settings(
-            rounds=1, min_time_s=MIN_TIME_S, min_count=MIN_COUNT, warmup_s=WARMUP_S, budget_s=None, seed=setup.seed,
-            device=setup.device, provider=_provider(side, setup),
+        result = process.visit(
+            a | {"beside": b, "b_first": not a_first},
+            python=self.sides["A"][0].python, timeout_s=2 * timeout_s(settings),
         )  # fmt: skip
-        started_at = now()
-        try:
-            spec = specification(case, side.path, settings, inject=side.inject)
-            result = process.visit(spec, python=side.python, timeout_s=timeout_s(settings))
-        except BenchError as error:
-            raise type(error)(f"{name} ({side.path}): {error}") from error
-        visits[name], runtimes[name] = as_visit(result, name, 0, started_at), result["runtime"]
-    one, other = visits["A"], visits["B"]
-    # The pace is measured by the runtime, so that two of them have two paces.
-    alike = sides["A"][0].runtime == sides["B"][0].runtime
-    paces = (one.health.pace_ms, other.health.pace_ms) if alike else (None, None)
-    pair = Pair(
-        a_p50_ms=median(one.samples_ns) / 1e6, b_p50_ms=median(other.samples_ns) / 1e6, a_first=a_first,
-        a_pace_ms=paces[0], b_pace_ms=paces[1],
-        disturbed=bool(one.disturbances or other.disturbances),
+        self.runtimes = (result["runtime"],) * 2
+        blocks: list[list[float]] = result["blocks_ns"]
+        return Pair(
+            a_p50_ms=median(blocks[0]) / 1e6,
+            b_p50_ms=median(blocks[1]) / 1e6,
+            a_first=a_first,
+            ratio=block_ratio(*blocks),
+            disturbed=bool(disturbances(Health(**result["health"]), result["sampling_ns"] / 1e6)),
+        )
+
+    def _in_two(self, number: int, a_first: bool) -> Pair:
+        settings = self._settings(MIN_TIME_S, MIN_COUNT)
+        visits = {}
+        for name in "AB" if a_first else "BA":
+            side, case = self.sides[name]
+            started_at = now()
+            try:
+                spec = specification(case, side.path, settings, inject=side.inject)
+                result = process.visit(spec, python=side.python, timeout_s=timeout_s(settings))
+            except BenchError as error:
+                raise type(error)(f"{name} ({side.path}): {error}") from error
+            visits[name] = as_visit(result, name, number, started_at)
+        one, other = visits["A"], visits["B"]
+        self.runtimes = (one.runtime, other.runtime)
+        # The pace is measured by the runtime, so that two of them have two paces.
+        alike = self.sides["A"][0].runtime == self.sides["B"][0].runtime
+        return Pair(
+            a_p50_ms=median(one.samples_ns) / 1e6,
+            b_p50_ms=median(other.samples_ns) / 1e6,
+            a_first=a_first,
+            a_pace_ms=one.health.pace_ms if alike else None,
+            b_pace_ms=other.health.pace_ms if alike else None,
+            disturbed=bool(one.disturbances or other.disturbances),
+        )
+
+    def _settings(self, min_time_s: float, min_count: int) -> Settings:
+        return Settings(
+            rounds=1, min_time_s=min_time_s, min_count=min_count, warmup_s=WARMUP_S, budget_s=None,
+            seed=self.setup.seed, device=self.setup.device, provider=self.provider,
+        )  # fmt: skip
+
+
+def _case(name: str, side: Side, setup: Setup) -> PlannedCase:
+    return PlannedCase(
+        name=name, model=str(side.path), batch_size=setup.batch_size, device=setup.device, runtime=side.runtime,
+        provider=runtimes.get(side.runtime).DEVICES[setup.device], threads=setup.threads,
     )  # fmt: skip
-    return pair, (runtimes["A"], runtimes["B"])
+
+
+def _fits(*paths: Path, left: MemoryLeft = lambda: float(psutil.virtual_memory().available)) -> bool:
+    """Whether the memory that is left holds these models in one process."""
+    return _MEMORY_OF_A_PROCESS + _MEMORY_PER_BYTE * sum(path.stat().st_size for path in paths) < left()

@@ -21,7 +21,7 @@ from bench.machine import facts
 from bench.records import SCHEMA_VERSION, PlannedCase, Record, Run, Settings, Verdict, Visit
 from bench.runtimes.device import DEFAULT
 from bench.timing.schedule import Target, VisitFailed, now, visits
-from bench.trust import ab
+from bench.trust import ab, contest
 
 SLOWDOWNS = (0.01, 0.02, 0.03, 0.05, 0.10)
 MINUTES = 30.0
@@ -94,7 +94,7 @@ def _trials(path: Path, setup: ab.Setup, margin: float, budget_s: float) -> Iter
         for slowdown in SLOWDOWNS:
             for injected in (0.0, slowdown):
                 number += 1
-                trial = ab.measure(
+                trial = contest.measure(
                     ab.Side(path), ab.Side(path, inject=injected), replace(setup, seed=number), budget_s=budget_s,
                     margin=margin,
                 )  # fmt: skip

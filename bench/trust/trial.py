@@ -1,19 +1,22 @@
-"""A trial: two files timed in pairs, and what the pairs say so far. Pure functions of numbers.
+"""A trial: two files timed side by side, and what that says so far. Pure functions of numbers.
 
-The two visits of a pair follow each other within seconds, so that what shifts the machine's speed shifts both; the
-order within pairs is balanced, so that what favours the first or the second cancels. The verdict rests on the log
-ratios of the pairs' medians by Wilcoxon's signed ranks: exact for any number of pairs and any symmetric noise.
+A pair is both files timed once: in one fresh process, block by block in turn (`bench.timing.worker`), or, where they
+cannot share a process, in one process each, one after the other. In one process, what shifts the machine's speed shifts
+neighbouring blocks of both files; the pair's ratio is the Hodges-Lehmann centre of the log ratios of such blocks.
+Measured where the speed shifts by a third for seconds at a time: fresh processes then gave ratios with a standard
+deviation of 0.4 to 0.6 % on a quiet machine, of 0.5 to 3 % beside busy loops that come and go; ratios of the files'
+own medians, of 0.5 to 2.5 % and of 1.5 to 5 %.
 
-A pair whose two visits met the machine at different paces is torn: it tells of the machine alone, and does not count.
-The pace is that of a fixed piece of work, not of the files, and which of the two was slower plays no part, so that
-leaving torn pairs out cannot favour either file.
+The pair is the statistical unit: processes differ by where their memory happens to lie. So the verdict rests on the log
+ratios of pairs by Student's t; the file that is loaded first alternates, so that its disadvantage (0.7 % was seen)
+cancels. A pair of processes that met the machine at different paces is torn: it tells of the machine alone, and does
+not count. The pace is that of a fixed piece of work, not of the files, and which of the two was slower plays no part,
+so that leaving torn pairs out cannot favour either file.
 
 Looking again and again until something shows would raise the rate of false alarms. So the looks are planned in advance,
-when an eighth, a quarter, a half and all of the budget have passed (by the clock: the times do not depend on the
-ratios), and each look spends its own part of the error that is allowed in all: by the time t (a share of the budget)
-t^3 of it is spent (Kim and DeMets 1987). The parts add up to the whole, so the rate of false alarms over all looks, and
-the coverage of the intervals at all looks together, hold whatever the dependence between looks. The cube leaves 7/8 of
-the error to the last look: the early ones cost next to nothing and see large changes only.
+by the number of pairs, and each spends its own part of the error that is allowed in all (`LOOKS`); the last one, when
+the time is over, spends what is left. The parts add up to the whole, so the rate of false alarms over all looks, and
+the coverage of the intervals at all looks together, hold whatever the dependence between looks.
 """
 
 from __future__ import annotations
@@ -21,31 +24,43 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
+from statistics import NormalDist, median, stdev
 
 from bench.analysis import statistics, summary
-from bench.analysis.comparison import ALARM_RATE, POWER, judge
+from bench.analysis.comparison import POWER, judge
 
-LOOKS = (0.125, 0.25, 0.5, 1.0)
-"""When the pairs are judged, as shares of the budget."""
+LOOKS = {4: 0.10, 6: 0.20, 9: 0.20, 13: 0.15, 19: 0.10, 28: 0.10, 40: 0.05}
+"""The part of the allowed error that the look at so many pairs spends. A tenth stays for the end of the time."""
+FEWEST = min(LOOKS)
+"""Pairs without which there is no verdict, if there is any time for them."""
+LEAST_SPREAD = 0.003
+"""The standard deviation between processes is taken for at least so much: a few that agree by chance prove nothing.
+Below the smallest that was measured, 0.35 to 0.75 % on quiet machines."""
 _COVERAGE = 0.05
+_MOST_BLOCKS = 500  # of a pair that are looked at: each is held against each
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pair:
-    """One visit to each of two files, one after the other."""
+    """Both of two files timed once."""
 
     a_p50_ms: float
     b_p50_ms: float
     a_first: bool
-    a_pace_ms: float | None = None  # the machine's pace after the visit (`records.Health.pace_ms`), where known
+    ratio: float | None = None  # B over A from neighbouring blocks in one process; None: two processes
+    a_pace_ms: float | None = None  # the machine's pace after each of two processes (`records.Health.pace_ms`)
     b_pace_ms: float | None = None
-    disturbed: bool = False  # either visit was marked; kept and counted all the same
+    disturbed: bool = False  # kept and counted all the same
+
+    @property
+    def log_ratio(self) -> float:
+        """The logarithm of B over A."""
+        return math.log(self.ratio or self.b_p50_ms / self.a_p50_ms)
 
     @property
     def torn(self) -> bool:
-        """Whether the machine changed its pace between the two visits."""
-        if not self.a_pace_ms or not self.b_pace_ms:
+        """Whether the machine changed its pace between two processes."""
+        if self.ratio is not None or not self.a_pace_ms or not self.b_pace_ms:
             return False
         low, high = sorted((self.a_pace_ms, self.b_pace_ms))
         return high >= summary.SLOW_PACE * low
@@ -61,6 +76,7 @@ class Judgement:
     ratio_high: float | None
     p: float  # of no change, at this look alone
     detectable: float | None  # smallest relative change that so many such pairs show four times in five
+    spread: float | None  # standard deviation of the pairs' log ratios
     pairs: int  # that count
 
     @property
@@ -75,11 +91,12 @@ class Trial:
 
     judgement: Judgement
     margin: float
-    a_p50_ms: float  # median of the visits' medians
+    a_p50_ms: float  # median of the pairs' medians
     b_p50_ms: float
-    a_runtime: str  # ONNX Runtime's version
+    a_runtime: str  # the runtimes' versions
     b_runtime: str
     same_file: bool
+    one_process: bool  # whether the files shared a process
     threads: int
     provider: str
     seconds: float
@@ -87,45 +104,57 @@ class Trial:
     pairs: tuple[Pair, ...]
 
 
-def spent(look: int) -> float:
-    """The part of the allowed error that a look (an index of LOOKS) spends.
+def judged(pairs: Sequence[Pair], *, margin: float, alarm: float, share: float) -> Judgement:
+    """The judgement on at least one pair at a look that spends a share of the error.
 
-    >>> sum(spent(look) for look in range(len(LOOKS)))
-    1.0
+    `alarm` is the rate at which identical files may be called slower or faster over all looks. Torn pairs count only
+    while there are no others.
     """
-    return float(LOOKS[look] ** 3 - (LOOKS[look - 1] ** 3 if look else 0.0))
-
-
-def judged(pairs: Sequence[Pair], *, margin: float, look: int) -> Judgement:
-    """The judgement on at least one pair at a look. Torn pairs count only while there are no others."""
-    share = spent(look)
-    told = [pair for pair in pairs if not pair.torn] or pairs
-    logs = [math.log(pair.b_p50_ms / pair.a_p50_ms) for pair in told]
-    shift, low, high = statistics.signed_rank_interval(logs, _COVERAGE * share)
-    p = statistics.signed_rank_p(logs)
-    seen = math.isfinite(low)
+    whole = [pair for pair in pairs if not pair.torn] or pairs
+    logs = [pair.log_ratio for pair in whole]
+    if len(logs) < 2:
+        return Judgement(
+            verdict="inconclusive", ratio=math.exp(logs[0]), ratio_low=None, ratio_high=None, p=1.0, detectable=None,
+            spread=None, pairs=len(logs),
+        )  # fmt: skip
+    shift, spread, degrees = math.fsum(logs) / len(logs), stdev(logs), len(logs) - 1
+    error = max(spread, LEAST_SPREAD) / math.sqrt(len(logs))
+    half = statistics.student_t(_COVERAGE * share, degrees) * error
+    p = statistics.student_t_p(shift / error, degrees)
+    power = NormalDist().inv_cdf(POWER)
     return Judgement(
-        verdict=judge(shift, low, high, p, margin, alarm=ALARM_RATE * share),
+        verdict=judge(shift, shift - half, shift + half, p, margin, alarm=alarm * share),
         ratio=math.exp(shift),
-        ratio_low=math.exp(low) if seen else None,
-        ratio_high=math.exp(high) if seen else None,
+        ratio_low=math.exp(shift - half),
+        ratio_high=math.exp(shift + half),
         p=p,
-        detectable=_detectable((high - low) / 2, share) if seen else None,
-        pairs=len(told),
+        detectable=math.expm1(min((statistics.student_t(alarm * share, degrees) + power) * error, 5.0)),
+        spread=spread,
+        pairs=len(logs),
     )
 
 
-def pairs_needed() -> int:
-    """The fewest pairs that can give a verdict at the last look: with all of one sign, p is 2 / 2^n.
+def pairs_for(judgement: Judgement, *, margin: float, alarm: float) -> int:
+    """About how many such pairs would see a change of the margin's size four times in five."""
+    spread, power = max(judgement.spread or 0.0, LEAST_SPREAD), NormalDist().inv_cdf(POWER)
+    count = FEWEST
+    while (statistics.student_t(alarm, count - 1) + power) * spread / math.sqrt(count) > math.log1p(margin):
+        count += max(1, count // 20)
+    return count
 
-    >>> pairs_needed()
-    8
+
+def block_ratio(a_ns: Sequence[float], b_ns: Sequence[float]) -> float:
+    """B over A from neighbouring blocks of one process: the Hodges-Lehmann centre of their log ratios, exponentiated.
+
+    Half as wide as their median beside a busy loop, and as good on a quiet machine.
+
+    >>> round(block_ratio([100, 200, 100], [110, 220, 500]), 3)
+    1.1
     """
-    return 1 + math.ceil(math.log2(1 / (ALARM_RATE * spent(len(LOOKS) - 1))))
+    logs = [math.log(b / a) for a, b in zip(a_ns, b_ns, strict=True)]
+    return math.exp(statistics.hodges_lehmann(logs[:: -(-len(logs) // _MOST_BLOCKS)]))
 
 
-def _detectable(half: float, share: float) -> float:
-    """The change that is seen with probability POWER, from half the interval's width in log ratio."""
-    normal = NormalDist()
-    error = half / normal.inv_cdf(1 - _COVERAGE * share / 2)
-    return math.expm1(error * (normal.inv_cdf(1 - ALARM_RATE * share / 2) + normal.inv_cdf(POWER)))
+def p50s(pairs: Sequence[Pair]) -> tuple[float, float]:
+    """The medians of A and B over the pairs, in ms."""
+    return median(pair.a_p50_ms for pair in pairs), median(pair.b_p50_ms for pair in pairs)

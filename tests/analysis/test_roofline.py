@@ -148,6 +148,6 @@ def test_without_onnx_the_reason_is_one_line(monkeypatch: pytest.MonkeyPatch, tm
 def test_a_calibration_that_moved_names_the_machine() -> None:
     bare = Machine(must_match={"cpu": "A"}, may_drift={}, informs={})
     old, new = (replace(runs.run([], on=bare), roofline=replace(ROOF, gflops=g)) for g in (100.0, 85.0))
-    assert comparison._changes(old, new) == ["machine"]
+    assert comparison._changes(old, new) == ["peak gflops: 100.0 -> 85.0"]
     assert comparison._changes(old, replace(new, roofline=replace(ROOF, gflops=95.0))) == []
     assert comparison._changes(old, replace(new, roofline=None)) == []

@@ -38,7 +38,7 @@ from bench import export, suites
 from bench.analysis import comparison, statistics
 from bench.machine import facts
 from bench.records import Run, Visit
-from bench.trust import ab, selftest
+from bench.trust import ab, contest, selftest
 
 AB_BUDGETS_S = {0.05: 60.0, 0.03: 120.0}
 MARGIN = 0.03
@@ -117,7 +117,7 @@ def compared(files: dict[str, Path], given: argparse.Namespace) -> Iterator[Row]
             budget_s = AB_BUDGETS_S.get(injected, given.budget)
             for model, path in files.items():
                 sides = ab.Side(path), ab.Side(path, inject=injected)
-                trial = ab.measure(*sides, setup, budget_s=budget_s, margin=MARGIN)
+                trial = contest.measure(*sides, setup, budget_s=budget_s, margin=MARGIN)
                 said = trial.judgement
                 row = {"model": model, "pair": pair, "injected": injected, "seconds": trial.seconds}
                 row |= {"verdicts": {"bench ab": said.verdict}}

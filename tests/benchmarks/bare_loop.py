@@ -13,7 +13,7 @@ import math
 import subprocess
 import sys
 from pathlib import Path
-from statistics import median
+from statistics import median, stdev
 
 from bench.analysis import statistics
 from bench.machine import lock
@@ -73,7 +73,10 @@ def main() -> int:
                 order = (ours, bare) if number % 2 else (bare, ours)
                 taken = {each: each(path, given.threads) for each in order}
                 pairs.append((taken[ours], taken[bare]))
-        shift, low, high = statistics.signed_rank_interval([math.log(a / b) for a, b in pairs])
+        logs = [math.log(a / b) for a, b in pairs]
+        shift = statistics.hodges_lehmann(logs)
+        half = statistics.student_t975(len(logs) - 1) * stdev(logs) / math.sqrt(len(logs))
+        low, high = shift - half, shift + half
         worst = max(worst, abs(math.expm1(shift)))
         print(f"{name}, {given.threads} threads: ours {median(a for a, _ in pairs):.3f} ms, bare loop "
               f"{median(b for _, b in pairs):.3f} ms, ratio {math.exp(shift):.4f} "

@@ -115,13 +115,13 @@ def test_families_are_shown_once_with_their_models(capsys: pytest.CaptureFixture
     assert facts["VGG16"]["strengths"]
 
 
-def test_a_comparison_without_a_regression_imports_nothing_that_measures(tmp_path: Path) -> None:
+def test_a_comparison_of_stored_figures_imports_nothing_that_measures(tmp_path: Path) -> None:
     from tests import runs
 
     store.create(tmp_path / "results", runs.of_suite())
     store.save_baseline(tmp_path / "results", runs.of_suite())
     script = (
-        "from bench.cli import main\ntry: main(['compare'])\nexcept SystemExit as end: assert not end.code, end.code\n"
+        "from bench.cli import main\ntry: main(['compare', '--stored'])\nexcept SystemExit as end: assert not end.code, end.code\n"
         f"import sys\nprint([m for m in (*{HEAVY}, 'bench.timing', 'bench.export') if m in sys.modules])"
     )
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=tmp_path)
@@ -143,7 +143,7 @@ def test_a_baseline_of_another_suite_under_this_ones_name_is_not_compared(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     store.create(tmp_path / "results", measured())
-    path = store.save_baseline(tmp_path / "results", measured())
+    path = store.save_baseline(tmp_path / "results", measured()) / "run.json"
     path.write_text(
         path.read_text(encoding="utf-8").replace('"suite": "default"', '"suite": "yours"'), encoding="utf-8"
     )

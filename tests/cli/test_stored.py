@@ -27,7 +27,7 @@ def damaged(results: Path) -> list[Path]:
     """Files that are no runs, among the runs and the baselines."""
     files = []
     for name, content in BROKEN.items():
-        for file in (results / "runs" / name / "run.json", results / "baselines" / "other" / f"{name}.json"):
+        for file in (results / "runs" / name / "run.json", results / "baselines" / name / "run.json"):
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(content)
             files.append(file)
@@ -51,7 +51,7 @@ def test_what_cannot_be_read_is_named_once_and_the_rest_works(capsys: pytest.Cap
     if command.startswith("report"):
         assert all(err.count(f"{file} ") == 1 for file in files)
     if command == "baseline list":
-        assert out.count("default.json") == 1
+        assert out.count("baselines/default") == 1
         assert len(json.loads(call(capsys, *command.split(), "--json")[1])) == 1
 
 
@@ -59,12 +59,13 @@ def test_a_baseline_that_cannot_be_read_is_none_and_one_that_is_named_is_wrong_u
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     runs.stored(runs.of_suite(), RESULTS)
-    path = store.save_baseline(RESULTS, runs.of_suite())
+    folder = store.save_baseline(RESULTS, runs.of_suite())
+    path = folder / "run.json"
     path.write_bytes(BROKEN["conflict"])
     code, _, err = call(capsys, "compare")
     assert (code, err.count("\n")) == (4, 1)
     assert f"{path} is not a run" in err
-    code, _, err = call(capsys, "compare", str(path))
+    code, _, err = call(capsys, "compare", str(folder))
     assert (code, err.count("\n")) == (2, 1)
 
 
@@ -92,7 +93,7 @@ def test_a_run_with_holes_is_no_baseline_unless_forced(capsys: pytest.CaptureFix
     whole = runs.of_suite("precision")
     first, second, *rest = whole.records
     assert stored_as_baseline(whole, capsys)[0] == 0
-    path = store.baseline_file(RESULTS, whole)
+    path = store.baseline_folder(RESULTS, whole) / "run.json"
     before = path.read_bytes()
     failed = replace(first, measurement=None, error="timing failed: killed")
     unjudged = replace(first, error="accuracy not measured: no images")

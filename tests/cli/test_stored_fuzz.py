@@ -128,7 +128,7 @@ def check(run: bytes, baseline: bytes, sampled: bytes, commands: tuple[list[str]
         (damaged / store.RUN_FILE).write_bytes(run)
         (damaged / store.SAMPLES_FILE).write_bytes(sampled)
         stored = store.save_baseline(results, runs.of_suite("precision"))
-        stored.write_bytes(baseline)
+        (stored / store.RUN_FILE).write_bytes(baseline)
         for command in commands:
             code, err = answers(folder, command)
             assert code in CODES, command

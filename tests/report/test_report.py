@@ -462,11 +462,29 @@ def test_the_forest_holds_every_verdict_its_margin_and_what_could_be_seen() -> N
     compared = comparison.compare(old, new)
     drawn = forest.forest_figure(compared, WIDE)
     changes = dict(zip(joined(drawn, "verdicts", "customdata"), joined(drawn, "verdicts", "x"), strict=True))
-    assert changes == {v.case: pytest.approx(100 * ((v.ratio or 0) - 1)) for v in compared.verdicts}
+    assert changes == {v.case: pytest.approx(v.ratio) for v in compared.verdicts}
     band = drawn["layout"]["shapes"][0]
-    assert (band["x0"], band["x1"]) == (-100 * compared.margin, 100 * compared.margin)
-    blind = dict(zip(joined(drawn, "detectable", "customdata"), joined(drawn, "detectable", "x"), strict=True))
-    assert blind == {v.case: pytest.approx(100 * (v.detectable or 0)) for v in compared.verdicts}
+    assert (band["x0"], band["x1"]) == (1 / (1 + compared.margin), 1 + compared.margin)
+    seen = dict(zip(joined(drawn, "detectable", "customdata"), joined(drawn, "detectable", "x"), strict=True))
+    assert seen == {v.case: pytest.approx(1 + (v.detectable or 0)) for v in compared.verdicts}
+
+
+@pytest.mark.parametrize("factor", [0.25, 0.98, 1.1, 3.5, 40.0])
+def test_the_forest_has_a_logarithmic_axis_with_few_round_ticks_and_nothing_that_cannot_be(factor: float) -> None:
+    compared = comparison.compare(runs.of_suite("default"), runs.of_suite("default", factor=factor, seed=2))
+    drawn = forest.forest_figure(compared, WIDE)
+    axis = drawn["layout"]["xaxis"]
+    low, high = (10**end for end in axis["range"])
+    ticks = axis["tickvals"]
+    assert axis["type"] == "log"
+    assert 1.0 in ticks
+    assert 2 <= len(ticks) <= 10
+    assert all(low <= value <= high for value in ticks)
+    assert axis["ticktext"] == [f"{value:g}x" for value in ticks]
+    for name in ("verdicts", "detectable"):
+        assert all(low < value < high for value in joined(drawn, name, "x"))
+    if factor in (0.25, 3.5):
+        assert {0.5, 2.0} & set(ticks)
 
 
 def test_the_layout_tax_is_the_share_of_the_layout() -> None:

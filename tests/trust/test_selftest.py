@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from bench.errors import Failed
-from bench.machine import lock
+from bench.machine import lock, neighbours
 from bench.processes import process
 from bench.timing import schedule
 from bench.trust import ab, selftest
@@ -46,10 +46,14 @@ class Simulated:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, spread: float) -> None:
         self.rng, self.spread, self.visits = np.random.default_rng(0), spread, 0
         monkeypatch.setattr(process, "visit", self.visit)
+        monkeypatch.setattr(neighbours, "snapshot", dict)  # listing every process takes longer than all else
         monkeypatch.setattr(schedule.time, "sleep", lambda seconds: None)
 
     def visit(self, spec: dict[str, Any], **_: object) -> dict[str, Any]:
         self.visits += 1
+        if spec.get("do") == "turns":
+            ratio = (1 + spec["beside"]["inject"]) * math.exp(self.rng.normal(0, self.spread))
+            return {"blocks_ns": [[1e6] * 5, [1e6 * ratio] * 5], "sampling_ns": 1, "health": {}, "runtime": "1.0"}
         centre = (1 + spec["inject"]) * math.exp(self.rng.normal(0, self.spread))
         samples = [int(x) for x in 1e6 * centre * np.exp(self.rng.normal(0, 0.002, 20))]
         return {

@@ -5,163 +5,170 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import replace
+from statistics import stdev
 
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.stats import norm, t
 
 from bench.trust import trial
-from bench.trust.trial import Pair
+from bench.trust.trial import Judgement, Pair
+
+ALARM = 0.01
 
 
 def pairs(rng: np.random.Generator, count: int, *, ratio: float = 1.0, spread: float = 0.01, torn: float = 0.0,
-          drift: float = 0.0) -> list[Pair]:  # fmt: skip
-    """Pairs whose visits spread by `spread`, some of them torn apart by a shift of the speed, on a drifting machine."""
+          order: float = 0.0) -> list[Pair]:  # fmt: skip
+    """Pairs whose ratios differ by `spread`, some of them torn; the file that comes first is slower by `order`."""
     found = []
     for number in range(count):
-        speeds = np.exp(rng.normal(0, spread, 2) + drift * np.array([2 * number, 2 * number + 1]))
-        if rng.random() < torn:
-            speeds[rng.integers(2)] *= 1.13
         a_first = number % 2 == 0
-        first, second = speeds if a_first else speeds[::-1]
-        found.append(Pair(a_p50_ms=10 * first, b_p50_ms=10 * ratio * second, a_first=a_first))
+        shift = rng.normal(0, spread) + (-order if a_first else order)
+        if rng.random() < torn:
+            shift += rng.choice([-0.12, 0.12])
+        found.append(Pair(a_p50_ms=10.0, b_p50_ms=10.0, a_first=a_first, ratio=ratio * math.exp(shift)))
     return found
 
 
-def verdict_at_first_stop(made: list[Pair], *, margin: float = 0.03, correct: bool = True) -> str:
-    """What a trial ends with that may stop at any of the looks."""
-    judgement = None
-    for look, share in enumerate(trial.LOOKS):
-        judgement = trial.judged(
-            made[: max(1, round(share * len(made)))], margin=margin, look=look if correct else len(trial.LOOKS) - 1
-        )
-        if judgement.verdict != "inconclusive":
+def ends(made: list[Pair], *, margin: float = 0.03, alarm: float = ALARM, paid: bool = True) -> Judgement:
+    """What a trial ends with that may stop at any of the looks; the last one spends what is left."""
+    spent, judgement = 0.0, None
+    for count, share in trial.LOOKS.items():
+        if count > len(made):
             break
-    assert judgement is not None
-    return judgement.verdict
+        judgement = trial.judged(made[:count], margin=margin, alarm=alarm, share=share if paid else 1.0)
+        spent += share
+        if judgement.verdict != "inconclusive":
+            return judgement
+    return trial.judged(made, margin=margin, alarm=alarm, share=1 - spent if paid else 1.0)
 
 
-NOISES = [{"spread": 0.004}, {"spread": 0.03}, {"spread": 0.006, "torn": 0.25}, {"spread": 0.01, "drift": 0.002}]
+NOISES = [{"spread": 0.004}, {"spread": 0.05}, {"spread": 0.006, "torn": 0.25}, {"spread": 0.003, "order": 0.007}]
 
 
 @pytest.mark.parametrize("noise", NOISES)
 def test_identical_files_are_hardly_ever_called_slower_or_faster(noise: dict[str, float]) -> None:
     rng = np.random.default_rng(0)
-    found = Counter(verdict_at_first_stop(pairs(rng, 40, **noise), margin=0.0) for _ in range(600))
-    assert found["slower"] + found["faster"] <= 12  # 1 % of 600, and two standard errors
+    found = Counter(ends(pairs(rng, 20, **noise), margin=0.0).verdict for _ in range(1000))
+    assert found["slower"] + found["faster"] <= 17  # 1 % of 1000, and two standard errors
 
 
 def test_looking_as_often_without_paying_for_it_would_cry_wolf_more_often() -> None:
-    def alarms(correct: bool) -> int:
+    def alarms(paid: bool) -> int:
         rng = np.random.default_rng(1)
-        ends = [verdict_at_first_stop(pairs(rng, 48), margin=0.0, correct=correct) for _ in range(800)]
-        return sum(end != "inconclusive" for end in ends)
+        return sum(ends(pairs(rng, 30), margin=0.0, paid=paid).verdict != "inconclusive" for _ in range(1500))
 
-    paid, unpaid = alarms(correct=True), alarms(correct=False)
+    paid, unpaid = alarms(paid=True), alarms(paid=False)
     assert unpaid > 1.8 * max(paid, 1)
-    assert paid <= 0.01 * 800 + 6
+    assert paid <= 0.01 * 1500 + 8
 
 
 def test_the_intervals_of_all_looks_together_hold_the_truth() -> None:
     rng = np.random.default_rng(2)
     held = 0
     for _ in range(400):
-        made = pairs(rng, 48, ratio=1.02, torn=0.1)
-        looks = [trial.judged(made[: round(s * 48)], margin=0.03, look=i) for i, s in enumerate(trial.LOOKS)]
-        held += all(j.ratio_low is None or j.ratio_low <= 1.02 <= (j.ratio_high or 0) for j in looks)
+        made = pairs(rng, 28, ratio=1.02)
+        looks = [trial.judged(made[:n], margin=0.03, alarm=ALARM, share=s) for n, s in trial.LOOKS.items() if n <= 28]
+        held += all((j.ratio_low or 0) <= 1.02 <= (j.ratio_high or 0) for j in looks)
     assert held / 400 >= 0.93
 
 
 @pytest.mark.parametrize(("ratio", "expected"), [(1.0, "equivalent"), (1.05, "slower"), (0.95, "faster")])
-def test_true_changes_are_seen_in_25_pairs(ratio: float, expected: str) -> None:
+def test_true_changes_are_seen_in_nine_pairs_of_a_quiet_machine(ratio: float, expected: str) -> None:
     rng = np.random.default_rng(3)
-    ends = Counter(verdict_at_first_stop(pairs(rng, 25, ratio=ratio, spread=0.015)) for _ in range(100))
-    assert ends[expected] >= 90
+    found = Counter(ends(pairs(rng, 9, ratio=ratio, spread=0.006), alarm=ALARM / 12).verdict for _ in range(100))
+    assert found[expected] >= 95
 
 
 def test_a_change_of_the_detectable_size_is_seen_four_times_in_five() -> None:
     rng = np.random.default_rng(4)
-    last = len(trial.LOOKS) - 1
-    blind = [trial.judged(pairs(rng, 25), margin=0.001, look=last).detectable or math.inf for _ in range(40)]
-    size = 1 + float(np.median(blind))
-    seen = [trial.judged(pairs(rng, 25, ratio=size), margin=0.001, look=last).verdict for _ in range(200)]
-    assert 0.68 <= seen.count("slower") / 200 <= 0.95
+
+    def last(ratio: float = 1.0) -> Judgement:
+        return trial.judged(pairs(rng, 20, ratio=ratio), margin=0.001, alarm=ALARM, share=0.5)
+
+    size = 1 + float(np.median([last().detectable or math.inf for _ in range(60)]))
+    assert 0.7 <= sum(last(size).verdict == "slower" for _ in range(300)) / 300 <= 0.92
 
 
-def test_pairs_torn_by_a_change_of_pace_do_not_count() -> None:
-    last = len(trial.LOOKS) - 1
-    whole = [replace(pair, a_pace_ms=0.24, b_pace_ms=0.25) for pair in pairs(np.random.default_rng(6), 12)]
-    torn = [replace(pair, b_p50_ms=2 * pair.a_p50_ms, b_pace_ms=0.38) for pair in whole[:4]]
-    assert [pair.torn for pair in (whole[0], torn[0], replace(torn[0], b_pace_ms=None))] == [False, True, False]
-    found = trial.judged([*whole, *torn], margin=0.03, look=last)
-    assert found == trial.judged(whole, margin=0.03, look=last)
-    assert found.pairs == 12
-    assert trial.judged(torn, margin=0.03, look=last).pairs == 4
-
-
-def test_too_few_pairs_conclude_nothing_however_far_apart() -> None:
-    last = len(trial.LOOKS) - 1
-    needed = trial.pairs_needed()
-    rng = np.random.default_rng(5)
-    few = trial.judged(pairs(rng, needed - 1, ratio=2.0), margin=0.03, look=last)
-    assert few.verdict == "inconclusive"
-    assert trial.judged(pairs(rng, needed, ratio=2.0), margin=0.03, look=last).verdict == "slower"
-    none = trial.judged(pairs(rng, 3, ratio=2.0), margin=0.03, look=last)
-    assert (none.ratio_low, none.ratio_high, none.detectable) == (None, None, None)
-    assert none.width == math.inf
+def test_the_looks_spend_less_than_the_allowed_error_and_leave_some_for_the_end() -> None:
+    assert sum(trial.LOOKS.values()) == pytest.approx(0.9)
+    assert list(trial.LOOKS) == sorted(trial.LOOKS)
+    assert min(trial.LOOKS) == trial.FEWEST
 
 
 def level(count: int, ratio: float, step: float = 0.001) -> list[Pair]:
     """Pairs whose log ratios are evenly spread around that of `ratio`, `step` apart."""
     logs = [math.log(ratio) + step * (number - (count - 1) / 2) for number in range(count)]
-    return [Pair(a_p50_ms=10.0, b_p50_ms=10 * math.exp(log), a_first=True) for log in logs]
-
-
-def test_the_looks_spend_the_allowed_error_and_no_more() -> None:
-    parts = [trial.spent(look) for look in range(len(trial.LOOKS))]
-    assert parts == [1 / 512, 7 / 512, 7 / 64, 7 / 8]
-    assert sum(parts) == 1
-    assert trial.LOOKS[-1] == 1
-
-
-def test_the_fewest_pairs_are_those_whose_p_value_can_be_small_enough(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert trial.pairs_needed() == 8  # 2 of 256 are below 0.875 %, 2 of 128 are not
-    monkeypatch.setattr(trial, "LOOKS", (0.9, 1.0))
-    assert trial.pairs_needed() == 10  # 2 of 1024 are below 0.271 %, 2 of 512 are not
+    return [Pair(a_p50_ms=10.0, b_p50_ms=10.0, a_first=True, ratio=math.exp(log)) for log in logs]
 
 
 def test_a_judgement_by_hand() -> None:
-    found = trial.judged(level(9, 1.1), margin=0.03, look=3)
+    found = trial.judged(level(9, 1.1, step=0.004), margin=0.03, alarm=ALARM, share=0.2)
+    spread = stdev(0.004 * number for number in range(9))
+    error = spread / 3
     assert found.ratio == pytest.approx(1.1, rel=1e-12)
-    # Of the 512 patterns of nine signs, 10 have a rank sum of at most 5, 14 of at most 6; 2.1875 % of them are 11.2.
-    walsh = sorted((i + j) / 2 for i in range(-4, 5) for j in range(i, 5))
-    assert found.ratio_low == pytest.approx(1.1 * math.exp(0.001 * walsh[5]), rel=1e-12)
-    assert found.ratio_high == pytest.approx(1.1 * math.exp(-0.001 * walsh[5]), rel=1e-12)
-    assert found.p == pytest.approx(2 / 512)
+    assert found.spread == pytest.approx(spread)
+    half = t.isf(0.05 * 0.2 / 2, 8) * error
+    assert (found.ratio_low, found.ratio_high) == pytest.approx((1.1 * math.exp(-half), 1.1 * math.exp(half)), rel=1e-5)
+    assert found.p == pytest.approx(2 * t.sf(math.log(1.1) / error, 8), rel=1e-3)
+    assert found.detectable == pytest.approx(math.expm1((t.isf(0.01 * 0.2 / 2, 8) + norm.ppf(0.8)) * error), rel=1e-4)
     assert (found.verdict, found.pairs) == ("slower", 9)
-    assert found.width == pytest.approx(found.ratio_high - found.ratio_low, rel=1e-12)
-    error = 0.001 * -walsh[5] / norm.ppf(1 - 0.05 * 0.875 / 2)
-    seen = math.exp(error * (norm.ppf(1 - 0.01 * 0.875 / 2) + norm.ppf(0.8))) - 1
-    assert found.detectable == pytest.approx(seen, rel=1e-6)
+    assert found.width == pytest.approx((found.ratio_high or 0) - (found.ratio_low or 0), rel=1e-12)
 
 
-def test_an_early_look_asks_for_more_than_the_last() -> None:
-    ten = level(10, 1.1)  # all of one sign: p is 2 of 1024, above 1 % of the third look's share
-    third, last = (trial.judged(ten, margin=0.03, look=look) for look in (2, 3))
-    assert third.p == last.p == pytest.approx(2 / 1024)
-    assert (third.verdict, last.verdict) == ("inconclusive", "slower")
-    assert third.ratio_low is not None
-    assert last.ratio_low is not None
-    assert 1.03 < third.ratio_low < last.ratio_low
-    assert trial.judged(ten, margin=0.03, look=0).ratio_low is None
-    assert trial.judged(ten, margin=0.03, look=0).verdict == "inconclusive"
+def test_pairs_that_agree_by_chance_are_not_taken_for_certain() -> None:
+    found = trial.judged(level(4, 1.004, step=1e-7), margin=0.001, alarm=ALARM, share=0.2)
+    assert found.verdict == "inconclusive"
+    least = trial.LEAST_SPREAD / 2 * t.isf(0.05 * 0.2 / 2, 3)
+    assert found.ratio_high == pytest.approx(1.004 * math.exp(least), rel=1e-5)
+    assert found.spread == pytest.approx(0, abs=1e-6)
+
+
+def test_one_pair_concludes_nothing_however_far_apart() -> None:
+    one = trial.judged(level(1, 2.0), margin=0.03, alarm=ALARM, share=1.0)
+    assert (one.verdict, one.ratio, one.ratio_low, one.ratio_high, one.detectable) == (
+        "inconclusive", pytest.approx(2.0), None, None, None,
+    )  # fmt: skip
+    assert one.width == math.inf
+    assert trial.judged(level(3, 3.2), margin=0.03, alarm=ALARM / 12, share=1.0).verdict == "slower"
+
+
+def test_an_early_look_and_a_gate_over_more_models_ask_for_more() -> None:
+    six = level(6, 1.04, step=0.006)
+    assert trial.judged(six, margin=0.03, alarm=ALARM, share=0.5).verdict == "slower"
+    assert trial.judged(six, margin=0.03, alarm=ALARM, share=0.02).verdict == "inconclusive"
+    assert trial.judged(six, margin=0.03, alarm=ALARM / 50, share=0.5).verdict == "inconclusive"
 
 
 def test_the_margin_decides_between_slower_and_equivalent() -> None:
     small = level(12, 1.02)
-    assert trial.judged(small, margin=0.01, look=3).verdict == "slower"
-    assert trial.judged(small, margin=0.05, look=3).verdict == "equivalent"
-    assert trial.judged(level(12, 1 / 1.02), margin=0.01, look=3).verdict == "faster"
+    assert trial.judged(small, margin=0.01, alarm=ALARM, share=0.2).verdict == "slower"
+    assert trial.judged(small, margin=0.05, alarm=ALARM, share=0.2).verdict == "equivalent"
+    assert trial.judged(level(12, 1 / 1.02), margin=0.01, alarm=ALARM, share=0.2).verdict == "faster"
+
+
+def test_as_many_pairs_as_are_said_see_the_margin() -> None:
+    rng = np.random.default_rng(8)
+    needed = trial.pairs_for(trial.judged(pairs(rng, 400, spread=0.02), margin=0.03, alarm=ALARM, share=1.0),
+                             margin=0.03, alarm=ALARM)  # fmt: skip
+    seen = [trial.judged(pairs(rng, needed, ratio=1.03, spread=0.02), margin=0.0, alarm=ALARM, share=1.0).verdict
+            for _ in range(300)]  # fmt: skip
+    assert 0.5 <= seen.count("slower") / 300 <= 0.9
+    calm = trial.judged(level(9, 1.0, step=1e-6), margin=0.03, alarm=ALARM, share=1.0)
+    assert trial.pairs_for(calm, margin=0.03, alarm=ALARM) == trial.FEWEST
+
+
+def test_the_ratio_of_blocks_bears_wild_ones() -> None:
+    a = [100.0, 200.0, 100.0, 300.0, 100.0]
+    assert trial.block_ratio(a, [1.1 * x for x in a]) == pytest.approx(1.1)
+    assert trial.block_ratio([*a, 100.0], [*(1.1 * x for x in a), 5000.0]) == pytest.approx(1.1, rel=0.02)
+    many = [1.0 + 0.001 * (i % 7) for i in range(5000)]
+    assert trial.block_ratio(many, [1.2 * x for x in many]) == pytest.approx(1.2)
+
+
+def of_two(a_ms: float, b_ms: float, a_pace: float | None = None, b_pace: float | None = None) -> Pair:
+    """A pair of two processes."""
+    return Pair(a_p50_ms=a_ms, b_p50_ms=b_ms, a_first=True, a_pace_ms=a_pace, b_pace_ms=b_pace)
 
 
 @pytest.mark.parametrize(
@@ -172,13 +179,20 @@ def test_the_margin_decides_between_slower_and_equivalent() -> None:
 def test_a_pair_is_torn_whichever_side_met_the_slower_pace(
     a_pace_ms: float | None, b_pace_ms: float | None, torn: bool
 ) -> None:
-    pair = Pair(a_p50_ms=1.0, b_p50_ms=1.0, a_first=True, a_pace_ms=a_pace_ms, b_pace_ms=b_pace_ms)
+    pair = of_two(1.0, 1.0, a_pace_ms, b_pace_ms)
     assert pair.torn is torn
+    assert not replace(pair, ratio=1.0).torn  # in one process both meet one pace
 
 
 def test_leaving_torn_pairs_out_favours_neither_file() -> None:
-    whole = level(12, 1.0)
-    slow_a = [Pair(a_p50_ms=20.0, b_p50_ms=10.0, a_first=True, a_pace_ms=0.5, b_pace_ms=0.25)] * 4
-    slow_b = [Pair(a_p50_ms=10.0, b_p50_ms=20.0, a_first=True, a_pace_ms=0.25, b_pace_ms=0.5)] * 4
+    whole = [of_two(10.0, 10 + 0.01 * number, 0.24, 0.25) for number in range(-5, 6)]
+    slow_a, slow_b = [of_two(20.0, 10.0, 0.5, 0.25)] * 4, [of_two(10.0, 20.0, 0.25, 0.5)] * 4
+
+    def judged(made: list[Pair]) -> Judgement:
+        return trial.judged(made, margin=0.03, alarm=ALARM, share=0.2)
+
     for torn in (slow_a, slow_b):
-        assert trial.judged([*whole, *torn], margin=0.03, look=3) == trial.judged(whole, margin=0.03, look=3)
+        assert judged([*whole, *torn]) == judged(whole)
+    assert judged(whole).pairs == 11
+    assert judged(slow_b).pairs == 4
+    assert judged(slow_b).ratio == pytest.approx(2.0)
