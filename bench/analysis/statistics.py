@@ -135,7 +135,7 @@ def hodges_lehmann(values: Sequence[float]) -> float:
     hardly move (Hollander and Wolfe, Nonparametric Statistical Methods, section 3.2).
 
     >>> hodges_lehmann([1.0, 2.0, 3.0, 100.0])
-    2.5
+    2.75
     """
     rows, columns = np.triu_indices(len(values))
     array = np.asarray(values, dtype=np.float64)

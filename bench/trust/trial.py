@@ -148,7 +148,7 @@ def block_ratio(a_ns: Sequence[float], b_ns: Sequence[float]) -> float:
 
     Half as wide as their median beside a busy loop, and as good on a quiet machine.
 
-    >>> round(block_ratio([100, 200, 100], [110, 220, 500]), 3)
+    >>> round(block_ratio([100, 200, 100, 300, 100], [110, 220, 110, 330, 500]), 3)
     1.1
     """
     logs = [math.log(b / a) for a, b in zip(a_ns, b_ns, strict=True)]

@@ -121,7 +121,8 @@ def test_a_comparison_of_stored_figures_imports_nothing_that_measures(tmp_path: 
     store.create(tmp_path / "results", runs.of_suite())
     store.save_baseline(tmp_path / "results", runs.of_suite())
     script = (
-        "from bench.cli import main\ntry: main(['compare', '--stored'])\nexcept SystemExit as end: assert not end.code, end.code\n"
+        "from bench.cli import main\ntry: main(['compare', '--stored'])\n"
+        "except SystemExit as end: assert not end.code, end.code\n"
         f"import sys\nprint([m for m in (*{HEAVY}, 'bench.timing', 'bench.export') if m in sys.modules])"
     )
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=tmp_path)
