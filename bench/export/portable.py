@@ -31,8 +31,8 @@ from bench.models import protobuf
 from bench.models.file import file_sha256, sha256_of
 from bench.records import Record
 
-LARGE = 1024
-"""Values from which on a weight is cut out; smaller ones (biases, scales) stay as they are."""
+LARGE = 256
+"""Values from which on a weight is cut out; smaller ones stay as they are."""
 _GRAPH, _INITIALIZER = 7, 5  # field numbers of onnx.proto
 _DATA_TYPE, _RAW_DATA = 2, 9
 _TYPES = {1: "float32", 10: "float16", 3: "int8", 2: "uint8"}
@@ -240,12 +240,17 @@ def _bytes(hole: Hole) -> int:
 
 
 def _spread(values: np.ndarray) -> tuple[float, float]:
-    """Centre and reach of a uniform distribution with the values' mean and deviation; integers keep their range."""
+    """Centre and reach of a uniform distribution with the values' mean and deviation, and within their range.
+
+    Integers keep their whole range, and what is positive (a variance) stays so.
+    """
     if np.issubdtype(values.dtype, np.integer):
         low, high = int(values.min()), int(values.max())
         return (low + high) / 2, (high - low) / 2
     exact = values.astype(np.float64)
-    return float(np.float32(exact.mean())), float(np.float32(exact.std() * math.sqrt(3)))
+    mean, reach = exact.mean(), exact.std() * math.sqrt(3)
+    low, high = max(mean - reach, exact.min()), min(mean + reach, exact.max())
+    return float(np.float32((low + high) / 2)), float(np.float32((high - low) / 2))
 
 
 def _drawn(hole: Hole, number: int) -> Iterator[np.ndarray]:
