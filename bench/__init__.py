@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bench.analysis.choice import Candidate as Candidate
+    from bench.analysis.candidates import Candidate as Candidate
     from bench.analysis.choice import Choice as Choice
     from bench.analysis.choice import pick as pick
     from bench.errors import BenchError as BenchError
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _NAMES = {
-    "bench.analysis.choice": ("Candidate", "Choice", "pick"),
+    "bench.analysis.candidates": ("Candidate",),
+    "bench.analysis.choice": ("Choice", "pick"),
     "bench.errors": ("BenchError",),
     "bench.notebook": ("Comparison", "Run", "compare", "load", "run"),
     "bench.records": ("Accuracy", "Artifact", "Case", "Cost", "Measurement", "Record", "Verdict"),

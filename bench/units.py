@@ -28,6 +28,7 @@ UNITS: dict[str, Unit] = {
     "percent": Unit(((0, 1, "%"),), {"": 1.0, "%": 1.0}, places=1),
     "per_s": Unit(((0, 1, "/s"),), {"": 1.0, "/s": 1.0}),
     "J": Unit(((0, 1e-3, "mJ"), (0.1, 1, "J")), {"": 1.0, "j": 1.0, "mj": 1e-3}),
+    "W": Unit(((0, 1e-3, "mW"), (0.1, 1, "W")), {"": 1.0, "w": 1.0, "mw": 1e-3}),
     "points": Unit(((0, 1, "points"),), {"": 1.0}, places=1),
 }
 _WHOLE = ("bytes", "count", "operations")  # units of which there are no parts: 864, not 864.0

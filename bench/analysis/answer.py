@@ -8,9 +8,12 @@ from bench.analysis.quantities import QUANTITIES, limited
 from bench.units import fixed, latency, percent, points, quantity, significant
 
 if TYPE_CHECKING:
-    from bench.analysis.choice import Candidate, Choice, Miss, Relaxation, Step
+    from bench.analysis.candidates import Candidate
+    from bench.analysis.choice import Choice, Likeness, Miss, Relaxation, Step
 
 _NEAR = 1.1  # a limit that is missed by less is told in percent
+_NAMED = 3  # models that win other resamples
+_CERTAIN = 0.95  # share of the resamples: a step of the front that is on it less often says so
 
 
 def in_words(choice: Choice) -> list[str]:
@@ -26,11 +29,25 @@ def _answer(choice: Choice) -> list[str]:
     label = QUANTITIES[choice.quality].label
     if choice.front:
         return _front(choice, label)
+    if choice.unmeasured:
+        return [_unmeasured(name) for name in choice.unmeasured]
     if choice.winner is None:
         if not choice.misses:
             return ["no model was measured"]
-        return ["no model meets these limits; the nearest misses:", *(f"  {_missed(m, choice)}" for m in choice.misses)]
-    lines = [f"ship {_described(choice.winner, label)}", f"  {_figures(choice.winner)}"]
+        misses = [f"  {_missed(m, choice)}" for m in choice.misses]
+        return [
+            "no model meets these limits; the nearest misses:",
+            *misses,
+            *(f"  {line}" for line in _chances(choice)),
+        ]
+    described, odds = _described(choice.winner, label), _odds(choice)
+    if choice.trust == "unsound":
+        lines = [f"no sure answer, as this run is unsound: {choice.winner.case} {odds}", f"  {described}"]
+    else:
+        lines = [f"ship {described}", f"  it {odds}"]
+    lines.append(f"  {_figures(choice.winner)}")
+    if choice.like:
+        lines.append(_likeness(choice.like, choice.winner, label))
     if choice.ties:
         lines.append(f"a tie within the noise of this run with {', '.join(choice.ties)}: choose by size or taste")
     for name in choice.on_the_edge:
@@ -43,9 +60,46 @@ def _answer(choice: Choice) -> list[str]:
     if choice.runner_up:
         lines.append(f"runner-up: {_described(choice.runner_up, label)}")
     lines += [_held_back(step, label) for step in choice.binding]
-    if not choice.binding:
+    if choice.limits and not choice.binding:
         lines.append("no single limit keeps a better model out")
     return lines
+
+
+def _odds(choice: Choice) -> str:
+    """How often the winner wins, and who else does."""
+    count = {win.case: win.resamples for win in choice.wins}
+    none = choice.resamples - sum(count.values())
+    mine = count.pop(choice.winner.case if choice.winner else "", 0)
+    others = [f"{case} ({_share(wins, choice)})" for case, wins in list(count.items())[:_NAMED]]
+    others += [f"none ({_share(none, choice)})"] if none else []
+    otherwise = f", else {', '.join(others)}" if others else ""
+    return f"wins in {_share(mine, choice)} of the resamples{otherwise}"
+
+
+def _chances(choice: Choice) -> list[str]:
+    """Who would meet limits that none meets, in some of the resamples."""
+    named = [f"{win.case} ({_share(win.resamples, choice)})" for win in choice.wins[:_NAMED]]
+    return [f"in some of the resamples a model meets them: {', '.join(named)}"] if named else []
+
+
+def _share(count: int, choice: Choice) -> str:
+    """A share of the resamples in whole percent; never 0 or 100 % of what is not none or all."""
+    percents = (200 * count + choice.resamples) // (2 * choice.resamples)
+    if 0 < count < choice.resamples:
+        return "under 1 %" if percents == 0 else "over 99 %" if percents == 100 else f"{percents} %"
+    return f"{percents} %"
+
+
+def _unmeasured(name: str) -> str:
+    one = QUANTITIES[name]
+    return f"{one.label} is not known of any model of this run, so that none can be said to meet a limit on it{one.how}"
+
+
+def _likeness(like: Likeness, winner: Candidate, label: str) -> str:
+    if like.case == winner.case:
+        return f"no other model within the limits is as accurate as {like.case} and faster"
+    noise = ", the same within the noise" if like.same else ""
+    return f"against {like.case}: {points(like.gain)} of {label}{noise}, and {significant(like.times, 2)} times as fast"
 
 
 def _front(choice: Choice, label: str) -> list[str]:
@@ -53,7 +107,7 @@ def _front(choice: Choice, label: str) -> list[str]:
         lines = ["no accuracy is known; the fastest:"]
     else:
         lines = [f"without limits: no other model beats one of these in both {label} and p50; the fastest first:"]
-    lines += [f"  {_step(step, label)}" for step in choice.front]
+    lines += [f"  {_step(step, label)}{_doubt(step, choice)}" for step in choice.front]
     if choice.unknown and choice.front[0].model.accuracy is not None:
         lines.append(f"accuracy not known: {', '.join(choice.unknown)}")
     return [*lines, "a limit chooses one of them"]
@@ -64,6 +118,14 @@ def _step(step: Step, label: str) -> str:
         return _described(step.model, label)
     noise = " (within the noise)" if step.same else ""
     return f"+{latency(step.cost_ms)}, {points(step.gain)}{noise}: {_described(step.model, label)}"
+
+
+def _doubt(step: Step, choice: Choice) -> str:
+    """How often a step is on the front, where that is not certain."""
+    certain = choice.trust != "unsound" and step.resamples >= _CERTAIN * choice.resamples
+    if certain or step.model.accuracy is None:
+        return ""
+    return f", on the front in {_share(step.resamples, choice)} of the resamples"
 
 
 def _described(candidate: Candidate, label: str) -> str:

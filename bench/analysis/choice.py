@@ -4,36 +4,17 @@ from __future__ import annotations
 
 import html
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
-from bench.analysis import answer, quality, quantities
-from bench.analysis.quality import TOP1, Quality
-from bench.analysis.statistics import wilson
+from bench.analysis import answer, quality, quantities, resampling, trust
+from bench.analysis.candidates import Candidate, candidates, same_accuracy, same_latency
+from bench.analysis.resampling import RESAMPLES, Draws
 from bench.errors import NoModel, WrongUsage, suggestion
-from bench.records import Record, Run
+from bench.records import Run
 
-IMAGENET_VALIDATION = 50_000  # images behind a published ImageNet accuracy
 _MISSES = 3  # the nearest ones that are named
-
-Interval = tuple[float, float]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Candidate:
-    """A measured model as a candidate. Its accuracy is the run's: `Choice.quality` says which."""
-
-    case: str
-    batch_size: int
-    accuracy: float | None  # percent
-    accuracy_low: float | None  # 95 % interval
-    accuracy_high: float | None
-    accuracy_source: str | None  # where it comes from; None where it is not known
-    p50_ms: float
-    p50_ms_low: float
-    p50_ms_high: float
-    limited: dict[str, float | None] = field(default_factory=dict)  # every quantity that can be limited, by its name
-    intervals: dict[str, Interval] = field(default_factory=dict)  # theirs, where they have one
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,6 +25,25 @@ class Step:
     cost_ms: float | None = None  # of p50; None of the first
     gain: float | None = None  # percentage points of accuracy
     same: bool = False  # the gain cannot be told from the noise
+    resamples: int = 0  # in which it is on the front, of `Choice.resamples`; 0 without any accuracy
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Win:
+    """A model that wins some of the resamples."""
+
+    case: str
+    resamples: int  # of `Choice.resamples`
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Likeness:
+    """The winner against the model whose accuracy was asked for."""
+
+    case: str  # the model that was named
+    gain: float  # percentage points of the winner's accuracy over its
+    times: float  # its p50 over the winner's
+    same: bool  # the two accuracies cannot be told apart
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,7 +89,11 @@ class Choice:
     limits: dict[str, float]
     batch_size: int | None = None  # of every model compared; None: nothing was measured
     left_out: tuple[str, ...] = ()  # models timed with another batch size
+    trust: str = "sound"  # of the run
     winner: Candidate | None = None
+    wins: tuple[Win, ...] = ()  # who wins how many resamples of the visits and accuracies, the most first
+    resamples: int = 0  # how many there were; none of the models meets the limits in the rest of them
+    like: Likeness | None = None
     why_not: Alternative | None = None
     runner_up: Candidate | None = None
     ties: tuple[str, ...] = ()  # models that this run cannot tell from the winner, neither in accuracy nor in p50
@@ -98,46 +102,79 @@ class Choice:
     front: tuple[Step, ...] = ()
     unknown: tuple[str, ...] = ()  # without limits: models of which no accuracy is known
     misses: tuple[Miss, ...] = ()
+    unmeasured: tuple[str, ...] = ()  # limits on what is not known of any model
 
     def _repr_html_(self) -> str:
         return f"<ul>{''.join(f'<li>{html.escape(line.strip())}</li>' for line in answer.in_words(self))}</ul>"
 
 
 def pick(
-    run: Run, limits: Mapping[str, float] | None = None, *, device: str | None = None, batch_size: int | None = None
+    run: Run,
+    limits: Mapping[str, float] | None = None,
+    *,
+    device: str | None = None,
+    batch_size: int | None = None,
+    like: str | None = None,
 ) -> Choice:
     """Choose among the measured models of a run, or among those timed on one device.
 
     Limits are in ms, bytes, counts and percent, by the names of `quantities.limited()`. Models of one batch size are
-    compared: `batch_size`, else the smallest of the run.
+    compared: `batch_size`, else the smallest of the run. `like` names a model that the chosen one is to be as accurate
+    as: the fastest of those whose accuracy is higher, or cannot be told from its.
 
-    Raises WrongUsage for an unknown or impossible limit.
+    Raises WrongUsage for an unknown or impossible limit, and for a model of which no accuracy is known.
     """
     given = dict(limits or {})
     for name, allowed in given.items():
         _check(name, allowed)
-    return choose(candidates(run, device=device), given, quality.of(run.records).name, batch_size=batch_size)
+    return choose(
+        candidates(run, device=device), resampling.draws(run, device=device), given, quality.of(run.records).name,
+        batch_size=batch_size, like=like, trusted=trust.stored(run).verdict,
+    )  # fmt: skip
 
 
 def choose(
-    everything: Sequence[Candidate], limits: Mapping[str, float], judged: str, *, batch_size: int | None = None
+    everything: Sequence[Candidate],
+    drawn: Sequence[Draws],
+    limits: Mapping[str, float],
+    judged: str,
+    *,
+    batch_size: int | None = None,
+    like: str | None = None,
+    trusted: str = "sound",
 ) -> Choice:
-    """Choose among candidates. The report's page does the same (`report/static/pick.js`): change both.
+    """Choose among candidates, each with its draws. The page does the same (`report/static/pick.js`): change both.
 
     Within limits the winner is the fastest of those whose accuracy cannot be told from the best one: published figures
-    stand on 50,000 images, so a few tenths of a point are noise. Where the limits are minima only, it is the fastest
-    that meets them. Without limits there is no winner, but the front.
+    stand on 50,000 images, so a few tenths of a point are noise. Where the limits are minima only, or a model is named
+    that the winner is to be as accurate as, it is the fastest. Without limits there is no winner, but the front.
+
+    Raises WrongUsage where the model `like` is unknown, or its accuracy.
     """
     batch = batch_size or min((c.batch_size for c in everything), default=None)
-    measured = [c for c in everything if c.batch_size == batch]
+    index = [i for i, c in enumerate(everything) if c.batch_size == batch]
+    measured, their_draws = [everything[i] for i in index], [drawn[i] for i in index]
+    reference = _named(like, measured) if like is not None else None
     choice = Choice(
-        quality=judged, limits=dict(limits), batch_size=batch,
+        quality=judged, limits=dict(limits), batch_size=batch, trust=trusted,
         left_out=tuple(c.case for c in everything if c.batch_size != batch),
+        unmeasured=tuple(name for name in limits if measured and all(c.limited[name] is None for c in measured)),
     )  # fmt: skip
-    if not limits:
+    if not measured:
+        return choice
+    if not limits and reference is None:
         unknown = tuple(c.case for c in measured if c.accuracy is None)
-        return replace(choice, front=_front(measured), unknown=unknown)
-    quick = all(quantities.QUANTITIES[name].at_least for name in limits)
+        return replace(choice, front=_front(measured, their_draws), unknown=unknown, resamples=RESAMPLES)
+    quick = reference is not None or all(quantities.QUANTITIES[name].at_least for name in limits)
+    wins = Counter(
+        resampling.winners(
+            measured, their_draws, limits, quick=quick, like=None if reference is None else measured.index(reference)
+        ).tolist()
+    )
+    named = [Win(case=c.case, resamples=wins[i]) for i, c in enumerate(measured) if wins[i]]
+    choice = replace(choice, wins=tuple(sorted(named, key=lambda win: -win.resamples)), resamples=RESAMPLES)
+    if reference is not None:
+        measured = [c for c in measured if _as_accurate(c, reference)]
     ranked = _ranked([c for c in measured if not _broken(c, limits)], quick=quick)
     if not ranked:
         nearest = sorted(measured, key=lambda c: _distance(_broken(c, limits)))[:_MISSES]
@@ -146,43 +183,18 @@ def choose(
     return replace(
         choice,
         winner=winner,
+        like=_likeness(winner, reference) if reference is not None else None,
         why_not=_why_not(winner, others),
         runner_up=others[0] if others else None,
-        ties=tuple(other.case for other in others if _same_accuracy(winner, other) and _same_latency(winner, other)),
+        ties=tuple(other.case for other in others if same_accuracy(winner, other) and same_latency(winner, other)),
         on_the_edge=tuple(name for name, allowed in limits.items() if _reaches_past(winner, name, allowed)),
         binding=_binding(measured, limits, winner, quick=quick),
     )
 
 
-def candidates(run: Run, *, device: str | None = None) -> list[Candidate]:
-    """The measured models of a run as candidates, those timed on one device when it is named."""
-    judged = quality.of(run.records)
-    return [
-        _candidate(record, judged)
-        for record in run.records
-        if record.measurement is not None and device in (None, record.case.device)
-    ]
-
-
 def exit_code(choice: Choice) -> int:
     """The contract's exit code: 6 where no model meets the limits, or none was measured; else 0."""
     return 0 if choice.winner or choice.front else NoModel.exit_code
-
-
-def accuracy_interval(record: Record, judged: Quality) -> Interval | None:
-    """The 95 % interval of an accuracy in percent: the measured one, or that of 50,000 images for a published top-1.
-
-    An mAP comes without an interval: only equal ones are then the same.
-    """
-    value = judged.value(record)
-    if value is None:
-        return None
-    if measured := judged.interval(record):
-        return measured
-    if judged is not TOP1 or record.accuracy.origin != "published":
-        return value, value
-    low, high = wilson(round(value / 100 * IMAGENET_VALIDATION), IMAGENET_VALIDATION)
-    return 100 * low, 100 * high
 
 
 def _check(name: str, allowed: float) -> None:
@@ -198,20 +210,48 @@ def _check(name: str, allowed: float) -> None:
         raise WrongUsage(f"--{name} {allowed:g} is more than 100 %; no model can reach that")
 
 
-def _front(measured: Sequence[Candidate]) -> tuple[Step, ...]:
+def _named(like: str, measured: Sequence[Candidate]) -> Candidate:
+    """The candidate of this name, whose accuracy is known. Raises WrongUsage where there is none."""
+    named = [c for c in measured if c.case == like] or [c for c in measured if c.case.lower() == like.lower()]
+    if not named:
+        raise WrongUsage(f'no measured model is called "{like}"; {suggestion(like, [c.case for c in measured])}')
+    if named[0].accuracy is None:
+        raise WrongUsage(f"no accuracy is known of {named[0].case}, so that none can be as accurate; name another one")
+    return named[0]
+
+
+def _as_accurate(candidate: Candidate, reference: Candidate) -> bool:
+    """Whether its accuracy is at least the reference's, or cannot be told from it."""
+    if candidate.accuracy is None or reference.accuracy is None:
+        return False
+    return candidate.accuracy >= reference.accuracy or same_accuracy(candidate, reference)
+
+
+def _likeness(winner: Candidate, reference: Candidate) -> Likeness:
+    return Likeness(
+        case=reference.case,
+        gain=(winner.accuracy or 0.0) - (reference.accuracy or 0.0),
+        times=reference.p50_ms / winner.p50_ms,
+        same=same_accuracy(winner, reference),
+    )
+
+
+def _front(measured: Sequence[Candidate], drawn: Sequence[Draws]) -> tuple[Step, ...]:
     """The models that none beats in both accuracy and p50, the fastest first; without any accuracy, the fastest."""
+    counts = {c.case: count for c, count in zip(measured, resampling.on_front(measured, drawn), strict=True)}
     known = [c for c in measured if c.accuracy is not None]
     by_time = sorted(known or measured, key=lambda c: (c.p50_ms, -(c.accuracy or 0.0)))
     steps: list[Step] = []
     for model in by_time:
         if not steps:
-            steps.append(Step(model=model))
+            steps.append(Step(model=model, resamples=counts[model.case]))
             continue
         before = steps[-1].model
         if (model.accuracy or 0.0) > (before.accuracy or 0.0):
             gain = (model.accuracy or 0.0) - (before.accuracy or 0.0)
             cost = model.p50_ms - before.p50_ms
-            steps.append(Step(model=model, cost_ms=cost, gain=gain, same=_same_accuracy(before, model)))
+            same = same_accuracy(before, model)
+            steps.append(Step(model=model, cost_ms=cost, gain=gain, same=same, resamples=counts[model.case]))
     return tuple(steps)
 
 
@@ -227,8 +267,8 @@ def _ranked(within: Sequence[Candidate], *, quick: bool) -> list[Candidate]:
     if not known:
         return unknown
     best = max(known, key=lambda c: (c.accuracy or 0.0, -c.p50_ms))
-    leading = sorted((c for c in known if _same_accuracy(best, c)), key=lambda c: c.p50_ms)
-    trailing = sorted((c for c in known if not _same_accuracy(best, c)), key=lambda c: (-(c.accuracy or 0.0), c.p50_ms))
+    leading = sorted((c for c in known if same_accuracy(best, c)), key=lambda c: c.p50_ms)
+    trailing = sorted((c for c in known if not same_accuracy(best, c)), key=lambda c: (-(c.accuracy or 0.0), c.p50_ms))
     return [*leading, *trailing, *unknown]
 
 
@@ -244,7 +284,7 @@ def _why_not(winner: Candidate, others: Sequence[Candidate]) -> Alternative | No
         case=following.case,
         gain=(following.accuracy or 0.0) - winner.accuracy,
         times=following.p50_ms / winner.p50_ms,
-        same=_same_accuracy(winner, following),
+        same=same_accuracy(winner, following),
     )
 
 
@@ -277,7 +317,7 @@ def _beats(candidate: Candidate, winner: Candidate, *, quick: bool) -> bool:
         return candidate.p50_ms_high < winner.p50_ms_low
     if candidate.accuracy is None or winner.accuracy is None:
         return candidate.accuracy is not None
-    return candidate.accuracy > winner.accuracy and not _same_accuracy(candidate, winner)
+    return candidate.accuracy > winner.accuracy and not same_accuracy(candidate, winner)
 
 
 def _broken(candidate: Candidate, limits: Mapping[str, float]) -> dict[str, float | None]:
@@ -307,36 +347,3 @@ def _reaches_past(candidate: Candidate, name: str, allowed: float) -> bool:
     if span is None:
         return False
     return span[0] < allowed if quantities.QUANTITIES[name].at_least else span[1] > allowed
-
-
-def _candidate(record: Record, judged: Quality) -> Candidate:
-    m, accuracy = record.measurement, record.accuracy
-    if m is None:
-        raise ValueError(f"{record.case.name} has no measurement")
-    interval = accuracy_interval(record, judged)
-    images = f" on {accuracy.n:,} images" if accuracy.n else ""
-    source = f"{accuracy.origin}{images}{f': {accuracy.source}' if accuracy.source else ''}"
-    known = quantities.limited()
-    return Candidate(
-        case=record.case.name,
-        batch_size=record.case.batch_size,
-        accuracy=judged.value(record),
-        accuracy_low=interval[0] if interval else None,
-        accuracy_high=interval[1] if interval else None,
-        accuracy_source=source if interval else None,
-        p50_ms=m.p50_ms,
-        p50_ms_low=m.p50_ms_low,
-        p50_ms_high=m.p50_ms_high,
-        limited={name: one.read(record) for name, one in known.items()},
-        intervals={name: span for name, one in known.items() if (span := one.interval_of(record)) is not None},
-    )
-
-
-def _same_accuracy(a: Candidate, b: Candidate) -> bool:
-    if a.accuracy_low is None or b.accuracy_low is None or a.accuracy_high is None or b.accuracy_high is None:
-        return a.accuracy is None and b.accuracy is None
-    return a.accuracy_low <= b.accuracy_high and b.accuracy_low <= a.accuracy_high
-
-
-def _same_latency(a: Candidate, b: Candidate) -> bool:
-    return a.p50_ms_low <= b.p50_ms_high and b.p50_ms_low <= a.p50_ms_high

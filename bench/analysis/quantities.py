@@ -48,6 +48,7 @@ class Quantity:
     interval: Callable[[Record], Interval | None] | None = None  # 95 %; None: it never has one
     example: str = ""  # a limit for the help of `pick`; "" cannot be limited
     about: str = ""  # in that help, of what it is
+    how: str = ""  # to learn it, where it is not known of any model
     shown: frozenset[str] = PLACES
     compared: bool = True  # whether `compare` tells its change beside that of p50
     meter: Meter | None = None
@@ -271,6 +272,10 @@ QUANTITIES: dict[str, Quantity] = named((
     Quantity(name="memory", field="peak_rss_bytes", label="peak memory", unit="bytes", example="500MB",
              about="Peak resident memory", shown=PLACES - {"console", "markdown"},
              read=_of_measurement("peak_rss_bytes"), meter=Meter(lambda visit: visit.peak_rss_bytes, max)),
+    Quantity(name="power", field="power_w", label="power", unit="W", example="5W",
+             about="Power while it runs; not measured yet", shown=frozenset(), compared=False,
+             how="; backbench has no meter of it: measure it from outside, e.g. at the socket or with `perf stat -e "
+             "power/energy-pkg/`", read=lambda record: None),
     Quantity(name="visits", field="visits", label="visits", unit="count", better="neither", note=_disturbed_note,
              shown=PLACES - {"markdown"}, read=_of_measurement("visits")),
     Quantity(name="disturbed_visits", field="disturbed_visits", label="disturbed visits", unit="count",

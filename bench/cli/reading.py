@@ -142,10 +142,17 @@ class _Limits(click.Command):
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), help="Only models that were timed on it.")
 @click.option("--batch-size", type=click.IntRange(min=1), metavar="N",
               help="Compare the models of this batch size. [default: the smallest]")  # fmt: skip
+@click.option("--like", metavar="MODEL", help="The fastest of those as accurate as MODEL, within the noise.")
 @results_option
 @as_json_option
 def pick(
-    run: str | None, device: str | None, batch_size: int | None, results: Path, as_json: bool, **limits: str | None
+    run: str | None,
+    device: str | None,
+    batch_size: int | None,
+    like: str | None,
+    results: Path,
+    as_json: bool,
+    **limits: str | None,
 ) -> None:
     """Say which model of RUN to ship within limits. [default: the latest run, on the device if one is named]
 
@@ -159,7 +166,7 @@ def pick(
     known = quantities.limited()
     given = {name: parse_quantity(text, known[name].unit) for name, text in limits.items() if text is not None}
     loaded = store.load(run or store.latest(results, device=device))
-    chosen = choice.pick(loaded, given, device=device, batch_size=batch_size)
+    chosen = choice.pick(loaded, given, device=device, batch_size=batch_size, like=like)
     if as_json:
         click.echo(store.json_text(chosen))
     else:

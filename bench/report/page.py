@@ -16,7 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
 from bench import __version__, units
-from bench.analysis import answer, choice, precision, quality, quantities, trust
+from bench.analysis import answer, candidates, choice, precision, quality, quantities, resampling, trust
 from bench.analysis.comparison import conclusion
 from bench.machine import facts as machine_facts
 from bench.records import Comparison, Record, Run, Visit
@@ -124,15 +124,25 @@ def _models(run: Run) -> dict[str, Any]:
     """What the page computes with: the candidates of the choice, what can be limited, and who is in which family."""
     return {
         "quality": quality.of(run.records).name,
-        "candidates": msgspec.to_builtins(choice.candidates(run)),
-        "limits": {
-            name: {"label": one.label, "unit": one.unit, "at_least": one.at_least, "accuracy": one.judged is not None}
-            for name, one in quantities.limited().items()
-        },
+        "candidates": msgspec.to_builtins(candidates.candidates(run)),
+        "draws": msgspec.to_builtins(resampling.draws(run)),
+        "trust": trust.stored(run).verdict,
+        "limits": limits(),
         "ink": INK,
         "units": {name: asdict(unit) for name, unit in units.UNITS.items()},
         "families": {record.case.name: family(record.case) for record in run.records},
     }
+
+
+def limits() -> dict[str, Any]:
+    """What the page knows of each quantity that can be limited."""
+    return {
+        name: {
+            "label": one.label, "unit": one.unit, "at_least": one.at_least, "accuracy": one.judged is not None,
+            "how": one.how,
+        }
+        for name, one in quantities.limited().items()
+    }  # fmt: skip
 
 
 def _sliders(run: Run) -> list[dict[str, Any]]:

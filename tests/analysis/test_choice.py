@@ -9,7 +9,7 @@ import pytest
 from bench.analysis import answer, choice, front
 from bench.analysis.quantities import QUANTITIES
 from bench.errors import WrongUsage
-from bench.records import Accuracy, Artifact, Cost, DetectionAccuracy, Measurement, PlannedCase, Record, Run
+from bench.records import Accuracy, Artifact, Cost, DetectionAccuracy, Measurement, PlannedCase, Record, Run, Trust
 from tests import runs
 
 
@@ -87,8 +87,9 @@ def test_without_any_accuracy_the_fastest_is_named() -> None:
 
 def test_the_winner_comes_with_all_that_is_known_of_it() -> None:
     said = answer.in_words(choice.pick(THREE, {"p50": 20.0}))
-    assert said[:2] == [
+    assert said[:3] == [
         "ship middle: top-1 74.0 %, p50 12.0 ms [11.9, 12.1]",
+        "  it wins in 100 % of the resamples",
         "  file size 10.0 MB, parameters 2.50 M, p95 13.2 ms, peak memory 100 MB; accuracy published",
     ]
 
@@ -153,6 +154,52 @@ def test_the_interval_of_a_measured_accuracy_can_reach_below_its_limit() -> None
     assert choice.pick(run, {"top1": 72.0}).on_the_edge == ()
 
 
+def test_what_is_known_of_no_model_is_said_instead_of_misses() -> None:
+    chosen = choice.pick(THREE, {"power": 5.0, "p50": 100.0})
+    assert chosen.unmeasured == ("power",)
+    (said,) = answer.in_words(chosen)
+    assert said.startswith("power is not known of any model of this run")
+    assert "measure it from outside" in said
+    assert choice.exit_code(chosen) == 6
+    known = record("known", 3, 60.0)
+    assert known.measurement is not None
+    known = replace(known, measurement=replace(known.measurement, p99_ms=200.0))
+    chosen = choice.pick(a_run(known, *THREE.records), {"p99": 80.0})
+    assert chosen.unmeasured == ()
+    assert "  small: p99 unknown" in answer.in_words(chosen)
+
+
+def test_as_accurate_as_another_but_faster() -> None:
+    run = a_run(*THREE.records, record("noise", 9, 73.9), record("less", 6, 73.0), record("more", 11, 75.0))
+    chosen = choice.pick(run, like="Middle")
+    assert chosen.winner is not None
+    assert chosen.winner.case == "noise"
+    assert chosen.like == choice.Likeness(case="middle", gain=pytest.approx(-0.1), times=12 / 9, same=True)
+    said = answer.in_words(chosen)
+    assert "against middle: -0.1 points of top-1, the same within the noise, and 1.3 times as fast" in said
+    smaller = choice.pick(run, {"size": 6e6}, like="middle")
+    assert {miss.case for miss in smaller.misses} == {"noise", "middle", "more"}  # none that is less accurate
+    assert "no other model within the limits is as accurate as large and faster" in answer.in_words(
+        choice.pick(run, like="large")
+    )
+
+
+@pytest.mark.parametrize(
+    ("like", "message"), [("smal", 'did you mean "small"'), ("blank", "no accuracy is known of blank")]
+)
+def test_a_model_to_be_like_has_a_name_and_an_accuracy(like: str, message: str) -> None:
+    with pytest.raises(WrongUsage, match=message):
+        choice.pick(a_run(*THREE.records, record("blank", 3, None)), like=like)
+
+
+def test_an_unsound_run_answers_with_how_often_its_winner_wins() -> None:
+    unsound = replace(THREE, trust=Trust(verdict="unsound", doubts=()))
+    said = answer.in_words(choice.pick(unsound, {"p50": 20.0}))
+    assert said[0] == "no sure answer, as this run is unsound: middle wins in 100 % of the resamples"
+    assert said[1] == "  middle: top-1 74.0 %, p50 12.0 ms [11.9, 12.1]"
+    assert all("on the front in" in line for line in answer.in_words(choice.pick(unsound))[1:4])
+
+
 def test_no_match_gives_the_nearest_misses() -> None:
     chosen = choice.pick(THREE, {"p50": 4.0, "top1": 70.0})
     assert chosen.winner is None
@@ -170,7 +217,6 @@ def test_no_match_gives_the_nearest_misses() -> None:
         (12.5, {"p50": 10.0}, "p50 12.5 ms, 1.3 times the limit"),
         (120.0, {"p50": 1.0}, "p50 120 ms, 120 times the limit"),
         (1.0, {"top1": 80.0}, "top-1 70.0 %, 10.0 points under the limit"),
-        (1.0, {"p99": 80.0}, "p99 unknown"),
         (8.9, {"p50": 1.0, "size": 5e6}, "p50 8.90 ms, 8.9 times the limit; file size 10.0 MB, 2.0 times the limit"),
     ],
 )

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from bench.analysis import choice, precision, quality
+from bench.analysis import candidates, precision, quality
 from bench.analysis.quality import MAP, TOP1
 from bench.analysis.quantities import QUANTITIES
 from bench.records import Accuracy, Case, DetectionAccuracy, Record, Run
@@ -59,23 +59,23 @@ def test_a_published_accuracy_is_marked_nowhere_as_measured() -> None:
         (bar,) = bars.accuracy_figure([record], WIDE)["data"]
         assert (bar["marker"]["pattern"]["shape"] == ["/"]) == is_so
         assert bool(figure.origin_notes([record])) == is_so
-        (candidate,) = choice.candidates(runs.run([record]))
+        (candidate,) = candidates.candidates(runs.run([record]))
         assert candidate.accuracy_source == ("measured on 2,000 images" if is_so else "published: a table")
 
 
 def test_intervals_of_accuracies() -> None:
     """Published ones stand on 50,000 images (Wilson), measured ones bring theirs, an mAP has none."""
     published, measured = pair(PUBLISHED, MEASURED).records
-    low, high = choice.accuracy_interval(published, TOP1) or (0.0, 0.0)
+    low, high = candidates.accuracy_interval(published, TOP1) or (0.0, 0.0)
     assert (low, high) == (pytest.approx(70.90, abs=0.01), pytest.approx(71.69, abs=0.01))
-    assert choice.accuracy_interval(measured, TOP1) == (67.0, 71.0)
+    assert candidates.accuracy_interval(measured, TOP1) == (67.0, 71.0)
     assert QUANTITIES["top1"].interval_of(published) is None
     assert QUANTITIES["top1"].interval_of(measured) == (67.0, 71.0)
     bare = replace(measured, accuracy=replace(MEASURED, top1_low=None, top1_high=None, n=None))
-    assert choice.accuracy_interval(bare, TOP1) == (69.0, 69.0)  # not the 50,000 images of a published one
+    assert candidates.accuracy_interval(bare, TOP1) == (69.0, 69.0)  # not the 50,000 images of a published one
     detector = replace(measured, accuracy=Accuracy(origin="measured", n=100, detection=DETECTION))
-    assert choice.accuracy_interval(detector, MAP) == (41.0, 41.0)
-    assert choice.accuracy_interval(detector, TOP1) is None
+    assert candidates.accuracy_interval(detector, MAP) == (41.0, 41.0)
+    assert candidates.accuracy_interval(detector, TOP1) is None
 
 
 def of(*accuracies: Accuracy) -> list[Record]:

@@ -88,7 +88,7 @@ def test_a_made_up_quantity_is_in_every_place(tmp_path: Path) -> None:
     assert sliders["energy"]["low"] < 0.051
     assert sliders["energy"]["high"] > 0.612
     assert page._models(run)["limits"]["energy"] == {
-        "label": "energy", "unit": "J", "at_least": False, "accuracy": False
+        "label": "energy", "unit": "J", "at_least": False, "accuracy": False, "how": ""
     }  # fmt: skip
 
 
@@ -98,7 +98,7 @@ def test_a_made_up_quantity_can_be_limited(tmp_path: Path, capsys: pytest.Captur
     chosen = choice.pick(run, {"energy": 0.2})
     assert chosen.winner is not None
     assert chosen.winner.case == "MobileNet"
-    assert "energy 51.0 mJ [50.0, 52.0]" in answer.in_words(chosen)[1]
+    assert "energy 51.0 mJ [50.0, 52.0]" in answer.in_words(chosen)[2]
     assert answer.in_words(chosen)[-1].startswith("held back by: energy of 0.200 J: +0.412 J: ResNet50, +4.5 points")
     store.create(tmp_path, run)
     with pytest.raises(SystemExit) as stopped:

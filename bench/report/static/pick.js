@@ -1,7 +1,8 @@
 "use strict";
-// The choice of bench/analysis/choice.py over the same candidates, in the words of bench/analysis/answer.py: change both.
+// The choice of bench/analysis/choice.py over the same candidates, in the words of bench/analysis/answer.py, counting wins
+// over the same draws as bench/analysis/resampling.py: change both.
 const Pick = (() => {
-  const NEAR = 1.1, MISSES = 3;
+  const NEAR = 1.1, MISSES = 3, NAMED = 3, CERTAIN = 0.95;
 
   // bench/units.py: `units` is its table.
   const WHOLE = ["bytes", "count", "operations"];
@@ -19,6 +20,13 @@ const Pick = (() => {
     const about = units[unit], [, over, symbol] = scaleOf(about, value);
     const number = String(Number((value / over).toPrecision(12)));
     return number + (symbol !== "%" && symbol.toLowerCase() in about.factors ? symbol : "");
+  }
+
+  // What a person typed, e.g. "20", "30 MB", "0.03s": a number in the base of its unit; null: none can be read.
+  function parsed(units, unit, text) {
+    const [, number, suffix] = /^\s*([0-9]*\.?[0-9]+(?:e[+-]?[0-9]+)?)\s*([a-z%/]*)\s*$/i.exec(text) ?? [];
+    const factor = units[unit].factors[(suffix ?? "").toLowerCase()];
+    return number === undefined || factor === undefined || !(Number(number) > 0) ? null : Number(number) * factor;
   }
 
   const overlap = (a, b, what) => a[`${what}_low`] <= b[`${what}_high`] && b[`${what}_low`] <= a[`${what}_high`];
@@ -49,13 +57,78 @@ const Pick = (() => {
     return [...leading, ...trailing, ...unknown];
   }
 
-  function frontOf(candidates) {
+  // Draws: `models.draws` holds for each candidate the thousandths by which its times and its accuracy move.
+  function moved(value, [low, high], thousandths) {
+    const share = thousandths / 1000;
+    if (share >= 0) return value + share * (high - value);
+    return low > 0 ? value / (1 - share * (value / low - 1)) : value + share * (value - low);
+  }
+  const shiftOf = (draws, k) => draws.accuracies.length ? draws.accuracies[k] / 1000 : 0;
+  const timesOf = (c, draws) => draws.times.map((t) => moved(c.p50_ms, [c.p50_ms_low, c.p50_ms_high], t));
+
+  // The values of a limited quantity in each resample; null where it is not known.
+  function valuesOf(candidate, draws, name, about) {
+    const value = candidate.limited[name], span = candidate.intervals[name];
+    if (value === null) return null;
+    if (about[name].accuracy) return draws.times.map((_, k) => value + shiftOf(draws, k));
+    return draws.times.map((t) => span ? moved(value, span, t) : value);
+  }
+
+  // How many resamples each candidate wins.
+  function winsOf(candidates, draws, limits, about, quick, like) {
+    const resamples = draws[0].times.length, counts = candidates.map(() => 0);
+    const times = candidates.map((c, i) => timesOf(c, draws[i]));
+    const meets = candidates.map((c, i) => {
+      const met = new Array(resamples).fill(true);
+      for (const [name, allowed] of Object.entries(limits)) {
+        const values = valuesOf(c, draws[i], name, about);
+        for (let k = 0; k < resamples; k++) met[k] &&= values !== null && (about[name].at_least ? values[k] >= allowed : values[k] <= allowed);
+      }
+      return met;
+    });
+    for (let k = 0; k < resamples; k++) {
+      const drawn = candidates.map((c, i) => c.accuracy === null ? null : {
+        accuracy: c.accuracy + shiftOf(draws[i], k), accuracy_low: c.accuracy_low + shiftOf(draws[i], k), accuracy_high: c.accuracy_high + shiftOf(draws[i], k),
+      });
+      const within = [];
+      for (let i = 0; i < candidates.length; i++) {
+        if (!meets[i][k]) continue;
+        if (like === null || (drawn[i] && (drawn[i].accuracy >= drawn[like].accuracy || overlap(drawn[i], drawn[like], "accuracy")))) within.push(i);
+      }
+      const fastest = (some) => some.reduce((a, b) => times[b][k] < times[a][k] ? b : a);
+      const known = quick ? [] : within.filter((i) => drawn[i]);
+      if (known.length) {
+        const most = Math.max(...known.map((i) => drawn[i].accuracy));
+        const best = drawn[fastest(known.filter((i) => drawn[i].accuracy === most))];
+        counts[fastest(known.filter((i) => overlap(drawn[i], best, "accuracy")))] += 1;
+      } else if (within.length) counts[fastest(within)] += 1;
+    }
+    return counts;
+  }
+
+  // In how many resamples each candidate of known accuracy is on the front.
+  function onFront(candidates, draws) {
+    const resamples = draws[0].times.length, counts = candidates.map(() => 0), times = candidates.map((c, i) => timesOf(c, draws[i]));
+    const known = [...candidates.keys()].filter((i) => candidates[i].accuracy !== null);
+    for (let k = 0; k < resamples; k++) {
+      const points = known.map((i) => [i, times[i][k], candidates[i].accuracy + shiftOf(draws[i], k)]).sort((a, b) => a[1] - b[1] || b[2] - a[2]);
+      let best = -Infinity, at = NaN;
+      for (const [i, time, accuracy] of points) {
+        if (accuracy > best) { best = accuracy; at = time; counts[i] += 1; } else if (accuracy === best && time === at) counts[i] += 1;
+      }
+    }
+    return counts;
+  }
+
+  function frontOf(candidates, draws) {
+    const counts = new Map(onFront(candidates, draws).map((count, i) => [candidates[i].case, count]));
     const known = candidates.filter((c) => c.accuracy !== null), steps = [];
     for (const model of [...(known.length ? known : candidates)].sort((a, b) => a.p50_ms - b.p50_ms || worth(b) - worth(a))) {
       const before = steps.at(-1)?.model;
-      if (!before) steps.push({ model, cost_ms: null, gain: null, same: false });
+      if (!before) steps.push({ model, cost_ms: null, gain: null, same: false, resamples: counts.get(model.case) });
       else if (worth(model) > worth(before)) {
-        steps.push({ model, cost_ms: model.p50_ms - before.p50_ms, gain: worth(model) - worth(before), same: sameAccuracy(before, model) });
+        steps.push({ model, cost_ms: model.p50_ms - before.p50_ms, gain: worth(model) - worth(before), same: sameAccuracy(before, model),
+          resamples: counts.get(model.case) });
       }
     }
     return steps;
@@ -96,20 +169,39 @@ const Pick = (() => {
     return span !== undefined && (about[name].at_least ? span[0] < allowed : span[1] > allowed);
   }
 
-  // `models`: what the page was given: candidates, quality, limits (what is known of each) and units.
-  function pick(models, limits) {
-    const { candidates: everything, limits: about } = models;
+  const asAccurate = (c, reference) => c.accuracy !== null && (c.accuracy >= reference.accuracy || sameAccuracy(c, reference));
+
+  // Those that can be named for `like`: measured with the smallest batch size, and of known accuracy.
+  function named(models) {
+    const batch = Math.min(...models.candidates.map((c) => c.batch_size));
+    return models.candidates.filter((c) => c.batch_size === batch && c.accuracy !== null).map((c) => c.case);
+  }
+
+  // `models`: what the page was given: candidates, their draws, quality, trust, limits (what is known of each) and units.
+  // `like`: the name of a model of known accuracy, or null.
+  function pick(models, limits, like = null) {
+    const { candidates: everything, limits: about } = models, names = Object.keys(limits);
     const batch = everything.length ? Math.min(...everything.map((c) => c.batch_size)) : null;
-    const measured = everything.filter((c) => c.batch_size === batch);
-    const choice = {
+    const draws = models.draws.filter((_, i) => everything[i].batch_size === batch);
+    let measured = everything.filter((c) => c.batch_size === batch);
+    let choice = {
       quality: models.quality, limits, batch_size: batch, left_out: everything.filter((c) => c.batch_size !== batch).map((c) => c.case),
-      winner: null, why_not: null, runner_up: null, ties: [], on_the_edge: [], binding: [], front: [], unknown: [], misses: [],
+      trust: models.trust, winner: null, wins: [], resamples: 0, like: null, why_not: null, runner_up: null, ties: [], on_the_edge: [],
+      binding: [], front: [], unknown: [], misses: [],
+      unmeasured: names.filter((name) => measured.length && measured.every((c) => c.limited[name] === null)),
     };
-    const names = Object.keys(limits);
-    if (!names.length) {
-      return { ...choice, front: frontOf(measured), unknown: measured.filter((c) => c.accuracy === null).map((c) => c.case) };
+    if (!measured.length) return choice;
+    const resamples = draws[0].times.length, reference = measured.findIndex((c) => c.case === like);
+    if (!names.length && reference < 0) {
+      return { ...choice, front: frontOf(measured, draws), unknown: measured.filter((c) => c.accuracy === null).map((c) => c.case), resamples };
     }
-    const quick = names.every((name) => about[name].at_least);
+    const quick = reference >= 0 || names.every((name) => about[name].at_least);
+    const counts = winsOf(measured, draws, limits, about, quick, reference >= 0 ? reference : null);
+    const wins = measured.map((c, i) => ({ case: c.case, resamples: counts[i] })).filter((win) => win.resamples)
+      .sort((a, b) => b.resamples - a.resamples);
+    choice = { ...choice, wins, resamples };
+    const likened = measured[reference];
+    if (likened) measured = measured.filter((c) => asAccurate(c, likened));
     const [winner, ...others] = ranked(measured.filter((c) => !Object.keys(broken(c, limits, about)).length), quick);
     if (!winner) {
       const distance = (c) => {
@@ -123,7 +215,9 @@ const Pick = (() => {
       }) };
     }
     return {
-      ...choice, winner, why_not: whyNot(winner, others), runner_up: others[0] ?? null,
+      ...choice, winner,
+      like: likened ? { case: likened.case, gain: worth(winner) - worth(likened), times: likened.p50_ms / winner.p50_ms, same: sameAccuracy(winner, likened) } : null,
+      why_not: whyNot(winner, others), runner_up: others[0] ?? null,
       ties: others.filter((other) => sameAccuracy(winner, other) && sameLatency(winner, other)).map((other) => other.case),
       on_the_edge: names.filter((name) => reachesPast(winner, name, limits[name], about)),
       binding: bindingOf(measured, limits, about, winner, quick),
@@ -158,20 +252,49 @@ const Pick = (() => {
       return `${text}, ${significant(value / allowed, 2)} times the limit`;
     };
 
+    const share = (count) => {
+      const percents = Math.floor((200 * count + choice.resamples) / (2 * choice.resamples));
+      if (count > 0 && count < choice.resamples) return percents === 0 ? "under 1 %" : percents === 100 ? "over 99 %" : `${percents} %`;
+      return `${percents} %`;
+    };
+    const odds = () => {
+      const mine = choice.wins.find((win) => win.case === choice.winner.case)?.resamples ?? 0;
+      const none = choice.resamples - choice.wins.reduce((sum, win) => sum + win.resamples, 0);
+      const others = choice.wins.filter((win) => win.case !== choice.winner.case).slice(0, NAMED).map((win) => `${win.case} (${share(win.resamples)})`);
+      if (none) others.push(`none (${share(none)})`);
+      return `wins in ${share(mine)} of the resamples${others.length ? `, else ${others.join(", ")}` : ""}`;
+    };
+    const doubt = ({ model, resamples }) => (choice.trust !== "unsound" && resamples >= CERTAIN * choice.resamples) || model.accuracy === null ? ""
+      : `, on the front in ${share(resamples)} of the resamples`;
+    const likeness = ({ case: name, gain, times, same }) => name === choice.winner.case
+      ? `no other model within the limits is as accurate as ${name} and faster`
+      : `against ${name}: ${points(gain)} of ${label}${same ? ", the same within the noise" : ""}, and ${significant(times, 2)} times as fast`;
+
     function answer() {
       if (choice.front.length) {
         const known = choice.front[0].model.accuracy !== null;
         return [
           known ? `without limits: no other model beats one of these in both ${label} and p50; the fastest first:` : "no accuracy is known; the fastest:",
-          ...choice.front.map(step), ...(choice.unknown.length && known ? [`accuracy not known: ${choice.unknown.join(", ")}`] : []),
+          ...choice.front.map((one) => step(one) + doubt(one)), ...(choice.unknown.length && known ? [`accuracy not known: ${choice.unknown.join(", ")}`] : []),
           "a limit chooses one of them",
         ];
       }
-      if (!choice.winner) {
-        return choice.misses.length ? ["no model meets these limits; the nearest misses:",
-          ...choice.misses.map((miss) => `${miss.case}: ${Object.entries(miss.broken).map(missed(miss)).join("; ")}`)] : ["no model was measured"];
+      if (choice.unmeasured.length) {
+        return choice.unmeasured.map((name) => `${about[name].label} is not known of any model of this run, so that none can be said to meet a limit on it${about[name].how}`);
       }
-      const lines = [`ship ${described(choice.winner)}`, figures(choice.winner)], other = choice.why_not;
+      if (!choice.winner) {
+        if (!choice.misses.length) return ["no model was measured"];
+        const chances = choice.wins.slice(0, NAMED).map((win) => `${win.case} (${share(win.resamples)})`).join(", ");
+        return ["no model meets these limits; the nearest misses:",
+          ...choice.misses.map((miss) => `${miss.case}: ${Object.entries(miss.broken).map(missed(miss)).join("; ")}`),
+          ...(chances ? [`in some of the resamples a model meets them: ${chances}`] : [])];
+      }
+      const lines = choice.trust === "unsound"
+        ? [`no sure answer, as this run is unsound: ${choice.winner.case} ${odds()}`, described(choice.winner)]
+        : [`ship ${described(choice.winner)}`, `it ${odds()}`];
+      const other = choice.why_not;
+      lines.push(figures(choice.winner));
+      if (choice.like) lines.push(likeness(choice.like));
       if (choice.ties.length) lines.push(`a tie within the noise of this run with ${choice.ties.join(", ")}: choose by size or taste`);
       for (const name of choice.on_the_edge) lines.push(`on the edge: the interval of its ${about[name].label} reaches past the limit`);
       if (other) {
@@ -180,11 +303,11 @@ const Pick = (() => {
       }
       if (choice.runner_up) lines.push(`runner-up: ${described(choice.runner_up)}`);
       lines.push(...choice.binding.map(heldBack));
-      if (!choice.binding.length) lines.push("no single limit keeps a better model out");
+      if (Object.keys(choice.limits).length && !choice.binding.length) lines.push("no single limit keeps a better model out");
       return lines;
     }
     const left = choice.left_out.length;
     return [...answer(), ...(left ? [`batch size ${choice.batch_size} only: ${left} ${left === 1 ? "model" : "models"} left out`] : [])];
   }
-  return { pick, inWords, quantity, typed };
+  return { pick, inWords, named, quantity, typed, parsed, significant };
 })();

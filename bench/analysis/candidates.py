@@ -1,0 +1,92 @@
+"""The measured models of a run as candidates of a choice, and when two of them cannot be told apart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from bench.analysis import quality, quantities
+from bench.analysis.quality import TOP1, Quality
+from bench.analysis.statistics import wilson
+from bench.records import Record, Run
+
+IMAGENET_VALIDATION = 50_000  # images behind a published ImageNet accuracy
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Candidate:
+    """A measured model as a candidate. Its accuracy is the run's: `Choice.quality` says which."""
+
+    case: str
+    batch_size: int
+    accuracy: float | None  # percent
+    accuracy_low: float | None  # 95 % interval
+    accuracy_high: float | None
+    accuracy_source: str | None  # where it comes from; None where it is not known
+    p50_ms: float
+    p50_ms_low: float
+    p50_ms_high: float
+    limited: dict[str, float | None] = field(default_factory=dict)  # every quantity that can be limited, by its name
+    intervals: dict[str, Interval] = field(default_factory=dict)  # theirs, where they have one
+
+
+def candidates(run: Run, *, device: str | None = None) -> list[Candidate]:
+    """The measured models of a run as candidates, those timed on one device when it is named."""
+    judged = quality.of(run.records)
+    return [
+        _candidate(record, judged)
+        for record in run.records
+        if record.measurement is not None and device in (None, record.case.device)
+    ]
+
+
+def accuracy_interval(record: Record, judged: Quality) -> Interval | None:
+    """The 95 % interval of an accuracy in percent: the measured one, or that of 50,000 images for a published top-1.
+
+    An mAP comes without an interval: only equal ones are then the same.
+    """
+    value = judged.value(record)
+    if value is None:
+        return None
+    if measured := judged.interval(record):
+        return measured
+    if judged is not TOP1 or record.accuracy.origin != "published":
+        return value, value
+    low, high = wilson(round(value / 100 * IMAGENET_VALIDATION), IMAGENET_VALIDATION)
+    return 100 * low, 100 * high
+
+
+def same_accuracy(a: Candidate, b: Candidate) -> bool:
+    """Whether the intervals of their accuracies overlap, or neither is known."""
+    if a.accuracy_low is None or b.accuracy_low is None or a.accuracy_high is None or b.accuracy_high is None:
+        return a.accuracy is None and b.accuracy is None
+    return a.accuracy_low <= b.accuracy_high and b.accuracy_low <= a.accuracy_high
+
+
+def same_latency(a: Candidate, b: Candidate) -> bool:
+    """Whether the intervals of their p50s overlap."""
+    return a.p50_ms_low <= b.p50_ms_high and b.p50_ms_low <= a.p50_ms_high
+
+
+def _candidate(record: Record, judged: Quality) -> Candidate:
+    m, accuracy = record.measurement, record.accuracy
+    if m is None:
+        raise ValueError(f"{record.case.name} has no measurement")
+    interval = accuracy_interval(record, judged)
+    images = f" on {accuracy.n:,} images" if accuracy.n else ""
+    source = f"{accuracy.origin}{images}{f': {accuracy.source}' if accuracy.source else ''}"
+    known = quantities.limited()
+    return Candidate(
+        case=record.case.name,
+        batch_size=record.case.batch_size,
+        accuracy=judged.value(record),
+        accuracy_low=interval[0] if interval else None,
+        accuracy_high=interval[1] if interval else None,
+        accuracy_source=source if interval else None,
+        p50_ms=m.p50_ms,
+        p50_ms_low=m.p50_ms_low,
+        p50_ms_high=m.p50_ms_high,
+        limited={name: one.read(record) for name, one in known.items()},
+        intervals={name: span for name, one in known.items() if (span := one.interval_of(record)) is not None},
+    )
