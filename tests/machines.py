@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -54,8 +55,9 @@ class Machine:
         self.slept.append(seconds)
         self.now += seconds
 
-    def visit(self, spec: Spec, **_: object) -> dict[str, Any]:
+    def visit(self, spec: Spec, python: str = sys.executable, **_: object) -> dict[str, Any]:
         """A worker's answer."""
+        spec = spec | {"python": python}
         if spec.get("do") == "profile":
             return {"nodes": [["Add", [], 1.0]]}
         if spec.get("do") == "turns":
@@ -72,7 +74,7 @@ class Machine:
             "samples_ns": [int(centre_ns)] * 7, "sampling_ns": 7 * centre_ns, "copy_samples_ns": [], "warmup_ns": [],
             "warmed_up": True, "load_ms": 1.0, "first_inference_ms": 1.0, "peak_rss_bytes": 1,
             "provider": spec["provider"], "threads": spec["threads"], "provider_nodes": {spec["provider"]: 1},
-            "health": {}, "runtime": "1.0", "precisions": {},
+            "health": {}, "runtime": Path(python).name if python != sys.executable else "1.0", "precisions": {},
         }  # fmt: skip
 
     def _turns(self, spec: Spec) -> dict[str, Any]:

@@ -11,9 +11,11 @@ import pytest
 
 from bench import runtimes, store
 from bench.analysis import comparison
+from bench.errors import BenchError
 from bench.export import cache
 from bench.machine import facts
 from bench.models.file import file_sha256
+from bench.processes import versions
 from bench.records import Case, Comparison, Machine, Run, Verdict
 from bench.store import Stored
 from bench.trust import ab, anew, baseline, contest
@@ -188,6 +190,56 @@ def test_missing_and_failed_models_stay_so(monkeypatch: pytest.MonkeyPatch, file
     assert comparison.exit_code(answer) == 5
 
 
+OLD_RUNTIME = replace(HERE, may_drift=HERE.may_drift | {"onnxruntime": "onnxruntime 0.9"})
+
+
+@pytest.mark.parametrize(
+    ("of_file", "of_runtime", "verdict"),
+    [(1.2, 1.0, "slower"), (1.0, 1.2, "slower"), (1.3, 1 / 1.1, "slower"), (1.0, 1 / 1.2, "faster"),
+     (1.0, 1.0, "equivalent")],
+)  # fmt: skip
+def test_what_the_file_and_what_the_runtime_brought_is_measured(
+    monkeypatch: pytest.MonkeyPatch, files: tuple[Path, Path], of_file: float, of_runtime: float, verdict: str
+) -> None:
+    used = machine(monkeypatch, of_file)
+    of_files = used.p50_ms
+    asked: list[str] = []
+    monkeypatch.setattr(versions, "python_with", lambda text: asked.append(text) or "/old/0.9")
+    used.p50_ms = lambda spec: of_files(spec) * (1.0 if spec.get("python") == "/old/0.9" else of_runtime)
+    answer = compared(run_of(files[0], on=OLD_RUNTIME), run_of(files[1]))
+    (found,) = answer.verdicts
+    assert (found.verdict, asked) == (verdict, ["onnxruntime==0.9"])
+    assert found.ratio == pytest.approx(of_file * of_runtime, rel=0.01)
+    if verdict == "equivalent":
+        assert found.attribution == ()
+        return
+    file, runtime = found.attribution
+    assert file.startswith("file: ")
+    assert runtime.startswith("runtime 0.9 -> 1.0: ")
+    for words, truth in ((file, of_file), (runtime, of_runtime)):
+        said = float(words.split(": ")[1].split(" %")[0])
+        assert said == pytest.approx(100 * (truth - 1), abs=1.5)
+
+
+def test_the_same_file_under_another_runtime_is_measured_and_without_a_network_says_why(
+    monkeypatch: pytest.MonkeyPatch, files: tuple[Path, Path]
+) -> None:
+    used = machine(monkeypatch, 1.0)
+    monkeypatch.setattr(versions, "python_with", lambda text: "/old/0.9")
+    used.p50_ms = lambda spec: 10.0 if spec.get("python") == "/old/0.9" else 13.0
+    answer = compared(run_of(files[0], on=OLD_RUNTIME), run_of(files[0]))
+    (found,) = answer.verdicts
+    assert (found.verdict, found.attribution) == ("slower", ("runtime 0.9 -> 1.0",))
+
+    def offline(text: str) -> str:
+        raise BenchError(f"cannot install {text} (no network, or no such version): x")
+
+    monkeypatch.setattr(versions, "python_with", offline)
+    answer = compared(run_of(files[0], on=OLD_RUNTIME), run_of(files[0]))
+    assert "cannot install onnxruntime==0.9" in (answer.verdicts[0].reason or "")
+    assert comparison.exit_code(answer) == 0
+
+
 def exports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **biases: float) -> dict[str, Run]:
     """Runs of one exported network with random weights, which differs in its bias."""
     monkeypatch.setenv("BACKBENCH_CACHE", str(tmp_path / "cache"))
@@ -251,7 +303,7 @@ def test_a_second_save_leaves_no_graph_of_the_first(tmp_path: Path, monkeypatch:
     assert len(first) == len(second) == 1
     assert first != second
     (folder / "files.json").write_text("{")
-    with pytest.raises(anew.BenchError, match="save the baseline again"):
+    with pytest.raises(BenchError, match="save the baseline again"):
         baseline.files(folder)
 
 
