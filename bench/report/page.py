@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,12 +23,14 @@ from bench.records import Comparison, Record, Run, Visit
 from bench.report import Material, mobilenet, table
 from bench.report.drawings import figures
 from bench.report.families import family, hue, in_order
+from bench.report.figures import kinds
 from bench.report.figures.bubbles import INK
 from bench.report.figures.figure import Figure
 from bench.store import write_atomically
 from bench.suites import backbones
 
 LIBRARY_FILE = "plotly.min.js"  # the one copy that all pages of a site share
+SCRIPTS = ("pick.js", "state.js", "limits.js", "page.js", "side.js")  # each uses what stands before it
 Link = tuple[str, str]  # text, href
 
 _STATIC = Path(__file__).parent / "static"
@@ -66,6 +68,8 @@ def render(
         headings=table.headings(judged),
         rows=table.rows(records),
         sliders=_sliders(run),
+        likes=[c.case for c in candidates.candidates(run) if c.accuracy is not None],
+        unmeasured=[one for one in quantities.limited().values() if one.how and not any(map(one.read, records))],
         said=[line.strip() for line in answer.in_words(choice.pick(run))],
         failed=[r for r in records if r.error],
         precisions=[precision.row(change) for change in precision.changes(run)],
@@ -117,7 +121,7 @@ def environment() -> Environment:
 
 @cache
 def _script() -> str:
-    return "\n".join((_STATIC / name).read_text(encoding="utf-8") for name in ("pick.js", "page.js"))
+    return "\n".join((_STATIC / name).read_text(encoding="utf-8") for name in SCRIPTS)
 
 
 def _models(run: Run) -> dict[str, Any]:
@@ -131,7 +135,37 @@ def _models(run: Run) -> dict[str, Any]:
         "ink": INK,
         "units": {name: asdict(unit) for name, unit in units.UNITS.items()},
         "families": {record.case.name: family(record.case) for record in run.records},
+        **_side_by_side(run),
     }
+
+
+def _side_by_side(run: Run) -> dict[str, Any]:
+    """All figures of the measured models, for those that are held side by side."""
+    judged = quality.of(run.records)
+    shown = quantities.shown("page", judged)
+    measured = [record for record in run.records if record.measurement]
+    return {
+        "quantities": [
+            {"name": one.name, "label": one.label, "unit": one.unit, "better": one.better,
+             "counted": any(one.read(replace(record, measurement=None)) is not None for record in measured)}
+            for one in shown
+        ],
+        "known": {
+            record.case.name: {
+                one.name: [value, *(_interval(record, one, judged) or ())]
+                for one in shown
+                if (value := one.read(record)) is not None
+            }
+            for record in measured
+        },
+        "kinds": {record.case.name: record.kinds_ms for record in measured if record.kinds_ms},
+        "kind_names": {kind: (label, colour) for kind, (label, colour, _) in kinds.LOOKS.items()},
+    }  # fmt: skip
+
+
+def _interval(record: Record, one: quantities.Quantity, judged: quality.Quality) -> tuple[float, float] | None:
+    """The interval of a value; of a published accuracy that of the images behind it."""
+    return candidates.accuracy_interval(record, judged) if one.name == judged.name else one.interval_of(record)
 
 
 def limits() -> dict[str, Any]:

@@ -175,7 +175,7 @@ def test_sliders_choose_what_bench_pick_chooses(shown: Shown, tmp_path: Path, ma
     answers, without = set(), 0
     for setting in SETTINGS:
         page.evaluate(
-            """(setting) => document.querySelectorAll("#limits input").forEach((slider) => {
+            """(setting) => document.querySelectorAll("#limits input[type=range]").forEach((slider) => {
               const none = slider.dataset.limit === "top1" ? 0 : slider.max;
               slider.value = setting[slider.dataset.limit] ?? none;
               slider.dispatchEvent(new Event("input", { bubbles: true })); })""",
@@ -193,13 +193,15 @@ def test_sliders_choose_what_bench_pick_chooses(shown: Shown, tmp_path: Path, ma
 
 
 def sliders(page: Any) -> list[str]:
-    found: list[str] = page.evaluate("[...document.querySelectorAll('#limits input')].map((s) => s.dataset.limit)")
+    found: list[str] = page.evaluate(
+        "[...document.querySelectorAll('#limits input[type=range]')].map((s) => s.dataset.limit)"
+    )
     return found
 
 
 def test_a_slider_works_from_the_keyboard(shown: Shown, tmp_path: Path) -> None:
     page = shown.open(write_report([runs.of_suite("default")], tmp_path / "page.html"))
-    slider = page.locator("#limits input[data-limit=p50]")
+    slider = page.locator("#limits input[type=range][data-limit=p50]")
     slider.focus()
     assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
     before = page.inner_text("#said")
@@ -301,7 +303,7 @@ def test_hostile_names_are_text(shown: Shown, tmp_path: Path) -> None:
     page = shown.open(path)
     for button in page.locator("#table button.model").all():
         button.click()
-    page.locator("#limits input[data-limit=p50]").fill("0")
+    page.locator("#limits input[type=range][data-limit=p50]").fill("0")
     assert "no model meets these limits" in page.inner_text("#said")
     for mark in page.locator("#latency .scatterlayer path.point").all()[:3]:
         mark.hover(force=True)

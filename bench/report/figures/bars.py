@@ -25,6 +25,7 @@ def accuracy_figure(records: list[Record], frame: Frame) -> dict[str, Any]:
     known = [r for r in records if r.case.name in heights]
     hovers = {r.case.name: f"{plain(r.case.name)}<br>{accuracy(r, judged)}" for r in known}
     drawn = _bars(known, heights, hovers, frame, judged.title, accuracy_range(records), "{:.1f}")
+    drawn["layout"]["meta"] = {"y": {"limit": judged.name, "scale": 1}}
     spans = {r.case.name: judged.interval(r) for r in known}
     for trace in drawn["data"]:
         mine = [(spans[name], heights[name]) for name in trace["customdata"]]

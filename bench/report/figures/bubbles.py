@@ -100,11 +100,12 @@ def cloud(
     order = [*first, *(i for i in range(len(shown)) if i not in first)]  # where names collide, the first stays
     notes = [_annotation(shown[i], x[i], y[i], label, axis) for i in order if (label := named[i])]
     accuracy: dict[str, Any] = {"title": {"text": judged.title}, "range": [floor, ceiling]}
+    limits = {"y": {"limit": judged.name, "scale": 1}}  # that the page draws in it
     if not sizes:
-        return with_legend(data, layout(frame, x=axis, y=accuracy, annotations=notes))
+        return with_legend(data, layout(frame, x=axis, y=accuracy, annotations=notes, meta=limits))
     sized, axes, more = _size_legend(frame)
     accuracy["domain"] = [frame.strip / frame.plot[1], 1]
-    drawn = layout(frame, x=axis, y=accuracy, annotations=notes + more, **axes)
+    drawn = layout(frame, x=axis, y=accuracy, annotations=notes + more, meta=limits, **axes)
     return with_legend([*data, sized], drawn, above=4)
 
 

@@ -12,7 +12,7 @@ from bench.report.figures.figure import Figure, Subject
 from bench.report.figures.frame import Frame, layout, plain, with_legend
 from bench.report.figures.labels import shorter, text_width
 
-_LOOKS = {  # kind -> name, colour (Okabe and Ito), pattern as the second cue
+LOOKS = {  # kind -> name, colour (Okabe and Ito), pattern as the second cue
     "standard": ("standard convolutions", "#0072B2", ""),
     "grouped": ("grouped convolutions", "#56B4E9", "/"),
     "pointwise": ("pointwise convolutions", "#009E73", ""),
@@ -32,7 +32,7 @@ def kinds_figure(records: list[Record], frame: Frame) -> dict[str, Any]:
     texts = shorter([r.case.name for r in shown])
     names = [plain(texts[r.case.name]) for r in shown]
     data = []
-    for kind, (label, colour, pattern) in _LOOKS.items():
+    for kind, (label, colour, pattern) in LOOKS.items():
         data.append({
             "type": "bar", "orientation": "h", "name": label, "meta": "kinds",
             "y": names, "x": [100 * _share(r, kind) for r in shown],
@@ -67,7 +67,7 @@ def _share(record: Record, kind: str) -> float:
 
 def _hover(record: Record, kind: str) -> str:
     ms = (record.kinds_ms or {}).get(kind, 0.0)
-    text = f"<b>{plain(record.case.name)}</b><br>{_LOOKS[kind][0]}: {100 * _share(record, kind):.0f} % of the time"
+    text = f"<b>{plain(record.case.name)}</b><br>{LOOKS[kind][0]}: {100 * _share(record, kind):.0f} % of the time"
     counted = (record.cost.by_kind or {}).get(kind) if record.cost else None
     if record.cost and counted and counted.mult_adds and ms:
         share = counted.mult_adds / max(record.cost.mult_adds, 1)

@@ -24,16 +24,21 @@ class Price:
     """One quantity that accuracy is paid with."""
 
     title: str  # of the axis
+    name: str  # of the quantity, whose limit the page draws
     value: Callable[[Record], float | None]
     scale: float = 1.0  # from the record's unit to the axis's
     interval: Callable[[Record], Interval | None] = lambda record: None
 
 
 LATENCY = Price(
-    "Measured latency p50 [ms], 95 % interval, logarithmic", QUANTITIES["p50"].read, 1.0, QUANTITIES["p50"].interval_of
+    "Measured latency p50 [ms], 95 % interval, logarithmic",
+    "p50",
+    QUANTITIES["p50"].read,
+    1.0,
+    QUANTITIES["p50"].interval_of,
 )
-SIZE = Price("Size of the file [MB], logarithmic", QUANTITIES["size"].read, 1e-6)
-MEMORY = Price("Peak resident memory while timed [MB], logarithmic", QUANTITIES["memory"].read, 1e-6)
+SIZE = Price("Size of the file [MB], logarithmic", "size", QUANTITIES["size"].read, 1e-6)
+MEMORY = Price("Peak resident memory while timed [MB], logarithmic", "memory", QUANTITIES["memory"].read, 1e-6)
 
 
 def tradeoff_figure(records: list[Record], frame: Frame, price: Price = LATENCY) -> dict[str, Any]:
@@ -54,6 +59,7 @@ def tradeoff_figure(records: list[Record], frame: Frame, price: Price = LATENCY)
         shown, x, axis, records, frame, intervals=intervals if any(intervals) else (), better=better, steps=steps
     )
     drawn["data"] = [front, *drawn["data"]]
+    drawn["layout"]["meta"]["x"] = {"limit": price.name, "scale": price.scale}
     drawn["layout"]["annotations"] += [_arrow(a, b, paid) for a, b in quantised(shown)]
     return drawn
 

@@ -47,6 +47,7 @@
     // The outline of a centre is the ink's colour, so that its shape stands out in both themes.
     for (const trace of figure.data) if (trace.meta === "centres") trace.marker.line.color = trace.marker.line.color.map((c) => c === models.ink ? style("--ink") : c);
     layout.annotations = (layout.annotations ?? []).filter((note) => !hidden.has(families[note.name]));
+    if (layout.meta) layout.shapes = Limits.shapes(layout);
     place.style.minHeight = `${layout.height}px`;
     const first = !place.dataset.form;
     Plotly.react(place, figure.data.map(filtered), layout, options);
@@ -105,6 +106,7 @@
       const owner = place.layout.annotations[note.dataset.index]?.name;
       if (owner) note.dataset.case = owner;
     }
+    Limits.mark(place);
     declutter(place);
     light(place);
   }
@@ -112,7 +114,8 @@
   // Names were placed for two widths and one font; at any other, and after zooming, one that lies on another is hidden.
   function declutter(place) {
     const kept = [];
-    for (const note of place.querySelectorAll(".annotation[data-index]")) {
+    const first = (note) => note.matches(".won") ? 0 : note.matches(".tied") ? 1 : 2;
+    for (const note of [...place.querySelectorAll(".annotation[data-index]")].sort((a, b) => first(a) - first(b))) {
       const text = note.querySelector(".annotation-text");
       if (!text?.textContent) continue;
       const a = text.getBoundingClientRect();
@@ -165,35 +168,6 @@
   function show(name, shown) { hidden[shown ? "delete" : "add"](name); refilter(); }
   for (const box of boxes) box.addEventListener("change", () => show(box.dataset.family, box.checked));
 
-  // The limits: one end of each slider means none.
-  const sliders = [...document.querySelectorAll("#limits input")];
-  function limitOf(slider) {
-    const about = models.limits[slider.dataset.limit], step = Number(slider.value), steps = Number(slider.max);
-    if (step === (about.at_least ? 0 : steps)) return null;
-    const low = Number(slider.dataset.low), high = Number(slider.dataset.high), share = step / steps;
-    return about.at_least ? Number((low + share * (high - low)).toFixed(1)) : Number((low * (high / low) ** share).toPrecision(3));
-  }
-  function choose() {
-    const limits = {};
-    for (const slider of sliders) {
-      const name = slider.dataset.limit, value = limitOf(slider);
-      if (value !== null) limits[name] = value;
-      const text = value === null ? "no limit" : Pick.quantity(models.units, models.limits[name].unit, value);
-      slider.closest("label").querySelector("output").textContent = text;
-      slider.setAttribute("aria-valuetext", text);
-    }
-    const place = document.getElementById("said");
-    place.dataset.limits = JSON.stringify(limits);
-    const lines = Pick.inWords(models, Pick.pick(models, limits));
-    place.replaceChildren(...lines.map((line) => Object.assign(document.createElement("li"), { textContent: line })));
-    document.getElementById("command").textContent =
-      ["bench pick", ...Object.entries(limits).map(([name, value]) => `--${name} ${Pick.typed(models.units, models.limits[name].unit, value)}`)].join(" ");
-  }
-  if (sliders.length) {
-    for (const slider of sliders) slider.addEventListener("input", choose);
-    choose();
-  }
-
   // A heading sorts its table: numbers by size, names by the alphabet, what is missing last.
   for (const table of document.querySelectorAll("table.sortable")) {
     const heads = [...table.tHead.rows[0].cells];
@@ -210,6 +184,23 @@
       table.tBodies[0].append(...rows);
     }));
   }
+
+  // Limits move: lines and shade in the figures, and who is within them, there and in the tables.
+  let moving = null;
+  State.watch(() => {
+    cancelAnimationFrame(moving);
+    moving = requestAnimationFrame(() => {
+      for (const row of document.querySelectorAll("#table")) Limits.mark(row);
+      for (const id of Object.keys(drawn)) {
+        const place = document.getElementById(id);
+        if (!place.dataset.form) continue;
+        const shapes = place.layout.meta ? Limits.shapes(place.layout) : [];
+        if (place.layout.meta && (shapes.length || place.layout.shapes?.length)) Plotly.relayout(place, { shapes });
+        Limits.mark(place);
+        declutter(place);
+      }
+    });
+  });
 
   draw();
   let width = document.documentElement.clientWidth;

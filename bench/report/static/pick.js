@@ -309,5 +309,18 @@ const Pick = (() => {
     const left = choice.left_out.length;
     return [...answer(), ...(left ? [`batch size ${choice.batch_size} only: ${left} ${left === 1 ? "model" : "models"} left out`] : [])];
   }
-  return { pick, inWords, named, quantity, typed, parsed, significant };
+  // Whether a candidate could be chosen: it meets the limits and is as accurate as `like`.
+  function meets(models, candidate, limits, like) {
+    const reference = models.candidates.find((c) => c.case === like), least = Math.min(...models.candidates.map((c) => c.batch_size));
+    return candidate.batch_size === least && !Object.keys(broken(candidate, limits, models.limits)).length && (!reference || asAccurate(candidate, reference));
+  }
+
+  // Why a limit cannot be meant; null: it can (`_check` of choice.py).
+  function objection(models, name, value) {
+    const { unit, label } = models.limits[name];
+    if (unit === "percent" && value <= 1) return `${label} ${value} means ${value} %; did you mean ${Number((100 * value).toPrecision(12))}?`;
+    if (unit === "percent" && value > 100) return `${label} ${value} is more than 100 %; no model can reach that`;
+    return null;
+  }
+  return { pick, inWords, named, meets, objection, quantity, typed, parsed, significant };
 })();
