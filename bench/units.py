@@ -170,6 +170,24 @@ def duration(seconds: float) -> str:
     return f"{whole} s" if whole < 60 else f"{whole // 60} min {whole % 60:02d} s"
 
 
+def parse_duration(text: str) -> float:
+    """Seconds from "90", "90s", "5m" or "1h".
+
+    Raises WrongUsage for anything else.
+
+    >>> parse_duration("90s"), parse_duration("5 m"), parse_duration("0")
+    (90.0, 300.0, 0.0)
+    """
+    import re
+
+    from bench.errors import WrongUsage
+
+    parts = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*(s|m|min|h)?\s*", text)
+    if parts is None:
+        raise WrongUsage(f'"{text}" is not a time; write it as 90s, 5m or 1h')
+    return float(parts[1]) * {"h": 3600, "m": 60, "min": 60}.get(parts[2] or "s", 1)
+
+
 def parse_share(text: str) -> float:
     """A share from "3%", "3 %" or "0.03".
 

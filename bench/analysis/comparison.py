@@ -48,7 +48,7 @@ _PACE_EXPLAINS = 2.0
 layers feel it more than the chain of products that shows it (1.3 times was seen)."""
 
 _SETTINGS_MUST_MATCH = ("device", "provider")
-_SETTINGS_INFORM = ("rounds", "budget_s", "spacing_s", "target_width", "seed")
+_SETTINGS_INFORM = ("rounds", "budget_s", "patience_s", "spacing_s", "target_width", "seed")
 _MANY_ROUNDS = 60
 _COMMON_CASES = 4  # fewer models than this cannot show that all of them shifted together
 
@@ -231,7 +231,7 @@ def _step(name: str, old: Any, new: Any) -> str:
 
 
 def _peaks(roofline: Roofline) -> dict[str, Any]:
-    return {"peak_gflops": roofline.gflops, "bandwidth_gb_s": roofline.gbytes_per_s}
+    return {"arithmetic peak [GFLOP/s]": roofline.gflops, "memory bandwidth [GB/s]": roofline.gbytes_per_s}
 
 
 def _verdict(

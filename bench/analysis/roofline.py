@@ -62,6 +62,6 @@ def warnings(run: Run) -> list[str]:
         found.append(
             f"{record.case.name}: {placed.gflops:.3g} GFLOP/s is {100 * placed.share:.0f} % of the {placed.limit} "
             f"bound ({placed.bound_gflops:.3g} GFLOP/s): its arithmetic is counted wrong{cached}, or the machine "
-            "changed its speed between calibration and timing; see `bench cost --per-layer`, and measure again"
+            "was slower whenever it was calibrated; see `bench cost --per-layer`, and measure again"
         )
     return found

@@ -19,6 +19,7 @@ from bench.cli.root import (
     dimension_option,
     input_shape_option,
     one_case,
+    patience_option,
     report_of,
     results_option,
     show,
@@ -29,6 +30,7 @@ from bench.cli.root import (
 )
 from bench.errors import BenchError, Failed, WrongUsage
 from bench.suites import PRECISIONS, PREPROCESSES, RUNTIMES
+from bench.units import parse_duration
 
 if TYPE_CHECKING:
     from bench.records import Case
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
     metavar="S",
     help="Stop timing after S seconds.",
 )
+@patience_option
 @click.option(
     "--resume",
     is_flag=False,
@@ -76,6 +79,7 @@ def run(
     threads: int | None,
     rounds: int,
     budget_s: float | None,
+    patience: str,
     resume: str | None,
     calibrate: str | None,
     results: Path,
@@ -99,7 +103,9 @@ def run(
             chosen = replace(chosen, cases=export.sized(chosen.cases, dict(input_shapes), dict(dimensions)))
             if calibrate is not None:
                 chosen = replace(chosen, cases=suites.calibrated(chosen.cases, calibrate))
-            options = pipeline.Options(device=device, threads=threads, rounds=rounds, budget_s=budget_s)
+            options = pipeline.Options(
+                device=device, threads=threads, rounds=rounds, budget_s=budget_s, patience_s=parse_duration(patience)
+            )
             outcome = pipeline.run(chosen, options=options, results=results, watch=watch)
     comparison = against_baseline(outcome.run, results)
     page = report_of(outcome.folder, outcome.run, comparison)

@@ -12,6 +12,7 @@ from bench.cli.root import (
     cli,
     margin_option,
     measured_anew,
+    patience_option,
     results_option,
     show_comparison,
     show_trust,
@@ -30,6 +31,7 @@ from bench.cli.root import (
     "--budget", "budget_s", type=click.FloatRange(min=0, min_open=True), metavar="S",
     help="Seconds for measuring, all models together. [default: 30 for each, more for slow ones]",
 )  # fmt: skip
+@patience_option
 @results_option
 @as_json_option
 def compare(
@@ -40,6 +42,7 @@ def compare(
     force: bool,
     stored: bool,
     budget_s: float | None,
+    patience: str,
     results: Path,
     as_json: bool,
 ) -> None:
@@ -51,7 +54,7 @@ def compare(
     """
     from bench import store
     from bench.analysis import comparison
-    from bench.units import parse_share
+    from bench.units import parse_duration, parse_share
 
     candidate = store.read(run or store.latest(results))
     reference = store.read(baseline) if baseline else store.stored_baseline(results, candidate.run)
@@ -59,7 +62,7 @@ def compare(
         reference.run, candidate.run, margin=parse_share(margin), force=force, figures=True if stored else None
     )
     if not stored:
-        verdicts = measured_anew(reference, candidate, verdicts, budget_s)
+        verdicts = measured_anew(reference, candidate, verdicts, budget_s, parse_duration(patience))
         store.save_verdicts(candidate.path, verdicts)
     if as_json:
         click.echo(store.json_text(verdicts))

@@ -28,6 +28,10 @@ results_option = click.option(
 margin_option = click.option(
     "--margin", type=str, default="3%", show_default=True, help="Changes within this margin are equivalent."
 )
+patience_option = click.option(
+    "--patience", default="0", metavar="TIME",
+    help="Wait, for so long in all, for moments in which others leave the cores alone, e.g. 5m.",
+)  # fmt: skip
 
 alpha_option = click.option("--alpha", type=float, help="Width multiplier.")
 size_option = click.option("--input-size", type=click.IntRange(min=1), metavar="N", help="Height and width in pixels.")
@@ -118,8 +122,11 @@ def against_baseline(run: Run, results: Path, folder: Path | None = None) -> Com
         return None
 
 
-def measured_anew(baseline: Stored, run: Stored, comparison: Comparison, budget_s: float | None = None) -> Comparison:
+def measured_anew(
+    baseline: Stored, run: Stored, comparison: Comparison, budget_s: float | None, patience_s: float
+) -> Comparison:
     """The comparison with both files of every model measured anew, and progress on stderr."""
+    from bench.machine.quiet import Patience
     from bench.trust import anew
     from bench.trust.contest import Contest
     from bench.units import relative
@@ -136,7 +143,13 @@ def measured_anew(baseline: Stored, run: Stored, comparison: Comparison, budget_
             err=True,
         )
 
-    return anew.measured(baseline, run, comparison, anew.Asked(budget_s=budget_s, on_look=say))
+    patience = Patience(patience_s)
+
+    def wait(contest: Contest) -> None:
+        for words in patience.waits():
+            click.echo(f"      {contest.name}: {words}", err=True)
+
+    return anew.measured(baseline, run, comparison, anew.Asked(budget_s=budget_s, on_look=say, before=wait))
 
 
 def report_of(folder: Path, run: Run, comparison: Comparison | None) -> Path | None:

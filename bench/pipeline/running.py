@@ -19,7 +19,7 @@ from bench.suites.values import FILE_SUFFIXES
 _log = logging.getLogger(__name__)
 
 PHASES: tuple[Phase, ...] = (
-    train.PHASE, export.PHASE, fidelity.PHASE, calibrate.PHASE, time.PHASE, profile.PHASE, judge.PHASE,
+    train.PHASE, export.PHASE, fidelity.PHASE, calibrate.PHASE, time.PHASE, calibrate.AGAIN, profile.PHASE, judge.PHASE,
 )  # fmt: skip
 """What a run does, in order."""
 
@@ -32,6 +32,7 @@ class Options:
     threads: int | None = None  # None: every core given to this process
     rounds: int = 5
     budget_s: float | None = None  # for the timing phase; None: no limit
+    patience_s: float = 0.0  # to wait in for others to leave the cores alone, all visits together
     min_time_s: float = 0.4
     min_count: int = 12
     warmup_s: float = 2.0
@@ -85,6 +86,7 @@ def run(
             warmup_s=options.warmup_s,
             spacing_s=options.spacing_s,
             budget_s=options.budget_s,
+            patience_s=options.patience_s,
             seed=options.seed,
             device=device,
             provider=provider,

@@ -32,6 +32,9 @@ def _time(work: Work, cases: Sequence[PlannedCase]) -> None:
         if isinstance(event, timing.VisitStarted):
             work.watch.begin(f"timing {event.case}, round {event.round + 1}")
             continue
+        if isinstance(event, timing.VisitWaits):
+            work.watch.begin(f"timing {event.case}, round {event.round + 1}: {event.message}")
+            continue
         if isinstance(event, timing.VisitFailed):
             reason = f"timing failed in round {event.round + 1}: {event.message}"
             work.fail(work.records[event.case].case, PHASE.name, reason)

@@ -31,6 +31,7 @@ class Settings:
     min_count: int
     warmup_s: float  # the warm-up's bound
     budget_s: float | None
+    patience_s: float = 0.0  # to wait in for others to leave the cores alone
     spacing_s: float = 0.0  # visits to one case begin at least so far apart
     target_width: float = 0.02  # with a budget, further visits until every p50's 95 % interval is this narrow, relative
     seed: int  # of the rounds' shuffles and of the random inputs
@@ -42,11 +43,12 @@ class Settings:
 class Roofline:
     """What the machine did at most, through one of the run's runtimes, in fp32, when the run was measured."""
 
-    gflops: Positive  # of a large product of matrices, 2 operations a mult-add
+    gflops: Positive  # of the fastest of several products and convolutions, 2 operations a mult-add
     gbytes_per_s: Positive  # of a large elementwise Add: bytes read and written
     threads: int
     provider: str
     cache_bytes: int | None = None  # of the last level; what fits into it need not come from memory; None: not known
+    moments: int = 1  # of the run at which it was looked for
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

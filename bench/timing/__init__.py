@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from bench.timing.schedule import Target, VisitFailed, VisitStarted, visits
+from bench.timing.schedule import Target, VisitFailed, VisitStarted, VisitWaits, visits
 
-__all__ = ["Target", "VisitFailed", "VisitStarted", "visits"]
+__all__ = ["Target", "VisitFailed", "VisitStarted", "VisitWaits", "visits"]

@@ -20,13 +20,13 @@ from bench import runtimes
 from bench.analysis import summary
 from bench.errors import BenchError
 from bench.export.own import fed
-from bench.machine import cgroups, lock, neighbours
+from bench.machine import cgroups, lock, neighbours, quiet
 from bench.processes import process
 from bench.records import Health, PlannedCase, Settings, Visit
 from bench.timing import pace
 
 STOLEN_SHARE = 0.01  # of the visit's time; also of the time that the container's limit holds back
-OTHERS_SHARE = 0.10  # of the cores given
+OTHERS_SHARE = quiet.BUSY_SHARE  # of the cores given
 REPEATS = 2  # further visits to a case for its disturbed ones, at most
 
 
@@ -48,6 +48,15 @@ class VisitStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class VisitWaits:
+    """A visit waits for others to leave the cores alone, and who they are."""
+
+    case: str
+    round: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class VisitFailed:
     """A visit failed, and why. The case is not visited again."""
 
@@ -56,7 +65,7 @@ class VisitFailed:
     message: str
 
 
-Event = VisitStarted | Visit | VisitFailed
+Event = VisitStarted | VisitWaits | Visit | VisitFailed
 
 
 Launch = Callable[[Target, int, Settings], Visit]
@@ -71,15 +80,19 @@ def visits(
     A disturbed visit is marked, kept, and followed by another one at the end of the run, at most `REPEATS` a case.
     With a budget, the time that is left goes to the cases with the widest intervals, until all are as narrow as
     `settings.target_width`. The first round is always whole, whatever the budget: a case without a single visit would
-    be a hole in the run. Visits to one case begin `settings.spacing_s` apart or more. Only one process on a machine
+    be a hole in the run. Visits to one case begin `settings.spacing_s` apart or more. With `settings.patience_s`, each
+    waits, within so much time in all, for a moment in which others leave the cores alone. Only one process on a machine
     measures at a time; the parent sleeps while a worker measures.
     """
     with lock.measuring():
         plan = _Plan(targets, settings, done)
+        patience = quiet.Patience(settings.patience_s)
         while (chosen := plan.next()) is not None:
             target, number = chosen
             yield VisitStarted(target.case.name, number)
             time.sleep(plan.wait_s(target))
+            for words in patience.waits():
+                yield VisitWaits(target.case.name, number, words)
             try:
                 visit = (launch or one)(target, number, settings)
             except BenchError as error:

@@ -109,7 +109,8 @@ def _turns(spec: dict[str, Any]) -> dict[str, Any]:
     the one of `spec["beside"]`, B.
 
     What shifts the machine's speed shifts neighbouring blocks of both. Which comes first is chance in every pair of
-    blocks; `spec["b_first"]` says which is loaded and warmed up first.
+    blocks; `spec["b_first"]` says which is loaded and warmed up first. They are timed for at least as long as loading
+    them took: more than half of a process's time is then worth something, also where a busy machine loads slowly.
     """
     import random
     from statistics import median
@@ -118,6 +119,8 @@ def _turns(spec: dict[str, Any]) -> dict[str, Any]:
 
     runtime = _runtime(spec)
     version = runtime.version()
+    clock = time.perf_counter_ns
+    started = clock()
     sides = {"A": spec, "B": spec["beside"]}
     names = "BA" if spec["b_first"] else "AB"
     sessions, calls = {}, {}
@@ -139,10 +142,10 @@ def _turns(spec: dict[str, Any]) -> dict[str, Any]:
             longest = max(longest, median(warmup_ns[len(warmup_ns) // 2 :] or [0]))
     block = max(1, min(_BLOCK_CALLS, round(_BLOCK_NS / max(longest, 1))))
     before, at_work = _counters(spec.get("cpu_stats", [])), _at_work()
-    rng, clock = random.Random(spec["seed"]), time.perf_counter_ns
+    rng = random.Random(spec["seed"])
     blocks: dict[str, list[float]] = {"A": [], "B": []}
     begun = clock()
-    end = begun + int(spec["min_time_s"] * 1e9)
+    end = begun + max(int(spec["min_time_s"] * 1e9), begun - started)
     while clock() < end or len(blocks["A"]) < spec["min_count"]:
         for name in "AB" if rng.random() < 0.5 else "BA":
             blocks[name].append(median(_samples(calls[name], 0, block)))

@@ -27,7 +27,7 @@ from bench.trust.trial import Pair, block_ratio
 BUDGET_S = 60.0
 # Of a process for both files. Processes of 2 s gave ratios with half the spread of those of 1 s beside busy loops, and
 # with four fifths of it on a quiet machine, where starting one takes 0.7 s (MobileNetV3Small) to 1.6 s (ResNet50).
-BOTH_S, BOTH_COUNT = 2.0, 5
+BOTH_S, BOTH_COUNT, BOTH_WARMUP_S = 2.0, 5, 0.3
 # Of a process for one: visits differ more than the samples within, so that many short ones tell more than few long.
 MIN_TIME_S, MIN_COUNT, WARMUP_S = 0.2, 3, 1.0
 _MEMORY_PER_BYTE = 3  # of a loaded model, for each byte of its file: weights, their rearranged copy, activations
@@ -97,7 +97,7 @@ class Sides:
         return self._in_two(number, a_first)
 
     def _in_one(self, number: int, a_first: bool) -> Pair:
-        settings = self._settings(BOTH_S, BOTH_COUNT)
+        settings = self._settings(BOTH_S, BOTH_COUNT, BOTH_WARMUP_S)
         a, b = (
             specification(case, side.path, settings, inject=side.inject, do="turns", seed=number)
             for side, case in self.sides.values()
@@ -117,7 +117,7 @@ class Sides:
         )
 
     def _in_two(self, number: int, a_first: bool) -> Pair:
-        settings = self._settings(MIN_TIME_S, MIN_COUNT)
+        settings = self._settings(MIN_TIME_S, MIN_COUNT, WARMUP_S)
         visits = {}
         for name in "AB" if a_first else "BA":
             side, case = self.sides[name]
@@ -141,9 +141,9 @@ class Sides:
             disturbed=bool(one.disturbances or other.disturbances),
         )
 
-    def _settings(self, min_time_s: float, min_count: int) -> Settings:
+    def _settings(self, min_time_s: float, min_count: int, warmup_s: float) -> Settings:
         return Settings(
-            rounds=1, min_time_s=min_time_s, min_count=min_count, warmup_s=WARMUP_S, budget_s=None,
+            rounds=1, min_time_s=min_time_s, min_count=min_count, warmup_s=warmup_s, budget_s=None,
             seed=self.setup.seed, device=self.setup.device, provider=self.provider,
         )  # fmt: skip
 

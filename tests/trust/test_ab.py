@@ -213,7 +213,7 @@ def test_the_command_finds_the_slower_file_and_prints_one_json_document(
 def test_a_real_process_for_both_says_what_it_would_take(
     two: tuple[ab.Side, ab.Side], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in (("BOTH_S", 0.02), ("BOTH_COUNT", 5), ("WARMUP_S", 0.15)):
+    for name, value in (("BOTH_S", 0.02), ("BOTH_COUNT", 5), ("BOTH_WARMUP_S", 0.15)):
         monkeypatch.setattr(ab, name, value)
     a = str(two[0].path)
     code, out, err = call(capsys, "ab", a, a, "--budget", "0.01", "--threads", "1", "--device", "cpu")
@@ -228,7 +228,7 @@ def test_a_real_slow_down_is_found_in_one_process(
     two: tuple[ab.Side, ab.Side], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ab, "BOTH_S", 0.05)
-    monkeypatch.setattr(ab, "WARMUP_S", 0.1)
+    monkeypatch.setattr(ab, "BOTH_WARMUP_S", 0.1)
     slow = ab.Side(two[0].path, inject=4.0)
     found = contest.measure(two[0], slow, ab.Setup(threads=1), budget_s=20)
     assert (found.judgement.verdict, found.one_process) == ("slower", True)
