@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from bench.analysis import quality, quantities
@@ -58,15 +59,24 @@ def accuracy_interval(record: Record, judged: Quality) -> Interval | None:
 
 
 def same_accuracy(a: Candidate, b: Candidate) -> bool:
-    """Whether the intervals of their accuracies overlap, or neither is known."""
-    if a.accuracy_low is None or b.accuracy_low is None or a.accuracy_high is None or b.accuracy_high is None:
+    """Whether the 95 % interval of the difference of their accuracies holds 0, or neither is known.
+
+    That interval is put together from those of the two accuracies (Newcombe's, see `statistics.newcombe`).
+    """
+    if a.accuracy is None or b.accuracy is None:
         return a.accuracy is None and b.accuracy is None
-    return a.accuracy_low <= b.accuracy_high and b.accuracy_low <= a.accuracy_high
+    high, low = (a, b) if a.accuracy >= b.accuracy else (b, a)
+    down, up = (high.accuracy or 0.0) - (high.accuracy_low or 0.0), (low.accuracy_high or 0.0) - (low.accuracy or 0.0)
+    gap = (high.accuracy or 0.0) - (low.accuracy or 0.0)
+    return gap * gap <= down * down + up * up
 
 
 def same_latency(a: Candidate, b: Candidate) -> bool:
-    """Whether the intervals of their p50s overlap."""
-    return a.p50_ms_low <= b.p50_ms_high and b.p50_ms_low <= a.p50_ms_high
+    """Whether the 95 % interval of the ratio of their p50s holds 1, put together as in `comparison.log_ratio`."""
+    slow, fast = (a, b) if a.p50_ms >= b.p50_ms else (b, a)
+    down, up = math.log(slow.p50_ms / slow.p50_ms_low), math.log(fast.p50_ms_high / fast.p50_ms)
+    gap = math.log(slow.p50_ms / fast.p50_ms)
+    return gap * gap <= down * down + up * up
 
 
 def _candidate(record: Record, judged: Quality) -> Candidate:

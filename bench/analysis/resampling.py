@@ -67,14 +67,14 @@ def winners(
     accuracy, low, high = _accuracies(measured, drawn)
     within: Flags = np.stack([_within(c, d, limits) for c, d in zip(measured, drawn, strict=True)])
     if like is not None:
-        within &= (accuracy >= accuracy[like]) | ((low <= high[like]) & (low[like] <= high))
+        within &= (accuracy >= accuracy[like]) | _same(accuracy[like], low[like], accuracy, high)
     columns = np.arange(RESAMPLES)
     chosen: Indices = np.where(within, p50, np.inf).argmin(axis=0)
     if not quick:
         known = within & ~np.isnan(accuracy)
         ranked = np.where(known, accuracy, -np.inf)
         best = np.where(ranked == ranked.max(axis=0), np.where(known, p50, np.inf), np.inf).argmin(axis=0)
-        leading = known & (low <= high[best, columns]) & (low[best, columns] <= high)
+        leading = known & _same(accuracy[best, columns], low[best, columns], accuracy, high)
         chosen = np.where(known.any(axis=0), np.where(leading, p50, np.inf).argmin(axis=0), chosen)
     won: Indices = np.where(within.any(axis=0), chosen, NONE)
     return won
@@ -143,6 +143,13 @@ def _accuracies(measured: Sequence[Candidate], drawn: Sequence[Draws]) -> tuple[
         of([c.accuracy_low for c in measured]),
         of([c.accuracy_high for c in measured]),
     )
+
+
+def _same(higher: Floats, its_low: Floats, lower: Floats, its_high: Floats) -> Flags:
+    """Whether accuracies cannot be told apart (see `candidates.same_accuracy`); the first are the higher ones."""
+    gap, down, up = higher - lower, higher - its_low, its_high - lower
+    same: Flags = gap * gap <= down * down + up * up
+    return same
 
 
 def _within(candidate: Candidate, drawn: Draws, limits: Mapping[str, float]) -> Flags:

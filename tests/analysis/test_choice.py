@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from bench.analysis import answer, choice, front
+from bench.analysis import answer, candidates, choice, comparison, front, statistics
 from bench.analysis.quantities import QUANTITIES
 from bench.errors import WrongUsage
 from bench.records import Accuracy, Artifact, Cost, DetectionAccuracy, Measurement, PlannedCase, Record, Run, Trust
@@ -138,6 +138,29 @@ def test_models_within_the_noise_are_a_tie_and_others_are_not() -> None:
     assert chosen.winner.case == "a"
     assert chosen.ties == ("b",)
     assert any("tie within the noise" in line for line in answer.in_words(chosen))
+
+
+def test_what_can_be_told_apart_is_decided_by_the_interval_of_the_difference() -> None:
+    """Two intervals that overlap a little: side by side on the page, their difference's interval leaves 0 out."""
+    a, b = candidates.candidates(a_run(record("a", 10.0, 75.0, half=0.5), record("b", 10.8, 75.6, half=0.5)))
+    assert a.accuracy_high and b.accuracy_low and a.accuracy_high > b.accuracy_low  # noqa: PT018
+    assert not candidates.same_accuracy(a, b)
+    assert a.p50_ms_high > b.p50_ms_low
+    assert not candidates.same_latency(a, b)
+    assert (
+        statistics.newcombe(
+            0.75,
+            (a.accuracy_low / 100, a.accuracy_high / 100),
+            0.756,  # type: ignore[operator]
+            (b.accuracy_low / 100, b.accuracy_high / 100),
+        )[1]
+        > 0
+    )  # type: ignore[operator]
+    measured = [record(name, p50, 75.0, half=0.5).measurement for name, p50 in (("a", 10.0), ("b", 10.8))]
+    shift, down, _ = comparison.log_ratio(*measured)  # type: ignore[arg-type]
+    assert shift - down > 0
+    assert candidates.same_accuracy(a, replace(b, accuracy=75.5, accuracy_low=75.1, accuracy_high=75.9))
+    assert candidates.same_latency(a, replace(b, p50_ms=10.6, p50_ms_low=10.1, p50_ms_high=11.1))
 
 
 def test_a_limit_inside_the_interval_is_said() -> None:

@@ -128,7 +128,7 @@ def test_limits_move_the_figures(shown: Shown, path: Path) -> None:  # noqa: F81
 
 def test_models_side_by_side_with_ratios_and_layers(shown: Shown, path: Path) -> None:  # noqa: F811
     page = opened(shown, path)
-    assert "Tick two to 4 models" in page.inner_text("#beside-tables")
+    assert "Tick two to four models" in page.inner_text("#beside-tables")
     for name in ("MobileNet", "VGG16"):
         page.check(f'#table tr[data-case="{name}"] input.side')
     small, large = (next(r for r in RUN.records if r.case.name == name) for name in ("MobileNet", "VGG16"))

@@ -29,10 +29,17 @@ const Pick = (() => {
     return number === undefined || factor === undefined || !(Number(number) > 0) ? null : Number(number) * factor;
   }
 
-  const overlap = (a, b, what) => a[`${what}_low`] <= b[`${what}_high`] && b[`${what}_low`] <= a[`${what}_high`];
-  const sameAccuracy = (a, b) => a.accuracy_low === null || b.accuracy_low === null
-    ? a.accuracy === null && b.accuracy === null : overlap(a, b, "accuracy");
-  const sameLatency = (a, b) => a.p50_ms_low <= b.p50_ms_high && b.p50_ms_low <= a.p50_ms_high;
+  // bench/analysis/candidates.py: whether the interval of a difference, or of a ratio, says nothing.
+  const reaches = (gap, down, up) => gap * gap <= down * down + up * up;
+  function sameAccuracy(a, b) {
+    if (a.accuracy === null || b.accuracy === null) return a.accuracy === null && b.accuracy === null;
+    const [high, low] = a.accuracy >= b.accuracy ? [a, b] : [b, a];
+    return reaches(high.accuracy - low.accuracy, high.accuracy - high.accuracy_low, low.accuracy_high - low.accuracy);
+  }
+  function sameLatency(a, b) {
+    const [slow, fast] = a.p50_ms >= b.p50_ms ? [a, b] : [b, a];
+    return reaches(Math.log(slow.p50_ms / fast.p50_ms), Math.log(slow.p50_ms / slow.p50_ms_low), Math.log(fast.p50_ms_high / fast.p50_ms));
+  }
   const worth = (c) => c.accuracy ?? 0;
 
   function broken(candidate, limits, about) {
@@ -93,14 +100,14 @@ const Pick = (() => {
       const within = [];
       for (let i = 0; i < candidates.length; i++) {
         if (!meets[i][k]) continue;
-        if (like === null || (drawn[i] && (drawn[i].accuracy >= drawn[like].accuracy || overlap(drawn[i], drawn[like], "accuracy")))) within.push(i);
+        if (like === null || (drawn[i] && (drawn[i].accuracy >= drawn[like].accuracy || sameAccuracy(drawn[i], drawn[like])))) within.push(i);
       }
       const fastest = (some) => some.reduce((a, b) => times[b][k] < times[a][k] ? b : a);
       const known = quick ? [] : within.filter((i) => drawn[i]);
       if (known.length) {
         const most = Math.max(...known.map((i) => drawn[i].accuracy));
         const best = drawn[fastest(known.filter((i) => drawn[i].accuracy === most))];
-        counts[fastest(known.filter((i) => overlap(drawn[i], best, "accuracy")))] += 1;
+        counts[fastest(known.filter((i) => sameAccuracy(drawn[i], best)))] += 1;
       } else if (within.length) counts[fastest(within)] += 1;
     }
     return counts;

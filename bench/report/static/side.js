@@ -24,7 +24,7 @@
     const [middle, low, high] = points ? difference(first, other) : ratio(first, other), even = points ? 0 : 1;
     const number = (value) => points ? `${value >= 0 ? "+" : ""}${value.toFixed(1)}` : Pick.significant(value, 3);
     const text = `${number(middle)}${points ? " points" : "×"}${sure ? ` [${number(low)}, ${number(high)}]` : ""}`;
-    const apart = sure ? low > even || high < even : one.counted && middle !== even; // what was measured once may be noise
+    const apart = sure ? low > even || high < even : one.counted && !points && middle !== even; // else it may be noise
     const better = !apart ? "" : (middle > even) === (one.better === "more") ? "faster" : "slower";
     return { text, better };
   }
@@ -115,8 +115,9 @@
     }
     const content = document.getElementById("beside-tables");
     if (names.length < 2) {
-      content.replaceChildren(element("p", names.length ? `${names[0]} and which other? Tick one more in the table.`
-        : `Tick two to ${State.AT_MOST} models in the table of all models.`, { className: "note" }));
+      const note = element("p", names.length ? `${names[0]} and which other? Tick one more in the ` : "Tick two to four models in the ", { className: "note" });
+      note.append(element("a", "table of all models", { href: "#models-heading" }), ".");
+      content.replaceChildren(note);
       return;
     }
     const scroll = (table) => {

@@ -21,7 +21,9 @@ const State = (() => {
   function write() {
     clearTimeout(waiting);
     waiting = setTimeout(() => {
-      const text = written(), base = location.href.split("#")[0];
+      const now = location.hash.slice(1), base = location.href.split("#")[0];
+      if (now && !now.includes("=")) state.at = now; // gone to since, and not yet read
+      const text = written();
       history.replaceState(null, "", text || state.at ? `${base}#${text || state.at}` : base);
     }, 150);
   }
