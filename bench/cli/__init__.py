@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     log.addHandler(handler)
     with _lasting("stdout"), _lasting("stderr"):
         try:
-            code = cli.main(arguments, prog_name="bench", standalone_mode=False)
+            code = cli.main(arguments, prog_name="bench", standalone_mode=False, obj=tuple(arguments))
             sys.stdout.flush()
         except (Exception, KeyboardInterrupt) as error:
             if debug and not isinstance(error, click.ClickException):

@@ -16,6 +16,7 @@ from bench.cli.root import (
     alpha_option,
     as_json_option,
     cli,
+    command_line,
     dimension_option,
     input_shape_option,
     one_case,
@@ -104,8 +105,9 @@ def run(
             if calibrate is not None:
                 chosen = replace(chosen, cases=suites.calibrated(chosen.cases, calibrate))
             options = pipeline.Options(
-                device=device, threads=threads, rounds=rounds, budget_s=budget_s, patience_s=parse_duration(patience)
-            )
+                device=device, threads=threads, rounds=rounds, budget_s=budget_s, patience_s=parse_duration(patience),
+                command=command_line(),
+            )  # fmt: skip
             outcome = pipeline.run(chosen, options=options, results=results, watch=watch)
     comparison = against_baseline(outcome.run, results)
     page = report_of(outcome.folder, outcome.run, comparison)

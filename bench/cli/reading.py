@@ -212,6 +212,7 @@ def report(runs: tuple[str, ...], everything: bool, out: Path | None, kind: str 
         out or folders[-1] / "report.html",
         folders=folders,
         comparison=against_baseline(loaded[-1], results, folders[-1]) if len(loaded) == 1 else None,
+        others=[each.run for each in store.runs(results)] if len(loaded) == 1 else (),
         baselines=[each.run for each in store.baselines(results)],
         format=kind,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -98,6 +99,13 @@ def one_case(model: str, alpha: float | None, input_size: int | None, **more: An
     return suites.case_of_model(model, alpha=alpha, input_size=input_size, **more)
 
 
+def command_line() -> str | None:
+    """The command that is running, as one would type it again; None where it was called from Python."""
+    context = click.get_current_context(silent=True)
+    words = context.find_root().obj if context else None
+    return shlex.join(["bench", *words]) if words else None
+
+
 def against_baseline(run: Run, results: Path, folder: Path | None = None) -> Comparison | None:
     """The comparison with the suite's stored baseline, or None when there is none, it is this run, or cannot be read.
 
@@ -154,10 +162,12 @@ def measured_anew(
 
 def report_of(folder: Path, run: Run, comparison: Comparison | None) -> Path | None:
     """Write the run's page beside it. A report that fails is said, and costs nothing that was measured."""
+    from bench import store
     from bench.report import write_report
 
     try:
-        return write_report([run], folder / "report.html", folders=[folder], comparison=comparison)
+        others = [each.run for each in store.runs(folder.parent.parent)]
+        return write_report([run], folder / "report.html", folders=[folder], comparison=comparison, others=others)
     except BenchError as error:
         click.echo(f"no report: {error}", err=True)
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -87,6 +88,19 @@ def collect(device: str, threads: int, runtimes: Mapping[str, str]) -> Machine:
     values = {role: {fact.name: fact.collect(asked) for fact in FACTS if fact.role == role} for role in ROLES}
     values["may_drift"] |= runtimes
     return Machine(**values)
+
+
+def commit(folder: Path | None = None) -> str | None:
+    """The commit of the git repository around a folder, by default the working directory, with "+" where tracked files
+    have changed; None where there is no repository, or no git."""
+    try:
+        said = [
+            subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, timeout=10, check=True).stdout
+            for words in (["rev-parse", "--short=12", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
+        ]
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return said[0].strip() + ("+" if said[1].strip() else "")
 
 
 def label(name: str) -> str:

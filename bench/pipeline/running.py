@@ -38,6 +38,7 @@ class Options:
     warmup_s: float = 2.0
     spacing_s: float = 3.0  # visits in one burst would see one moment of the machine, and take it for all of them
     seed: int = 0
+    command: str | None = None  # the command line that asks for the run
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,8 @@ def run(
         schema_version=SCHEMA_VERSION,
         suite=suite.name,
         title=suite.title,
+        command=options.command,
+        commit=facts.commit(),
         left_out=suite.left_out,
         started_at=store.now(),
         machine=facts.collect(device, threads, runtimes.versions(names)),

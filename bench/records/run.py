@@ -80,6 +80,8 @@ class Run:
     settings: Settings
     records: tuple[Record, ...]
     title: str | None = None
+    command: str | None = None  # that made it, e.g. "bench run default --rounds 9"; None: made from Python
+    commit: str | None = None  # of the git repository it was made in; with "+" where files had changed
     trust: Trust | None = None  # None until the run has ended
     left_out: tuple[str, ...] = ()  # cases of the suite that were not asked for
     phases_s: dict[str, float] = field(default_factory=dict)  # export, timing, ...: wall seconds

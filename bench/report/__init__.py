@@ -19,11 +19,21 @@ class Material:
     runs: tuple[Run, ...]  # newest last
     folders: tuple[Path | None, ...] = ()  # where each run is stored, for its raw samples; () when none is
     comparison: Comparison | None = None  # of the last run with its baseline
+    others: tuple[Run, ...] = ()  # further runs, that lie behind the present one
     baselines: tuple[Run, ...] = ()  # stored ones, that runs without a predecessor are held against
 
     def folder(self, index: int = -1) -> Path | None:
         """Where a run is stored, where that is known."""
         return self.folders[index] if self.folders else None
+
+    def earlier(self, index: int = -1) -> list[Run]:
+        """The runs of the same suite on the same machine before one of them."""
+        run = self.runs[index]
+        return [
+            other for other in (*self.runs, *self.others)
+            if (other.suite, other.machine.must_match) == (run.suite, run.machine.must_match)
+            and other.started_at < run.started_at
+        ]  # fmt: skip
 
     def visits(self, index: int = -1) -> list[Visit]:
         """The raw samples of a run; none where it is not known where it is stored, or they are not beside it."""
@@ -51,6 +61,7 @@ def write_report(
     *,
     folders: Sequence[Path | None] = (),
     comparison: Comparison | None = None,
+    others: Sequence[Run] = (),
     baselines: Sequence[Run] = (),
     format: str | None = None,
 ) -> Path:
@@ -61,6 +72,7 @@ def write_report(
         out: a file, whose suffix tells the format unless `format` does, or a folder for a site.
         folders: where each run is stored; their raw samples are drawn and exported.
         comparison: shown beside the last run, when given.
+        others: further runs; those of the last run's suite and machine lie behind it, faint.
         baselines: stored ones; a site holds runs without a predecessor against theirs.
         format: "html" (the last run as one self-contained page), "png" or "svg" (Figure 2, or every figure
             into a folder), "site" (all runs), "csv"
@@ -82,7 +94,8 @@ def write_report(
     module, function = _FORMATS[kind]
     writer: Writer = getattr(import_module(module), function)
     material = Material(
-        runs=tuple(runs), folders=tuple(folders), comparison=comparison, baselines=tuple(baselines)
+        runs=tuple(runs), folders=tuple(folders), comparison=comparison, others=tuple(others),
+        baselines=tuple(baselines),
     )  # fmt: skip
     try:
         out.parent.mkdir(parents=True, exist_ok=True)

@@ -26,7 +26,9 @@ FIGURES: list[Callable[[Subject], Iterable[Figure]]] = [
 """In the order of a page, the ones that decide first. Each gives no figure where the run has no data for it."""
 
 
-def figures(run: Run, visits: Sequence[Visit] = (), comparison: Comparison | None = None) -> list[Figure]:
+def figures(
+    run: Run, visits: Sequence[Visit] = (), comparison: Comparison | None = None, earlier: Sequence[Run] = ()
+) -> list[Figure]:
     """The figures of a run."""
-    subject = Subject(run=run, visits=tuple(visits), comparison=comparison)
+    subject = Subject(run=run, visits=tuple(visits), comparison=comparison, earlier=tuple(earlier))
     return [figure for of in FIGURES for figure in of(subject)]

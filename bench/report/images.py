@@ -10,6 +10,7 @@ from typing import Any
 from bench.errors import Failed
 from bench.report import Material
 from bench.report.drawings import figures
+from bench.report.figures.figure import Figure
 from bench.report.figures.frame import WIDE
 
 
@@ -24,10 +25,10 @@ def write_images(material: Material, out: Path, *, kind: str) -> Path:
         raise Failed("drawing pictures needs kaleido; `pip install backbench[png]`") from error
     shown = figures(material.runs[-1], material.visits(), material.comparison)
     if out.suffix == f".{kind}":
-        wanted = [_picture(figure.draw(WIDE), out, kind) for figure in shown if figure.id == "operations"]
+        wanted = [_picture(figure, out, kind) for figure in shown if figure.id == "operations"]
     else:
         out.mkdir(parents=True, exist_ok=True)
-        wanted = [_picture(figure.draw(WIDE), out / f"{figure.id}.{kind}", kind) for figure in shown]
+        wanted = [_picture(figure, out / f"{figure.id}.{kind}", kind) for figure in shown]
     if not wanted:
         raise Failed("no operations of this run are counted in full, which Figure 2 shows; write a page, -o FILE.html")
     try:
@@ -49,9 +50,16 @@ write_png = partial(write_images, kind="png")
 write_svg = partial(write_images, kind="svg")
 
 
-def _picture(drawn: dict[str, Any], path: Path, kind: str) -> dict[str, Any]:
-    """A figure on white, as kaleido takes it."""
+_TITLE_PX = 44
+
+
+def _picture(figure: Figure, path: Path, kind: str) -> dict[str, Any]:
+    """A figure on white with its title, as kaleido takes it."""
+    drawn = figure.draw(WIDE)
     layout = drawn["layout"] | {"paper_bgcolor": "white", "plot_bgcolor": "white"}
+    layout["margin"] = layout["margin"] | {"t": layout["margin"]["t"] + _TITLE_PX}
+    layout["height"] += _TITLE_PX
+    layout["title"] = {"text": figure.title, "x": 0.5, "xanchor": "center", "y": 0.98, "yanchor": "top"}
     for axis in ("xaxis", "yaxis"):
         layout[axis] = layout[axis] | {"gridcolor": "#e6e6e6", "linecolor": "#444"}
     options = {"format": kind, "width": layout["width"], "height": layout["height"], "scale": 2 if kind == "png" else 1}

@@ -30,7 +30,7 @@ from bench.store import write_atomically
 from bench.suites import backbones
 
 LIBRARY_FILE = "plotly.min.js"  # the one copy that all pages of a site share
-SCRIPTS = ("pick.js", "state.js", "limits.js", "page.js", "side.js")  # each uses what stands before it
+SCRIPTS = ("pick.js", "state.js", "limits.js", "page.js", "side.js", "table.js")  # each uses what stands before it
 Link = tuple[str, str]  # text, href
 
 _STATIC = Path(__file__).parent / "static"
@@ -39,7 +39,9 @@ _STEPS = 200  # of a slider
 
 def write_page(material: Material, out: Path) -> Path:
     """Write the page of the last run, self-contained."""
-    write_atomically(out, render(material.runs[-1], material.comparison, material.visits()).encode(errors="replace"))
+    run, earlier = material.runs[-1], material.earlier()
+    text = render(run, material.comparison, material.visits(), earlier=earlier)
+    write_atomically(out, text.encode(errors="replace"))
     return out
 
 
@@ -48,6 +50,7 @@ def render(
     comparison: Comparison | None = None,
     visits: Sequence[Visit] = (),
     *,
+    earlier: Sequence[Run] = (),
     library_file: str | None = None,
     links: Sequence[Link] = (),
 ) -> str:
@@ -56,7 +59,7 @@ def render(
     judged = quality.of(records)
     return document(
         "run.html.j2",
-        figures(run, visits, comparison),
+        figures(run, visits, comparison, earlier),
         models=_models(run),
         library_file=library_file,
         links=links,

@@ -52,7 +52,10 @@ def write_site(material: Material, out: Path) -> Path:
         if entry.comparison and entry.before:
             links.append((f"Compared with the run of {entry.before.started_at}", entry.comparison_page))
             write_atomically(out / entry.comparison_page, _comparison_page(entry).encode(errors="replace"))
-        text = render(entry.run, None, material.visits(index), library_file=LIBRARY_FILE, links=links)
+        text = render(
+            entry.run, None, material.visits(index), earlier=material.earlier(index), library_file=LIBRARY_FILE,
+            links=links,
+        )  # fmt: skip
         write_atomically(out / entry.page, text.encode(errors="replace"))
     models = []
     taken: set[str] = set()

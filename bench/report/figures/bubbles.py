@@ -15,7 +15,7 @@ from bench.analysis.quality import Quality
 from bench.records import Record
 from bench.report.families import family, hue, in_order, shape
 from bench.report.figures.figure import TABLE, Figure, Subject, origin_notes
-from bench.report.figures.frame import Frame, accuracy_range, layout, plain, with_legend
+from bench.report.figures.frame import Frame, accuracy_range, layout, log_axis, plain, with_legend
 from bench.report.figures.hover import every_number
 from bench.report.figures.labels import Box, Label, Point, place, shorter
 
@@ -26,15 +26,21 @@ Interval = tuple[float, float]
 LEGEND_PARAMS = (5_000_000, 35_000_000, 65_000_000, 95_000_000, 125_000_000, 155_000_000)
 
 
-def operations_figure(records: list[Record], frame: Frame) -> dict[str, Any]:
-    """Figure 2: accuracy against G-Ops = 2 x mult-adds / 1e9, on the original's linear axis."""
+def operations_figure(records: list[Record], frame: Frame, *, logarithmic: bool = False) -> dict[str, Any]:
+    """Figure 2: accuracy against G-Ops = 2 x mult-adds / 1e9, on the original's linear axis or a logarithmic one."""
     frame = replace(frame, height=frame.height + frame.strip - 40)
     shown = [r for r in records if r.cost is not None and not r.cost.is_lower_bound]
     x = [2 * r.cost.mult_adds / 1e9 for r in shown if r.cost]
+    title = "Operations [G-Ops = 2 × mult-adds / 10⁹]"
+    if logarithmic and x and min(x) > 0:
+        low, high = math.log10(min(x)), math.log10(max(x))
+        pad = max(0.06, 0.09 * (high - low))
+        axis = log_axis(low - pad, high + 2 * pad, frame, f"{title}, logarithmic")
+        return cloud(shown, x, axis, records, frame, sizes=True)
     span = max(x, default=0.0) or 1.0
     room = 0.06 if frame.width > 600 else 0.12
     axis = {
-        "title": {"text": "Operations [G-Ops = 2 × mult-adds / 10⁹]"},
+        "title": {"text": title},
         "range": [-room * span, (1 + 2 * room) * span],
     }
     return cloud(shown, x, axis, records, frame, sizes=True)
@@ -279,9 +285,11 @@ def operations(subject: Subject) -> Iterator[Figure]:
         yield Figure(
             id="operations",
             title="Figure 2: accuracy against operations",
+            short="Figure 2",
             question="How much accuracy does an operation buy? The area of a bubble is proportional to the number of "
             "parameters; grey bubbles give the scale.",
             draw=partial(operations_figure, records),
+            other=("logarithmic axis", partial(operations_figure, records, logarithmic=True)),
             alternative=f"Bubbles: {judged.label} against G-Ops, areas proportional to parameters; {TABLE}",
             notes=origin_notes(records),
         )

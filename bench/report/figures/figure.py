@@ -20,6 +20,7 @@ class Subject:
     run: Run
     visits: tuple[Visit, ...] = ()  # with their raw samples; () where they are not known
     comparison: Comparison | None = None  # of the run with another one
+    earlier: tuple[Run, ...] = ()  # of this suite on this machine
 
     @property
     def records(self) -> list[Record]:
@@ -37,14 +38,21 @@ class Figure:
     draw: Callable[[Frame], dict[str, Any]]
     alternative: str  # what the figure shows, for those who do not see it
     notes: tuple[str, ...] = ()
+    short: str = ""  # its name in the table of contents, where the title is long
+    other: tuple[str, Callable[[Frame], dict[str, Any]]] | None = None  # another way to draw it, behind a button
 
     def drawn(self) -> dict[str, Any]:
-        """For each frame the figure as Plotly's JSON; what a frame shares with the first one is left out of it."""
-        first, *others = [self.draw(frame) for frame in FRAMES]
-        return {FRAMES[0].name: first} | {
-            frame.name: {"layout": other["layout"], "data": _differences(first["data"], other["data"])}
-            for frame, other in zip(FRAMES[1:], others, strict=True)
-        }
+        """For each frame the figure as Plotly's JSON, and under "other" the same for the other way to draw it."""
+        return _in_frames(self.draw) | ({"other": _in_frames(self.other[1])} if self.other else {})
+
+
+def _in_frames(draw: Callable[[Frame], dict[str, Any]]) -> dict[str, Any]:
+    """A figure in every frame; what a frame shares with the first one is left out of it."""
+    first, *others = [draw(frame) for frame in FRAMES]
+    return {FRAMES[0].name: first} | {
+        frame.name: {"layout": other["layout"], "data": _differences(first["data"], other["data"])}
+        for frame, other in zip(FRAMES[1:], others, strict=True)
+    }
 
 
 def is_measured(record: Record) -> bool:

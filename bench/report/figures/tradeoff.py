@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -11,10 +11,10 @@ from typing import Any
 from bench.analysis import precision, quality
 from bench.analysis.front import dominators, pareto
 from bench.analysis.quantities import QUANTITIES
-from bench.records import Record
+from bench.records import Record, Run
 from bench.report.figures.bubbles import cloud
 from bench.report.figures.figure import TABLE, Figure, Subject, origin_notes
-from bench.report.figures.frame import Frame, layout, log_axis
+from bench.report.figures.frame import Frame, layout, log_axis, plain
 
 Interval = tuple[float, float]
 
@@ -41,8 +41,13 @@ SIZE = Price("Size of the file [MB], logarithmic", "size", QUANTITIES["size"].re
 MEMORY = Price("Peak resident memory while timed [MB], logarithmic", "memory", QUANTITIES["memory"].read, 1e-6)
 
 
-def tradeoff_figure(records: list[Record], frame: Frame, price: Price = LATENCY) -> dict[str, Any]:
-    """Accuracy against a price on a logarithmic axis; models off the Pareto front name those that dominate them."""
+def tradeoff_figure(
+    records: list[Record], frame: Frame, price: Price = LATENCY, earlier: Sequence[Run] = ()
+) -> dict[str, Any]:
+    """Accuracy against a price on a logarithmic axis; models off the Pareto front name those that dominate them.
+
+    What earlier runs paid for the same accuracy lies behind, faint.
+    """
     paid = {id(r): value * price.scale for r in records if (value := price.value(r)) is not None and value > 0}
     shown = [r for r in records if id(r) in paid]
     x = [paid[id(r)] for r in shown]
@@ -58,10 +63,33 @@ def tradeoff_figure(records: list[Record], frame: Frame, price: Price = LATENCY)
     drawn = cloud(
         shown, x, axis, records, frame, intervals=intervals if any(intervals) else (), better=better, steps=steps
     )
-    drawn["data"] = [front, *drawn["data"]]
+    behind = _earlier(shown, earlier, price, 10 ** axis["range"][0], 10 ** axis["range"][1])
+    drawn["data"] = [front, *behind, *drawn["data"]]
     drawn["layout"]["meta"]["x"] = {"limit": price.name, "scale": price.scale}
     drawn["layout"]["annotations"] += [_arrow(a, b, paid) for a, b in quantised(shown)]
     return drawn
+
+
+def _earlier(shown: list[Record], runs: Sequence[Run], price: Price, low: float, high: float) -> list[dict[str, Any]]:
+    """What the shown cases paid in earlier runs, as far as it lies on the axis."""
+    judged = quality.of(shown)
+    at = {r.case.name: judged.value(r) for r in shown}
+    points = [
+        (value * price.scale, at[record.case.name], record.case.name, run.started_at)
+        for run in runs
+        for record in run.records
+        if at.get(record.case.name) is not None and (value := price.value(record)) is not None
+    ]
+    points = [point for point in points if low < point[0] < high]
+    if not points:
+        return []
+    x, y, cases, times = zip(*points, strict=True)
+    return [{
+        "type": "scatter", "mode": "markers", "name": "earlier runs", "meta": "earlier", "x": list(x), "y": list(y),
+        "customdata": list(cases), "text": [f"{plain(case)}, {time}" for case, time in zip(cases, times, strict=True)],
+        "hovertemplate": "%{text}: %{x:.3g}<extra></extra>",
+        "marker": {"size": 5, "symbol": "circle", "color": "rgba(128,128,128,0.45)"},
+    }]  # fmt: skip
 
 
 def quantised(records: Iterable[Record]) -> list[tuple[Record, Record]]:
@@ -104,9 +132,10 @@ def latency(subject: Subject) -> Iterator[Figure]:
         yield Figure(
             id="latency",
             title="Accuracy against measured latency",
+            short="Latency",
             question="Which model is the most accurate within my time? Up and to the left is better; models off the "
             "dotted Pareto front are pale, because another one is both faster and more accurate.",
-            draw=partial(tradeoff_figure, records, price=LATENCY),
+            draw=partial(tradeoff_figure, records, price=LATENCY, earlier=subject.earlier),
             alternative=f"Bubbles: {judged.label} against p50; {TABLE}",
             notes=origin_notes(timed)
             + (("Arrows lead from fp32 to the same network in a lower precision.",) if quantised(records) else ()),
@@ -121,6 +150,7 @@ def size(subject: Subject) -> Iterator[Figure]:
         yield Figure(
             id="size",
             title="Accuracy against file size",
+            short="Size",
             question="What does accuracy cost to store and to send?",
             draw=partial(tradeoff_figure, records, price=SIZE),
             alternative=f"Bubbles: {judged.label} against the size of the file; {TABLE}",
@@ -135,6 +165,7 @@ def memory(subject: Subject) -> Iterator[Figure]:
         yield Figure(
             id="memory",
             title="Accuracy against peak memory",
+            short="Memory",
             question="What fits on a small machine? Peak resident memory of the process that was timed, the runtime "
             "included.",
             draw=partial(tradeoff_figure, records, price=MEMORY),

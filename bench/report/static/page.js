@@ -2,7 +2,7 @@
 (() => {
   const read = (id) => JSON.parse(document.getElementById(id).textContent);
   const drawn = read("figures"), models = read("models");
-  const families = models.families ?? {}, hidden = new Set();
+  const families = models.families ?? {}, hidden = new Set(), others = new Set();
   const options = { displaylogo: false, typesetMath: false, displayModeBar: "hover", modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
   const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const printing = matchMedia("print");
@@ -20,7 +20,7 @@
 
   // A figure as drawn for one frame; what the narrow one shares with the wide one is stored once.
   function figureOf(id, form) {
-    const { wide, narrow } = drawn[id];
+    const { wide, narrow } = others.has(id) ? drawn[id].other : drawn[id];
     if (form === "wide") return structuredClone(wide);
     const alike = wide.data.length === narrow.data.length;
     return structuredClone({ layout: narrow.layout, data: narrow.data.map((trace, i) => alike ? { ...wide.data[i], ...trace } : trace) });
@@ -157,6 +157,14 @@
     button.addEventListener("blur", () => preview(null));
     row.cells[0].replaceChildren(button);
   }
+
+  // A figure's other way to be drawn, such as on a logarithmic axis.
+  for (const button of document.querySelectorAll("button.other")) button.addEventListener("click", () => {
+    const id = button.dataset.figure;
+    others[others.has(id) ? "delete" : "add"](id);
+    button.setAttribute("aria-pressed", String(others.has(id)));
+    drawOne(id);
+  });
 
   // Families: the checkboxes and every figure's legend do the same.
   const boxes = [...document.querySelectorAll("#filter input")];
