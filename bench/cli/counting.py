@@ -17,6 +17,7 @@ from bench.cli.root import (
     input_shape_option,
     one_case,
     size_option,
+    sort_options,
     table,
 )  # fmt: skip
 
@@ -68,6 +69,7 @@ def cost() -> None:
 @input_shape_option
 @dimension_option
 @click.option("--per-layer", is_flag=True, help="A row a layer.")
+@sort_options("mult-adds", "params", "activation")
 @as_json_option
 def model(
     model: str,
@@ -76,14 +78,21 @@ def model(
     input_shapes: Shapes,
     dimensions: Sizes,
     per_layer: bool,
+    sort: str | None,
+    top: int | None,
     as_json: bool,
 ) -> None:
-    """Count mult-adds, parameters and memory of MODEL or FILE.onnx."""
+    """Count mult-adds, parameters and memory of MODEL or FILE.onnx. `--sort` and `--top` are for `--per-layer`."""
     from bench import cost, export, store
     from bench.units import bound, megabytes, millions, quantity
 
     (case,) = export.sized([one_case(model, alpha, input_size)], dict(input_shapes), dict(dimensions))
     total, layers = cost.of_case(case)
+    per_layer = per_layer or bool(sort or top)
+    if sort:
+        field = {"mult-adds": "mult_adds", "params": "params", "activation": "activation_bytes"}[sort]
+        layers = sorted(layers, key=lambda layer: -(getattr(layer, field) or 0))
+    layers = layers[:top]
     if as_json:
         click.echo(
             store.json_text({"case": store.asked(case), "cost": total} | ({"layers": layers} if per_layer else {}))
@@ -91,13 +100,14 @@ def model(
         return
     if per_layer:
         table(
-            ("layer", "kind", "output", "mult-adds", "params", "activation"),
+            ("layer", "kind", "output", "mult-adds", "share", "params", "activation"),
             [
                 (
                     r.name,
                     r.kind,
                     "x".join(map(str, r.output_shape or ())),
                     "not counted" if r.mult_adds is None else f"{r.mult_adds:,}",
+                    "" if r.mult_adds is None else f"{100 * r.mult_adds / max(total.mult_adds, 1):.1f} %",
                     f"{r.params:,}",
                     megabytes(r.activation_bytes),
                 )

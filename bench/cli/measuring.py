@@ -27,6 +27,7 @@ from bench.cli.root import (
     show_comparison,
     show_trust,
     size_option,
+    sort_options,
     table,
 )
 from bench.errors import BenchError, Failed, WrongUsage
@@ -143,9 +144,21 @@ def run(
 @input_shape_option
 @dimension_option
 @click.option("--families", is_flag=True, help="The backbone families: strengths, applications, paper.")
+@sort_options("params", "mult-adds")
 @as_json_option
-def list_(suite: tuple[str, ...], input_shapes: Shapes, dimensions: Sizes, families: bool, as_json: bool) -> None:
-    """Show the suites, or the cases of a suite or of .onnx files with their parameters and mult-adds."""
+def list_(
+    suite: tuple[str, ...],
+    input_shapes: Shapes,
+    dimensions: Sizes,
+    families: bool,
+    sort: str | None,
+    top: int | None,
+    as_json: bool,
+) -> None:
+    """Show the suites, or the cases of a suite or of .onnx files with their parameters and mult-adds.
+
+    `--sort` and `--top` are for cases.
+    """
     from bench import cost, export, store, suites
     from bench.units import bound, giga, millions
 
@@ -172,6 +185,10 @@ def list_(suite: tuple[str, ...], input_shapes: Shapes, dimensions: Sizes, famil
         cases = export.sized(suites.load_suite(suite).cases, dict(input_shapes), dict(dimensions))
         costs = cost.of_cases(cases)
         problems = {name: str(found) for name, found in costs.items() if isinstance(found, BenchError)}
+        if sort:
+            field = sort.replace("-", "_")
+            cases = tuple(sorted(cases, key=lambda case: -getattr(costs[case.name], field, 0)))
+        cases = cases[:top]
         if as_json:
             rows_of_json = [
                 {

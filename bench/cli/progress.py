@@ -110,7 +110,10 @@ class Lines:
         self.estimate.phase(name)
 
     def begin(self, what: str) -> None:
-        """Say nothing until the step has ended."""
+        """Say nothing until the step has ended, but that it waits."""
+        if ": waiting: " in what:
+            sys.stderr.write(f"{what}\n")
+            sys.stderr.flush()
 
     def end(self, record: Record) -> None:
         """One line for the record."""

@@ -106,6 +106,13 @@ def command_line() -> str | None:
     return shlex.join(["bench", *words]) if words else None
 
 
+def sort_options(*keys: str) -> Callable[[Any], Any]:
+    """`--sort` by one of these columns, the largest first, and `--top` rows."""
+    by = click.option("--sort", "sort", type=click.Choice(keys), help="Order by this, the largest first.")
+    top = click.option("--top", type=click.IntRange(min=1), metavar="N", help="Only the first N rows.")
+    return lambda command: by(top(command))
+
+
 def against_baseline(run: Run, results: Path, folder: Path | None = None) -> Comparison | None:
     """The comparison with the suite's stored baseline, or None when there is none, it is this run, or cannot be read.
 

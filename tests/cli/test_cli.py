@@ -151,3 +151,23 @@ def test_a_baseline_of_another_suite_under_this_ones_name_is_not_compared(
     code, _, err = call(capsys, "compare", "--stored")
     assert (code, err.count("\n")) == (4, 1)
     assert "is a baseline of the suite yours, not of default" in err
+
+
+def test_layers_are_sorted_cut_and_have_their_share(capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["cost", "model", "MobileNet", "--alpha", "0.25", "--input-size", "128"]
+    every = json.loads(call(capsys, *command, "--per-layer", "--json")[1])["layers"]
+    top = json.loads(call(capsys, *command, "--sort", "params", "--top", "3", "--json")[1])["layers"]
+    assert [layer["params"] for layer in top] == sorted((layer["params"] for layer in every), reverse=True)[:3]
+    out = call(capsys, *command, "--sort", "mult-adds", "--top", "1")[1]
+    largest = max(layer["mult_adds"] or 0 for layer in every)
+    total = sum(layer["mult_adds"] or 0 for layer in every)
+    assert f"{largest:,}" in out
+    assert f"{100 * largest / total:.1f} %" in out
+
+
+def test_cases_are_sorted_and_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = json.loads(call(capsys, "list", "mobilenet-v2", "--sort", "mult-adds", "--top", "4", "--json")[1])
+    counts = [row["cost"]["mult_adds"] for row in rows]
+    assert len(counts) == 4
+    assert counts == sorted(counts, reverse=True)
+    assert call(capsys, "list", "mobilenet-v2", "--sort", "colour")[0] == 2

@@ -11,7 +11,7 @@ import pytest
 from bench import pipeline, store
 from bench.cli import main
 from bench.errors import Failed
-from bench.machine import facts, lock
+from bench.machine import facts, lock, quiet
 from bench.records import Roofline
 from bench.runtimes import device
 from bench.timing import calibration, schedule
@@ -142,3 +142,18 @@ def test_visits_to_one_case_begin_apart(machine: Machine, capsys: pytest.Capture
     spacing_s = pipeline.Options().spacing_s
     gaps = [after - before for before, after in zip(machine.begun, machine.begun[1:], strict=False)]
     assert gaps == pytest.approx([spacing_s] * 4)
+
+
+def test_patience_and_the_command_itself_are_in_the_run(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[float] = []
+    monkeypatch.setattr(quiet, "look", lambda: looks.append(0.0) or (0.0, []))
+    bench_run(capsys, "--rounds", "2", "--patience", "5m")
+    run = store.load(store.latest(Path("results")))
+    assert run.settings.patience_s == 300.0
+    assert run.command == "bench run a.onnx b.onnx --rounds 2 --patience 5m"
+    assert len(looks) >= 4
+    code, _, err = bench_run(capsys, "--patience", "a while")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "write it as 90s, 5m or 1h" in err

@@ -230,6 +230,7 @@ def test_nothing_hostile_becomes_markup() -> None:
     text = rendered(runs.hostile())
     own = without_library(text)
     assert own.count("<script") == 2  # the figures' and the models' data
+    own = own.replace('<a href="#', "<a to=")  # the table of contents
     for tag in ("<img", "<svg", "<b>bold", "<a href"):
         assert tag not in own
     data = re.search(r'<script type="application/json" id="figures">(.*?)</script>', text, re.DOTALL)
@@ -250,7 +251,7 @@ def test_a_page_allows_its_own_scripts_and_nothing_else() -> None:
     assert "unsafe-eval" not in policy[1]
     assert "http" not in policy[1]
     own = without_library(text)
-    assert not re.search(r"""(src|href)\s*=""", own)
+    assert not re.search(r"""(src|href)\s*=(?!"#[a-z-]+")""", own)
     assert "url(" not in own
 
 
