@@ -20,9 +20,7 @@ class Unit:
 
 UNITS: dict[str, Unit] = {
     "ms": Unit(((0, 1, "ms"),), {"": 1.0, "ms": 1.0, "us": 1e-3, "s": 1e3}),
-    "bytes": Unit(
-        ((0, 1, "B"), (1e3, 1e3, "kB"), (1e5, 1e6, "MB")), {"": 1.0, "b": 1.0, "kb": 1e3, "mb": 1e6, "gb": 1e9}
-    ),
+    "bytes": Unit(((0, 1, "B"), (1e3, 1e3, "kB"), (1e5, 1e6, "MB")), {"b": 1.0, "kb": 1e3, "mb": 1e6, "gb": 1e9}),
     "count": Unit(((0, 1, ""), (1e5, 1e6, "M")), {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9}),
     "operations": Unit(((0, 1, "Ops"), (1e6, 1e9, "G-Ops")), {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9}),
     "percent": Unit(((0, 1, "%"),), {"": 1.0, "%": 1.0}, places=1),

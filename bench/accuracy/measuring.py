@@ -212,7 +212,7 @@ def _sizes(path: Path, settings: Settings) -> tuple[int | None, ...] | None:
 
     Raises WrongUsage for sizes that do not fit.
     """
-    if not path.name.endswith(".onnx"):
+    if not path.name.lower().endswith(".onnx"):
         return None
     known = onnx_file.read(path).inputs
     if settings.input_shapes and len(known) == 1:

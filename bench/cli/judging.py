@@ -101,7 +101,7 @@ def accuracy(
 
     if not images.is_dir():
         raise WrongUsage(f"there is no folder {images}; give the folder of the images")
-    own_file = model.endswith((".onnx", ".tflite"))
+    own_file = model.lower().endswith((".onnx", ".tflite"))
     if own_file and weights is not None:
         raise WrongUsage("--weights are for named models; an .onnx file holds its own")
     known = model in suites.backbones()

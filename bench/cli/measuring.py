@@ -266,8 +266,10 @@ def export(
     from bench import export, store, suites
     from bench.units import megabytes, millions
 
+    if model.lower().endswith((".onnx", ".tflite")):
+        raise WrongUsage(f"{model} is exported already: `bench run {model}` times it, `bench cost {model}` counts it")
     case = one_case(model, alpha, input_size, precision=precision, weights=weights, head=head,
-                    runtime="litert" if out.suffix == ".tflite" else None)  # fmt: skip
+                    runtime="litert" if out.suffix.lower() == ".tflite" else None)  # fmt: skip
     if calibrate is not None:
         (case,) = suites.calibrated([case], calibrate, preprocess)
     elif preprocess is not None:

@@ -164,7 +164,7 @@ def answer(case: Case) -> Answer:
 
 def _key(case: Case) -> str:
     """Hash of all that a cost depends on."""
-    if case.model.endswith(FILE_SUFFIXES):
+    if case.model.lower().endswith(FILE_SUFFIXES):
         try:
             content = hashlib.sha256(Path(case.model).read_bytes()).hexdigest()
         except OSError as error:

@@ -52,7 +52,7 @@ def fed(path: Path, case: Case) -> dict[str, tuple[int, ...]]:
 
     Raises as `completed`.
     """
-    if not path.name.endswith(".onnx"):
+    if not path.name.lower().endswith(".onnx"):
         return {}
     known = onnx_file.read(path).inputs
     return inputs.shapes(known, asked=case.input_shapes, dimensions=case.dimensions, batch_size=case.batch_size)
@@ -101,7 +101,7 @@ def sized(
 
 def artifact_of_file(path: Path) -> Artifact:
     """The facts of a file, and of all that it refers to. Raises WrongUsage or Failed as reading it does."""
-    if path.suffix == ".tflite":
+    if path.suffix.lower() == ".tflite":
         known = identity(path)
         with path.open("rb") as file:
             if file.read(8)[4:] != _TFLITE:

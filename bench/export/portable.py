@@ -149,7 +149,7 @@ def file_of(record: Record) -> Path:
     artifact, case = record.artifact, record.case
     if artifact is None:
         raise Failed("nothing was exported for it; measure it again")
-    places = [kept(artifact.sha256, Path(case.model).suffix if case.is_file else ".onnx")]
+    places = [kept(artifact.sha256, Path(case.model).suffix.lower() if case.is_file else ".onnx")]
     if case.is_file:
         places.append(Path(case.model))
     elif artifact.key and (stored := cache.stored(artifact.key)):
@@ -167,7 +167,7 @@ def drawn_from(path: Path) -> Graph:
     graph = cut(path)
     with _workplace() as folder:
         sha256 = draw(graph, folder / "drawn")
-        _keep(folder / "drawn", kept(sha256, path.suffix))
+        _keep(folder / "drawn", kept(sha256, path.suffix.lower()))
     return replace(graph, sha256=sha256)
 
 
@@ -189,7 +189,7 @@ def remade(graph: Graph) -> Path:
 
 def keep(path: Path, sha256: str) -> Path:
     """Copy a file whose weights cannot be drawn into the store, under its content's name."""
-    place = kept(sha256, path.suffix)
+    place = kept(sha256, path.suffix.lower())
     if not place.exists():
         with _workplace() as folder:
             try:

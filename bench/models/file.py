@@ -27,7 +27,7 @@ def identity(path: Path, header: onnx_file.OnnxFile | None = None) -> Identity:
     missing or too short.
     """
     sides: dict[str, Path] = {}
-    if path.name.endswith(".onnx"):
+    if path.name.lower().endswith(".onnx"):
         sides = side_files(path, header or onnx_file.read(path))
     elif not path.is_file():
         raise WrongUsage(f"no file {path}; correct the path")

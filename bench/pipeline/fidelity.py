@@ -17,7 +17,7 @@ def _wanted(work: Work) -> list[PlannedCase]:
         return []
     suffixes = runtimes.get(DEFAULT).SUFFIXES
     others = [record for record in work.with_file() if record.case.runtime != DEFAULT]
-    return [r.case for r in others if r.fidelity is None and work.paths[r.case.name].suffix in suffixes]
+    return [r.case for r in others if r.fidelity is None and work.paths[r.case.name].suffix.lower() in suffixes]
 
 
 def _check(work: Work, cases: Sequence[PlannedCase]) -> None:

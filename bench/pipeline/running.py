@@ -149,7 +149,7 @@ def _planned(cases: Sequence[Case], places: Mapping[str, tuple[str, str]], threa
         for case in cases
     )
     for case in planned:
-        if case.model.endswith(FILE_SUFFIXES) and not Path(case.model).exists():
+        if case.model.lower().endswith(FILE_SUFFIXES) and not Path(case.model).exists():
             raise WrongUsage(f"no file {case.model}; correct the path")
     _refuse_unusable(planned)
     return planned

@@ -68,12 +68,12 @@ class Case:
     @property
     def is_onnx(self) -> bool:
         """Whether the case is a user's own ONNX file."""
-        return self.model.endswith(".onnx")
+        return self.model.lower().endswith(".onnx")
 
     @property
     def is_file(self) -> bool:
         """Whether the case is a user's own file that is timed as it is and needs no export."""
-        return self.model.endswith((".onnx", ".tflite"))
+        return self.model.lower().endswith((".onnx", ".tflite"))
 
     def planned(self, *, device: str, provider: str, threads: int) -> PlannedCase:
         """The case as it is timed there, with so many threads unless it says how many itself."""

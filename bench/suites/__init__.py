@@ -81,7 +81,7 @@ def load_suite(suite: str | Path | Sequence[str]) -> Suite:
             return _of_model_files(suite)
         suite = suite[0]
     text = str(suite)
-    if text.endswith(OWN_FILES):
+    if text.lower().endswith(OWN_FILES):
         return _of_model_files([text])
     path = Path(text) if text.endswith(".toml") else FOLDER / f"{text}.toml"
     if not is_file(path):
@@ -98,7 +98,7 @@ def case_of_model(model: str, **values: Any) -> Case:
 
 
 def _of_model_files(files: Sequence[str]) -> Suite:
-    wrong = [file for file in files if not file.endswith(OWN_FILES)]
+    wrong = [file for file in files if not file.lower().endswith(OWN_FILES)]
     if wrong or not files:
         raise WrongUsage(f'give one suite, or only .onnx and .tflite files; "{wrong[0] if wrong else ""}" is neither')
     labels = distinct(files)
@@ -179,7 +179,7 @@ def _listed(value: Any) -> list[Any]:
 
 def _arguments_of(model: str, where: Location, key: str) -> Mapping[str, Any]:
     """The constructor arguments that a model accepts, by name. Raises WrongUsage for an unknown model."""
-    if model.endswith(FILE_SUFFIXES) or ":" in model:
+    if model.lower().endswith(FILE_SUFFIXES) or ":" in model:
         return {}
     if model not in backbones() and Path(model).is_dir():
         raise WrongUsage(f"{where.of(key)}: {model} is a folder, and a SavedModel keeps no layers; save the model "
@@ -194,7 +194,7 @@ def _arguments_of(model: str, where: Location, key: str) -> Mapping[str, Any]:
 
 def _checked(name: str, value: Any, allowed: Mapping[str, Any], model: str, where: Location) -> list[Any]:
     """The values of one key as a list, each of the right kind."""
-    kind = next((suffix for suffix in FILE_SUFFIXES if model.endswith(suffix)), "")
+    kind = next((suffix for suffix in FILE_SUFFIXES if model.lower().endswith(suffix)), "")
     useless = dict(WITHOUT_EFFECT[kind])
     if kind != ".onnx":
         useless |= dict.fromkeys(("dimensions", "input_shape"), NO_FILE)
@@ -293,7 +293,7 @@ def _case(
     about = backbones().get(model, {})
     size = values.get("input_size", about.get("native_input"))
     label = labels.get(model, model)
-    if model.endswith(FILE_SUFFIXES):
+    if model.lower().endswith(FILE_SUFFIXES):
         model = str(base / model)
     reduced = "calibrate" in values and values.get("precision", "fp32") != "fp32"
     given = {key: float(v) if key == "alpha" else v for key, v in values.items() if key in arguments}
@@ -301,7 +301,7 @@ def _case(
         name=readable(values.get("name") or _name(label, values, swept, arguments, about.get("native_input"))),
         model=model,
         arguments=given | plain(values.get("arguments", {}), where.of("arguments")),
-        input_shape=(size, size, 3) if size and not model.endswith(OWN_FILES) else None,
+        input_shape=(size, size, 3) if size and not model.lower().endswith(OWN_FILES) else None,
         dimensions=sizes(values.get("dimensions", {}), where.of("dimensions")),
         input_shapes=shapes(values["input_shape"], where.of("input_shape")) if "input_shape" in values else {},
         train=_training(values["train"], where) if "train" in values else None,

@@ -75,4 +75,4 @@ WITHOUT_EFFECT: dict[str, dict[str, str]] = {
 
 def runtime_of(model: str) -> str:
     """The runtime of a case that names none."""
-    return "litert" if model.endswith(".tflite") else next(iter(RUNTIMES))
+    return "litert" if model.lower().endswith(".tflite") else next(iter(RUNTIMES))

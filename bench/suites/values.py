@@ -115,7 +115,7 @@ def distinct(models: Iterable[str]) -> dict[str, str]:
     'vit/model'
     """
     everything = dict.fromkeys(models)
-    paths = {model: Path(model).absolute() for model in everything if model.endswith(FILE_SUFFIXES)}
+    paths = {model: Path(model).absolute() for model in everything if model.lower().endswith(FILE_SUFFIXES)}
     taken = everything.keys() - paths.keys()
     labels = {model: model for model in taken}
     for model, path in paths.items():

@@ -217,7 +217,7 @@ def _session(runtime: Any, spec: dict[str, Any], profile: str | None = None, sha
     path, provider = spec["path"], spec["provider"]
     if not Path(path).is_file():
         raise _Refused(f"no file {path}; export it again, or correct the path")
-    if Path(path).suffix not in runtime.SUFFIXES:
+    if Path(path).suffix.lower() not in runtime.SUFFIXES:
         raise _Refused(f"{runtime.TITLE} reads {', '.join(runtime.SUFFIXES)}, not {Path(path).name}")
     options = {"provider": provider, "threads": spec["threads"], "profile": profile, "shared": shared}
     return runtime.load(path, options)

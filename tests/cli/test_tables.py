@@ -81,6 +81,7 @@ def test_small_counts_are_plain_numbers() -> None:
         (["--top1", "0.7"], 2, "did you mean 70?"),
         (["--top1", "75"], 0, "why not "),
         (["--size", "20 apples"], 2, "is not a quantity"),
+        (["--size", "20"], 2, "write it as 10B, 10KB, 10MB, 10GB"),
         (["--p50", "100ms", "--batch-size", "8"], 6, "no model was measured"),
     ],
 )

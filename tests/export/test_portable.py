@@ -149,3 +149,14 @@ def test_files_are_found_by_content_wherever_they_are_kept(tmp_path: Path) -> No
 )
 def test_only_random_weights_are_drawn_again(case: Case, drawn: bool) -> None:
     assert portable.can_be_drawn(runs.record(case)) is drawn
+
+
+def test_a_file_in_capitals_is_a_file_like_any_other(tmp_path: Path) -> None:
+    from bench import cost, export, suites
+
+    path = network(tmp_path / "NET.ONNX")
+    (case,) = suites.load_suite([str(path)]).cases
+    assert case.is_file
+    assert case.is_onnx
+    assert dict(export.completed(case).input_shapes) == {"x": (1, 64)}
+    assert cost.of_case(case)[0].mult_adds == 64 * 64
