@@ -157,11 +157,9 @@ def test_models_side_by_side_with_ratios_and_layers(shown: Shown, path: Path) ->
 
 
 def rows(page: Any, table: int) -> list[list[str]]:
-    found: list[list[str]] = (
-        page.locator("#beside-tables table")
-        .nth(table)
-        .evaluate("(table) => [...table.tBodies[0].rows].map((row) => [...row.cells].map((cell) => cell.textContent))")
-    )
+    cells = """(table) => [...table.tBodies[0].rows].map((row) =>
+      [...row.cells].map((cell) => cell.textContent.replaceAll("\\u00a0", " ")))"""
+    found: list[list[str]] = page.locator("#beside-tables table").nth(table).evaluate(cells)
     return found
 
 

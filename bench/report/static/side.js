@@ -3,7 +3,8 @@
 (() => {
   const { models, state } = State, place = document.getElementById("side");
   if (!place) return;
-  const shown = (unit, value, span) => Pick.quantity(models.units, unit, value, span);
+  const joined = (text) => text.replace(/ (?![[(])/g, "\u00a0"); // a narrow cell breaks before an interval, never in it
+  const shown = (unit, value, span) => joined(Pick.quantity(models.units, unit, value, span));
   const element = (tag, text, more = {}) => Object.assign(document.createElement(tag), { textContent: text, ...more });
 
   // Interval of a ratio or of a difference, put together from those of the two values, each side by itself
@@ -23,7 +24,7 @@
     if (!points && !(first[0] > 0 && other[0] > 0)) return null;
     const [middle, low, high] = points ? difference(first, other) : ratio(first, other), even = points ? 0 : 1;
     const number = (value) => points ? `${value >= 0 ? "+" : ""}${value.toFixed(1)}` : Pick.significant(value, 3);
-    const text = `${number(middle)}${points ? " points" : "×"}${sure ? ` [${number(low)}, ${number(high)}]` : ""}`;
+    const text = joined(`${number(middle)}${points ? " points" : "×"}${sure ? ` [${number(low)}, ${number(high)}]` : ""}`);
     const apart = sure ? low > even || high < even : one.counted && !points && middle !== even; // else it may be noise
     const better = !apart ? "" : (middle > even) === (one.better === "more") ? "faster" : "slower";
     return { text, better };
@@ -82,7 +83,7 @@
         const cell = document.createElement("td");
         if (!models.kinds[name]) cell.textContent = "not profiled";
         else {
-          cell.textContent = `${shown("ms", times(name, kind))} (${Math.round(100 * share(name, kind))} %)`;
+          cell.textContent = `${shown("ms", times(name, kind))} (${Math.round(100 * share(name, kind))}\u00a0%)`;
           const bar = element("span", "", { className: "bar" });
           bar.style.width = `${100 * times(name, kind) / longest}%`;
           bar.style.background = colour;
