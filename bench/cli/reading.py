@@ -67,8 +67,8 @@ def compare(
     if as_json:
         click.echo(store.json_text(verdicts))
     else:
-        show_trust(reference.run, "the baseline")
-        show_trust(candidate.run)
+        show_trust(reference.run, "the baseline", short=True)
+        show_trust(candidate.run, short=True)
         show_comparison(verdicts)
     raise SystemExit(comparison.exit_code(verdicts, fail_on))
 
@@ -173,7 +173,7 @@ def pick(
     if as_json:
         click.echo(store.json_text(chosen))
     else:
-        show_trust(loaded)
+        show_trust(loaded, short=True)
         for line in answer.in_words(chosen):
             click.echo(line)
     raise SystemExit(choice.exit_code(chosen))

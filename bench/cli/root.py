@@ -180,13 +180,15 @@ def report_of(folder: Path, run: Run, comparison: Comparison | None) -> Path | N
         return None
 
 
-def show_trust(run: Run, who: str = "this run") -> None:
-    """Print whether to trust a run's figures, before them."""
+def show_trust(run: Run, who: str = "this run", *, short: bool = False) -> None:
+    """Print whether to trust a run's figures, before them: with every doubt, or with the worst one alone."""
     from bench.analysis import trust
 
     colour = {"sound": "green", "shaky": "yellow", "unsound": "red"}[trust.stored(run).verdict]
     verdict, *more = trust.in_words(run)
     click.secho(verdict.replace("this run", who, 1), fg=colour)
+    if short and len(more) > 1:
+        more = [f"and {len(more)} more doubts, which its report names"]
     for line in more:
         click.echo(f"  {line}")
 
