@@ -145,11 +145,6 @@ def test_whether_to_trust_a_run_is_the_first_thing_said(capsys: pytest.CaptureFi
     for command in ("pick", "compare"):
         out = call(capsys, command)[1].splitlines()
         assert words in out[:2]
-    many = replace(run, trust=Trust(verdict="unsound", doubts=(doubt,) * 4), started_at="2026-03-09T10:00:00Z")
-    runs.stored(many, RESULTS)
-    first, second, *_ = call(capsys, "pick")[1].splitlines()
-    assert first.endswith("stop the other programs")
-    assert second == "  and 3 more doubts, which its report names"
     assert call(capsys, "compare")[1].startswith(words.replace("this run", "the baseline"))
     call(capsys, "report", "-o", "page.html")
     page = Path("page.html").read_text(encoding="utf-8")
@@ -157,3 +152,8 @@ def test_whether_to_trust_a_run_is_the_first_thing_said(capsys: pytest.CaptureFi
     call(capsys, "report", "-o", "comment.md")
     text = Path("comment.md").read_text(encoding="utf-8")
     assert 0 < text.index(f"**`{words}`**") < text.index("| Model")
+    many = replace(run, trust=Trust(verdict="unsound", doubts=(doubt,) * 4), started_at="2026-03-09T10:00:00Z")
+    runs.stored(many, RESULTS)
+    first, second, *_ = call(capsys, "pick")[1].splitlines()
+    assert first.endswith("stop the other programs")
+    assert second == "  and 3 more doubts, which its report names"
