@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bench.analysis import precision, statistics
-from bench.records import Accuracy, Case, Machine, Record
+from bench.records import Accuracy, Artifact, Case, Fidelity, Machine, Record
 from tests import runs
 
 
@@ -84,3 +84,153 @@ def test_a_lower_precision_that_is_slower_says_why() -> None:
 def reduced_as(record: Record, name: str, kind: str, times: Record) -> Record:
     """The record under this name and precision, with the times of another."""
     return replace(record, case=replace(record.case, name=name, precision=kind), measurement=times.measurement)
+
+
+def on(architecture: str | None, *instructions: str) -> Machine:
+    return replace(runs.machine(), informs={"architecture": architecture, "instructions": list(instructions)})
+
+
+def in_precision(kind: str, **changes: Any) -> tuple[Record, Record]:
+    """A network in fp32 and in this precision, of which nothing says why it is slower."""
+    full, reduced = records()
+    case = replace(reduced.case, precision=kind, **changes)
+    return replace(full, kinds_ms=None), replace(reduced, case=case, kinds_ms=None)
+
+
+UNKNOWN = "not known; neither its instructions nor unfused nodes explain it"
+NO_VNNI = "no VNNI: the processor has no instruction for products of 8-bit integers"
+
+
+@pytest.mark.parametrize(
+    ("kind", "machine", "said"),
+    [
+        ("int8", on("x86_64", "avx2"), NO_VNNI),
+        ("int8-dynamic", on("x86_64", "avx2"), NO_VNNI),
+        ("int8", on(None), NO_VNNI),
+        ("int8", replace(runs.machine(), informs={}), NO_VNNI),
+        ("int8", on("x86_64", "avx512_vnni"), UNKNOWN),
+        ("int8", on("x86_64", "avx_vnni"), UNKNOWN),
+        ("int8", on("aarch64", "asimddp"), UNKNOWN),
+        ("int8-dynamic", on("arm64"), UNKNOWN),
+        (
+            "fp16",
+            on("x86_64", "avx2"),
+            "without fp16 kernels for the processor, ONNX Runtime converts to fp32 and back",
+        ),
+    ],
+)
+def test_why_it_is_slower_on_a_processor(kind: str, machine: Machine, said: str) -> None:
+    assert precision.reason(*in_precision(kind), machine) == said
+
+
+@pytest.mark.parametrize("kind", ["int8", "int8-dynamic"])
+def test_why_integers_are_slower_elsewhere(kind: str) -> None:
+    said = precision.reason(*in_precision(kind, device="cuda", provider="CUDAExecutionProvider"), on("x86_64"))
+    assert said == "CUDAExecutionProvider has few kernels for integers, and computes in fp32 between conversions"
+    half = in_precision("fp16", device="cuda", provider="CUDAExecutionProvider")
+    assert precision.reason(*half, on("x86_64")) == UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("kind", "nodes", "said"),
+    [
+        ("int8", None, UNKNOWN),
+        ("int8", 2, UNKNOWN),  # one quantises the input, one gives the output back
+        ("int8", 3, "1 QuantizeLinear and DequantizeLinear node that ONNX Runtime could not fuse"),
+        ("int8", 4, "2 QuantizeLinear and DequantizeLinear nodes that ONNX Runtime could not fuse"),
+        ("int8-dynamic", 0, UNKNOWN),
+        ("int8-dynamic", 1, "1 DynamicQuantizeLinear node that ONNX Runtime could not fuse"),
+        ("int8-dynamic", 9, "9 DynamicQuantizeLinear nodes that ONNX Runtime could not fuse"),
+    ],
+)
+def test_nodes_that_could_not_be_fused(kind: str, nodes: int | None, said: str) -> None:
+    full, reduced = in_precision(kind)
+    artifact = Artifact(sha256="0", size_bytes=1, opset=18, quantize_nodes_optimised=nodes)
+    assert precision.reason(full, replace(reduced, artifact=artifact), on("x86_64", "avx_vnni")) == said
+    assert precision.reason(full, replace(reduced, artifact=None), on("x86_64", "avx_vnni")) == UNKNOWN
+
+
+def test_the_kind_of_layer_that_grew_most_is_named() -> None:
+    full, reduced = in_precision("int8")
+    machine = on("x86_64", "avx_vnni")
+
+    def said(before: dict[str, float] | None, after: dict[str, float] | None) -> str:
+        return precision.reason(replace(full, kinds_ms=before), replace(reduced, kinds_ms=after), machine)
+
+    grown = said({"pointwise": 9.0, "depthwise": 1.0}, {"pointwise": 9.5, "depthwise": 2.0})
+    assert grown == "most of it in depthwise layers, 1.00 -> 2.00 ms profiled"
+    assert said({"pointwise": 9.0}, {"pointwise": 8.0, "other": 3.0}).endswith("other layers, 0 -> 3.00 ms profiled")
+    both = said({"pointwise": 9.0}, {"pointwise": 9.0})
+    assert both == said({"pointwise": 9.0}, None) == said(None, {"pointwise": 9.0}) == UNKNOWN
+    lacking = precision.reason(
+        replace(full, kinds_ms={"dense": 1.0}), replace(reduced, kinds_ms={"dense": 2.0}), on("x86_64")
+    )
+    assert lacking == f"{NO_VNNI}; most of it in dense layers, 1.00 -> 2.00 ms profiled"
+
+
+def artifact(size: int, *, share: float | None = None, **more: Any) -> Artifact:
+    agreed = Fidelity(max_abs=0.1, max_rel=0.1, top1_agreement=share, inputs=64, passed=True, reference="fp32")
+    return Artifact(sha256="0", size_bytes=size, opset=18, fidelity=agreed, **more)
+
+
+def test_a_change_as_a_row() -> None:
+    full, reduced = records(accuracy=Accuracy(origin="none"), artifact=artifact(30, share=0.75, warnings=("odd",)))
+    full = replace(full, accuracy=Accuracy(origin="none"), artifact=artifact(120))
+    found = change(full, reduced)
+    assert (found.size, found.agreement, found.inputs, found.warnings) == (0.25, 75.0, 64, ("odd",))
+    name, size, p50, worth, know = precision.row(found)
+    assert (name, size, worth, know) == ("r int8", "x 0.25", "agreement with fp32 75.0 % of 64 inputs", "odd")
+    low, high = found.p50_low or 0, found.p50_high or 0
+    assert p50 == f"-40.0 % [{100 * (low - 1):+.1f} %, {100 * (high - 1):+.1f} %]"
+    bare = precision.Change(case="x")
+    assert precision.row(bare) == ("x", "–", "–", "–", "")
+    assert precision.row(replace(bare, p50=1.5, p50_low=1.2)) == ("x", "–", "+50.0 %", "–", "")
+    judged = replace(bare, accuracy=-1.25, agreement=75.0, inputs=64, label="mAP", reason="why", warnings=("a", "b"))
+    assert precision.row(judged) == ("x", "–", "–", "mAP -1.2 points", "slower than fp32: why; a; b")
+    known = replace(judged, accuracy_low=-2.0, accuracy_high=0.5)
+    assert precision.row(known)[3] == "mAP -1.2 points [-2.0, +0.5]"
+    assert precision.row(replace(known, accuracy_high=None))[3] == "mAP -1.2 points"
+    assert len(precision.HEADINGS) == len(precision.row(bare))
+
+
+def test_a_lower_precision_without_its_fp32_says_only_what_to_know() -> None:
+    _, reduced = records(accuracy=Accuracy(origin="none"), artifact=artifact(30, share=0.75, integers="u8s7"))
+    found = change(reduced)
+    said = "weights of 7 bits: without VNNI, products of 8 would saturate"
+    assert found == precision.Change(case="r int8", agreement=75.0, inputs=64, warnings=(said,))
+    unjudged = replace(reduced, artifact=artifact(30, integers="u8s7", warnings=("odd",)))
+    assert change(unjudged) == precision.Change(case="r int8", warnings=("odd", said))
+    for nothing in (artifact(30, share=0.75, integers="u8s8"), None):
+        assert precision.changes(runs.run([replace(reduced, artifact=nothing)])) == []
+
+
+def test_one_visit_tells_nothing_of_how_visits_differ() -> None:
+    full, reduced = records()
+    assert full.measurement is not None
+    for one in (full, reduced):
+        assert one.measurement is not None
+        single = replace(one, measurement=replace(one.measurement, visit_p50_ms=one.measurement.visit_p50_ms[:1]))
+        found = change(*(single if each is one else each for each in (full, reduced)))
+        assert found.p50 == pytest.approx(0.6, rel=1e-6)
+        assert (found.p50_low, found.p50_high) == (None, None)
+        two = replace(one, measurement=replace(one.measurement, visit_p50_ms=one.measurement.visit_p50_ms[:2]))
+        assert change(*(two if each is one else each for each in (full, reduced))).p50_low is not None
+    failed = replace(reduced, measurement=None)
+    assert change(full, failed).p50 is None
+    assert change(replace(full, measurement=None), reduced).p50 is None
+
+
+def test_slower_is_an_interval_above_1() -> None:
+    for low, slower in ((None, False), (0.99, False), (1.0, False), (1.01, True)):
+        assert precision.Change(case="x", p50=1.2, p50_low=low).slower is slower
+
+
+def test_a_measured_accuracy_without_an_interval_still_changes() -> None:
+    full, reduced = records(accuracy=Accuracy(origin="measured", top1=70.0))
+    found = change(replace(full, accuracy=accuracy(72.0, 100)), reduced)
+    assert (found.accuracy, found.accuracy_low, found.accuracy_high) == (-2.0, None, None)
+    other = change(replace(full, accuracy=Accuracy(origin="measured", top1=71.0)),
+                   replace(reduced, accuracy=accuracy(72.0, 100)))  # fmt: skip
+    assert (other.accuracy, other.accuracy_low) == (1.0, None)
+    unknown = change(replace(full, accuracy=Accuracy(origin="measured")), reduced)
+    assert unknown.accuracy is None

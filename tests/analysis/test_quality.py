@@ -9,7 +9,7 @@ import pytest
 from bench.analysis import candidates, precision, quality
 from bench.analysis.quality import MAP, TOP1
 from bench.analysis.quantities import QUANTITIES
-from bench.records import Accuracy, Case, DetectionAccuracy, Record, Run
+from bench.records import Accuracy, Artifact, Case, DetectionAccuracy, Fidelity, Record, Run
 from bench.report import markdown, table
 from bench.report.figures import bars, bubbles, figure, hover
 from bench.report.figures.frame import WIDE
@@ -96,3 +96,40 @@ def of(*accuracies: Accuracy) -> list[Record]:
 )
 def test_a_run_is_judged_by_the_accuracy_that_most_models_have(accuracies: tuple[Accuracy, ...], name: str) -> None:
     assert quality.of(of(*accuracies)).name == name
+
+
+def test_agreement_is_of_a_lower_precision_whose_accuracy_is_not_known() -> None:
+    agreed = Fidelity(max_abs=0.1, max_rel=0.1, top1_agreement=0.985, inputs=64, passed=True, reference="fp32")
+    (record,) = of(Accuracy(origin="none"))
+    record = replace(record, artifact=Artifact(sha256="0", size_bytes=1, opset=18, fidelity=agreed))
+    assert quality.agreement(record) == (98.5, 64)
+    assert quality.agreement_in_words(record) == "agreement with fp32 98.5 %"
+
+    def held(**changes: object) -> Record:
+        return replace(record, artifact=replace(record.artifact, fidelity=replace(agreed, **changes)))  # type: ignore[type-var, arg-type]
+
+    unknown = [
+        replace(record, artifact=None),
+        replace(record, artifact=replace(record.artifact, fidelity=None)),  # type: ignore[type-var]
+        replace(record, accuracy=MEASURED),
+        replace(record, accuracy=PUBLISHED),
+        held(reference="Keras"),
+        held(top1_agreement=None),  # on noise
+    ]
+    for each in unknown:
+        assert quality.agreement(each) is None
+        assert quality.agreement_in_words(each) is None
+    assert quality.agreement(held(top1_agreement=0.0)) == (0.0, 64)
+
+
+def test_an_accuracy_and_its_interval_under_their_names() -> None:
+    (record,) = of(replace(MEASURED, detection=DETECTION))
+    assert (TOP1.value(record), TOP1.interval(record)) == (69.0, (67.0, 71.0))
+    assert (MAP.value(record), MAP.interval(record)) == (41.0, None)
+    assert (TOP1.label, TOP1.title) == ("top-1", "Top-1 accuracy [%]")
+    assert (MAP.label, MAP.title) == ("mAP", "COCO mAP @[.5:.95] [%]")
+    for lacking in ({"top1_low": None}, {"top1_high": None}):
+        (half,) = of(replace(MEASURED, **lacking))  # type: ignore[arg-type]
+        assert TOP1.interval(half) is None
+    (published,) = of(PUBLISHED)
+    assert (TOP1.interval(published), MAP.value(published)) == (None, None)

@@ -85,6 +85,36 @@ def test_more_than_the_machine_can_do_is_flagged_with_a_remedy() -> None:
     assert roofline.warnings(replace(run, records=(slower,))) == []
 
 
+def test_the_whole_warning_of_each_case_that_is_too_fast() -> None:
+    fast, run = placed(p50_ms=15, mult_adds=10**9, size_bytes=10**6)
+    fit, _ = placed(p50_ms=40, mult_adds=10**9, size_bytes=10**6)
+    moved, _ = placed(p50_ms=10, mult_adds=10**8, size_bytes=200_000_000)  # 10 GFLOP/s of memory, 20 reached
+    unplaced = replace(fast, cost=None)
+    remedy = "or the machine was slower whenever it was calibrated; see `bench cost --per-layer`, and measure again"
+    expected = [
+        "m: 133 GFLOP/s is 133 % of the arithmetic bound (100 GFLOP/s): its arithmetic is counted wrong, " + remedy,
+        "m: 20 GFLOP/s is 200 % of the memory bound (10 GFLOP/s): its arithmetic is counted wrong, or its data stay "
+        "in the cache, " + remedy,
+    ]
+    assert roofline.warnings(replace(run, records=(unplaced, fast, fit, moved))) == expected
+    assert roofline.warnings(replace(run, roofline=None)) == []
+
+
+def test_the_bounds_themselves() -> None:
+    """At 10 operations a byte, memory of 10 GB/s allows just the peak of 100 GFLOP/s."""
+    record, run = placed(p50_ms=20, mult_adds=10**9, size_bytes=200_000_000)
+    found = roofline.share(record, run)
+    assert found == roofline.Share(gflops=100.0, intensity=10.0, bound_gflops=100.0, limit="arithmetic", share=1.0)
+    assert not found.impossible
+    for lacking in (replace(record, cost=Cost(mult_adds=0, params=1)), replace(record, cost=None),
+                    replace(record, measurement=None)):  # fmt: skip
+        assert roofline.share(lacking, run) is None
+    bare = replace(record, artifact=None, cost=Cost(mult_adds=10**9, params=10**7))  # 4 bytes a parameter
+    found = roofline.share(bare, run)
+    assert found is not None
+    assert found.intensity == pytest.approx(2e9 / 4e7)
+
+
 @pytest.mark.parametrize("change", [{"threads": 1}, {"precision": "int8"}, {"provider": "CUDAExecutionProvider"}])
 def test_a_case_under_other_conditions_has_no_bound(change: dict[str, object]) -> None:
     record, run = placed(p50_ms=40, mult_adds=10**9, size_bytes=10**6)

@@ -6,6 +6,9 @@ import os
 import subprocess
 import sys
 
+import psutil
+import pytest
+
 from bench.machine import neighbours
 
 
@@ -22,10 +25,13 @@ def test_a_twentieth_of_a_core_is_not_worth_a_name() -> None:
 
 
 def test_a_snapshot_holds_every_process_but_this_one() -> None:
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+    works = "import time\nwhile time.process_time() < 0.3: pass\nprint(time.process_time(), flush=True)\ninput()"
+    with subprocess.Popen([sys.executable, "-c", works], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        used = float(child.stdout.readline())
         seen = neighbours.snapshot()
         child.communicate(b"\n")
     name, seconds = seen[child.pid]
-    assert name
-    assert 0 <= seconds < 60
+    assert name == psutil.Process(os.getpid()).name()
+    assert seconds == pytest.approx(used, abs=0.05), "in seconds; the system counts in ticks of 10 ms"
     assert os.getpid() not in seen
