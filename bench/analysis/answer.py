@@ -42,7 +42,10 @@ def _answer(choice: Choice) -> list[str]:
         ]
     described, odds = _described(choice.winner, label), _odds(choice)
     if choice.trust == "unsound":
-        lines = [f"no sure answer, as this run is unsound: {choice.winner.case} {odds}", f"  {described}"]
+        lines = [
+            f"no sure answer, as this run is unsound; going by its visits, {choice.winner.case} {odds}",
+            f"  {described}",
+        ]
     else:
         lines = [f"ship {described}", f"  it {odds}"]
     lines.append(f"  {_figures(choice.winner)}")

@@ -218,7 +218,9 @@ def test_a_model_to_be_like_has_a_name_and_an_accuracy(like: str, message: str) 
 def test_an_unsound_run_answers_with_how_often_its_winner_wins() -> None:
     unsound = replace(THREE, trust=Trust(verdict="unsound", doubts=()))
     said = answer.in_words(choice.pick(unsound, {"p50": 20.0}))
-    assert said[0] == "no sure answer, as this run is unsound: middle wins in 100 % of the resamples"
+    assert (
+        said[0] == "no sure answer, as this run is unsound; going by its visits, middle wins in 100 % of the resamples"
+    )
     assert said[1] == "  middle: top-1 74.0 %, p50 12.0 ms [11.9, 12.1]"
     assert all("on the front in" in line for line in answer.in_words(choice.pick(unsound))[1:4])
 

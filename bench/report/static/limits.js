@@ -6,7 +6,7 @@ const Limits = (() => {
   const sliders = form ? [...form.querySelectorAll("input[type=range]")] : [];
   const field = (name) => form.querySelector(`input.exact[data-limit="${name}"]`);
   const shown = (name, value) => Pick.quantity(models.units, models.limits[name].unit, value);
-  let choice = null;
+  let choice = null, standings = new Map();
 
   // One end of each slider means none; the other steps lie evenly, of times and sizes on a logarithmic scale.
   const none = (slider) => models.limits[slider.dataset.limit].at_least ? 0 : Number(slider.max);
@@ -37,6 +37,7 @@ const Limits = (() => {
 
   function show() {
     choice = Pick.pick(models, state.limits, state.like);
+    standings = new Map(models.candidates.map((c) => [c.case, standingOf(c)]));
     for (const slider of sliders) {
       const name = slider.dataset.limit, value = state.limits[name], input = field(name);
       const text = value === undefined ? "no limit" : shown(name, value);
@@ -56,12 +57,11 @@ const Limits = (() => {
   }
 
   // Of one model: "won", "tied", "outside" of the limits, or "" where nothing is said of it.
-  function standing(name) {
-    if (!choice?.winner && !choice?.misses.length) return "";
-    if (name === choice.winner?.case) return "won";
-    if (choice.ties.includes(name)) return "tied";
-    const candidate = models.candidates.find((c) => c.case === name);
-    return candidate && Pick.meets(models, candidate, state.limits, state.like) ? "" : "outside";
+  function standingOf(candidate) {
+    if (!choice.winner && !choice.misses.length) return "";
+    if (candidate.case === choice.winner?.case) return "won";
+    if (choice.ties.includes(candidate.case)) return "tied";
+    return Pick.meets(models, candidate, state.limits, state.like) ? "" : "outside";
   }
 
   // The limits in a figure: a line for each that one of its axes can show, and shade over what lies outside.
@@ -86,7 +86,7 @@ const Limits = (() => {
 
   function mark(place) {
     for (const one of place.querySelectorAll("[data-case]")) {
-      const now = standing(one.dataset.case);
+      const now = standings.get(one.dataset.case) ?? "";
       for (const name of ["won", "tied", "outside"]) one.classList.toggle(name, name === now);
     }
   }
@@ -139,5 +139,5 @@ const Limits = (() => {
       : choice.front.length ? choice.front.map((step) => step.model.case) : choice.misses.map((miss) => miss.case);
     return [...new Set(named.filter(Boolean))].slice(0, State.AT_MOST);
   }
-  return { shapes, mark, standing };
+  return { shapes, mark };
 })();

@@ -71,7 +71,14 @@ const Pick = (() => {
     return low > 0 ? value / (1 - share * (value / low - 1)) : value + share * (value - low);
   }
   const shiftOf = (draws, k) => draws.accuracies.length ? draws.accuracies[k] / 1000 : 0;
-  const timesOf = (c, draws) => draws.times.map((t) => moved(c.p50_ms, [c.p50_ms_low, c.p50_ms_high], t));
+  const known = new WeakMap(); // draws -> their p50s, which no limit changes
+  function timesOf(c, draws) {
+    if (!known.has(draws)) known.set(draws, draws.times.map((t) => moved(c.p50_ms, [c.p50_ms_low, c.p50_ms_high], t)));
+    return known.get(draws);
+  }
+  const drawnOf = (c, draws, k) => c.accuracy === null ? null : !draws.accuracies.length ? c : {
+    accuracy: c.accuracy + shiftOf(draws, k), accuracy_low: c.accuracy_low + shiftOf(draws, k), accuracy_high: c.accuracy_high + shiftOf(draws, k),
+  };
 
   // The values of a limited quantity in each resample; null where it is not known.
   function valuesOf(candidate, draws, name, about) {
@@ -94,9 +101,7 @@ const Pick = (() => {
       return met;
     });
     for (let k = 0; k < resamples; k++) {
-      const drawn = candidates.map((c, i) => c.accuracy === null ? null : {
-        accuracy: c.accuracy + shiftOf(draws[i], k), accuracy_low: c.accuracy_low + shiftOf(draws[i], k), accuracy_high: c.accuracy_high + shiftOf(draws[i], k),
-      });
+      const drawn = candidates.map((c, i) => drawnOf(c, draws[i], k));
       const within = [];
       for (let i = 0; i < candidates.length; i++) {
         if (!meets[i][k]) continue;
@@ -297,7 +302,7 @@ const Pick = (() => {
           ...(chances ? [`in some of the resamples a model meets them: ${chances}`] : [])];
       }
       const lines = choice.trust === "unsound"
-        ? [`no sure answer, as this run is unsound: ${choice.winner.case} ${odds()}`, described(choice.winner)]
+        ? [`no sure answer, as this run is unsound; going by its visits, ${choice.winner.case} ${odds()}`, described(choice.winner)]
         : [`ship ${described(choice.winner)}`, `it ${odds()}`];
       const other = choice.why_not;
       lines.push(figures(choice.winner));
