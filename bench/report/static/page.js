@@ -50,7 +50,7 @@
     if (layout.meta) layout.shapes = Limits.shapes(layout);
     place.style.minHeight = `${layout.height}px`;
     const first = !place.dataset.form;
-    Plotly.react(place, figure.data.map(filtered), layout, options);
+    ends.set(place, Promise.resolve(Plotly.react(place, figure.data.map(filtered), layout, options)));
     place.dataset.form = wide ? "wide" : "narrow";
     if (first) listen(place);
     tag(place);
@@ -59,6 +59,9 @@
   // One after the other, so that the page answers while the rest is drawn. Never for print: the style sheet scales what
   // is there, and Plotly measures wrongly under a scale.
   let turn = 0;
+  // Plotly finishes a change after it has returned; a second one begun before that can leave the legend in the plot.
+  const ends = new Map();
+  const after = (place, change) => { const end = (ends.get(place) ?? Promise.resolve()).then(change); ends.set(place, end); return end; };
   async function draw() {
     if (printing.matches) return;
     const mine = ++turn;
@@ -202,10 +205,10 @@
       for (const id of Object.keys(drawn)) {
         const place = document.getElementById(id);
         if (!place.dataset.form) continue;
-        const shapes = place.layout.meta ? Limits.shapes(place.layout) : [];
-        if (place.layout.meta && (shapes.length || place.layout.shapes?.length)) Plotly.relayout(place, { shapes });
-        Limits.mark(place);
-        declutter(place);
+        after(place, () => {
+          const shapes = place.layout.meta ? Limits.shapes(place.layout) : [];
+          if (place.layout.meta && (shapes.length || place.layout.shapes?.length)) return Plotly.relayout(place, { shapes });
+        }).then(() => { Limits.mark(place); declutter(place); });
       }
     });
   });
