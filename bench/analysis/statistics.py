@@ -138,7 +138,7 @@ def hodges_lehmann(values: Sequence[float]) -> float:
     2.75
     """
     rows, columns = np.triu_indices(len(values))
-    array = np.asarray(values, dtype=np.float64)
+    array = np.asarray(values)
     return float(np.median((array[rows] + array[columns]) / 2))
 
 

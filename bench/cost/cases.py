@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import metadata
@@ -91,21 +92,11 @@ def _answers(cases: list[Case]) -> Iterator[Answer]:
     answers |= {key: kept for key in keys if (kept := _kept(key))}
     missing = {key: case for key, case in zip(keys, cases, strict=True) if key not in answers}
     if missing:
-        for key, answer in zip(missing, _one_by_one(list(missing.values())), strict=True):
+        for key, answer in zip(missing, counted(list(missing.values())), strict=True):
             answers[key] = answer
             if answer.error is None and ":" not in missing[key].model:  # a builder's source may change at any time
                 _keep(key, answer)
     return (answers[key] for key in keys)
-
-
-def _one_by_one(cases: Sequence[Case]) -> Iterable[Answer]:
-    """The answers from one process; where it dies, from one for each case, so that only the culprit has none."""
-    try:
-        return counted(cases)
-    except Failed as error:
-        if len(cases) == 1:
-            return [Answer(error="Failed", message=str(error))]
-        return [answer for case in cases for answer in _one_by_one([case])]
 
 
 def counted(cases: Sequence[Case]) -> list[Answer]:
@@ -214,4 +205,5 @@ def _keep(key: str, answer: Answer) -> None:
         scratch.write_bytes(msgspec.json.encode(answer))
         scratch.replace(path)
     except OSError:
-        scratch.unlink(missing_ok=True)
+        with suppress(OSError):
+            scratch.unlink()

@@ -183,3 +183,68 @@ def test_newcombe_s_interval_of_a_difference():
     back = statistics.newcombe(56 / 70, wilson(56, 70), 48 / 80, wilson(48, 80))
     assert back == pytest.approx((-0.2, -0.3339, -0.0524), abs=1e-4)
     assert statistics.newcombe(0.0, wilson(0, 10), 1.0, wilson(10, 10)) == pytest.approx((1, 0.6075, 1), abs=1e-4)
+
+
+def test_an_interval_follows_from_its_seed():
+    visits = in_ms(simulated_visits(np.random.default_rng(1), 5))
+    assert statistics.interval(visits, seed=3) == statistics.interval(visits, seed=3)
+    assert statistics.interval(visits, seed=3) != statistics.interval(visits, seed=4)
+
+
+def test_an_interval_holds_a_quantile_that_few_resamples_reach():
+    visits = [np.arange(1.0, 10_001.0)] * 3
+    low, high = statistics.interval(visits, seed=0, q=0.0)
+    assert low == pytest.approx(1.0)
+    assert high > 1.1
+    low, high = statistics.interval(visits, seed=0, q=1.0)
+    assert high == pytest.approx(10_000.0)
+    assert low < 9_990.0
+
+
+@pytest.mark.parametrize(("q", "factor"), [(0.5, 1.0), (0.51, 1.8), (0.95, 1.8)])
+def test_the_interval_of_an_upper_percentile_is_wider_by_its_factor(monkeypatch, q, factor):
+    visits = in_ms(simulated_visits(np.random.default_rng(2), 6))
+    centre = statistics.percentile(visits, q)
+    found = statistics.interval(visits, seed=0, q=q)
+    monkeypatch.setattr(statistics, "_WIDEN_UPPER", 1.0)
+    plain = statistics.interval(visits, seed=0, q=q)
+    for end, bare in zip(found, plain, strict=True):
+        assert math.log(end / centre) == pytest.approx(factor * math.log(bare / centre), rel=1e-9)
+
+
+def test_ends_far_beyond_all_that_was_seen_are_not_known():
+    low, high = statistics.interval([np.full(9, 10.0), np.full(9, 40.0)], seed=0)
+    assert (low, high) == (1.0, 400.0)
+
+
+def test_upper_percentiles_have_an_interval_where_visits_and_samples_support_them():
+    visits = in_ms(simulated_visits(np.random.default_rng(3), 3, samples=20))
+    low, high = statistics.interval(visits, seed=5, q=0.95)
+    middle = statistics.percentile(visits, 0.95)
+    assert low < middle < high
+    assert statistics.upper_interval(visits, 0.95, seed=5) == (low, high)
+    assert statistics.upper_interval(visits[:2], 0.90, seed=5) is None, "two visits of 40 samples"
+    assert statistics.upper_interval([*visits[:2], visits[2][1:]], 0.95, seed=5) is None, "59 samples of 60"
+    assert statistics.upper_interval(visits, 0.99, seed=5) is None
+    between = (low + middle) / 2, high + 1
+    assert statistics.upper_interval(visits, 0.95, seed=5, median=between) == between, "not below the median's ends"
+    above = statistics.upper_interval(visits, 0.95, seed=5, median=(middle + 1, middle + 2))
+    assert above == (middle, max(high, middle + 2)), "but it holds the percentile"
+    assert statistics.upper_interval(visits, 0.95, seed=5, median=(low - 1, high - 1e-3)) == (low, high)
+    many = [np.arange(1.0, 10_001.0)] * 3
+    found = statistics.upper_interval(many, 0.999, seed=0)
+    assert found is not None
+    assert found[0] <= statistics.percentile(many, 0.999) <= found[1]
+
+
+def test_two_samples_are_drawn_one_by_one():
+    drawn = statistics._blocks(np.array([0.0, 1.0]), np.random.default_rng(0))
+    assert 0.4 < (drawn[:, 0] == drawn[:, 1]).mean() < 0.6
+
+
+def test_probabilities_end_at_0_and_1():
+    for degrees in (1, 1.2, 1.5, 2, 3, 4, 5, 8, 10, 11, 17, 33, 50, 200):
+        assert 0.999 < statistics.student_t_p(0.0, degrees) <= 1.0
+    for n in range(1, 400):
+        assert statistics.wilson(n, n)[1] <= 1.0
+        assert statistics.wilson(0, n)[0] >= 0.0
