@@ -45,7 +45,7 @@ def steps(score: Floats, right: Booleans, total: int) -> Steps:
         right: (n,).
         total: objects there are to find, found or not.
     """
-    order = np.argsort(-score, kind="stable")
+    order = np.argsort(-score)
     ordered = score[order]
     last = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True)) if len(ordered) else np.empty(0, np.int64)
     hits = np.cumsum(right[order], dtype=np.int64)[last]

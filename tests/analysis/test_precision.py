@@ -202,6 +202,9 @@ def test_a_lower_precision_without_its_fp32_says_only_what_to_know() -> None:
     assert change(unjudged) == precision.Change(case="r int8", warnings=("odd", said))
     for nothing in (artifact(30, share=0.75, integers="u8s8"), None):
         assert precision.changes(runs.run([replace(reduced, artifact=nothing)])) == []
+    full, _ = records()
+    assert precision.changes(runs.run([replace(full, artifact=artifact(120, warnings=("odd",)))])) == []
+    assert change(replace(full, artifact=None), reduced).size is None
 
 
 def test_one_visit_tells_nothing_of_how_visits_differ() -> None:

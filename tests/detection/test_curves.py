@@ -101,6 +101,8 @@ def test_thinning_by_hand() -> None:
     assert curves.thin(10, 5).tolist() == [0, 2, 4, 7, 9]
     assert curves.thin(10, 5, 3).tolist() == [0, 3, 6, 9]
     assert curves.thin(10, 5, 4, 5, 6, 7, 8).tolist() == [0, 4, 5, 6, 7, 8, 9], "the ends stay whatever is kept"
+    assert curves.thin(100, 3, 7, 8, 9).tolist() == [0, 7, 8, 9, 99]
+    assert curves.thin(10, 5).dtype == curves.thin(10, 5, 3).dtype == np.int64, "positions"
     assert curves.thin(6, 6).tolist() == [0, 1, 2, 3, 4, 5]
     assert curves.thin(7, 6).tolist() == [0, 1, 2, 4, 5, 6]
 

@@ -73,3 +73,85 @@ def test_what_cannot_be_is_said() -> None:
         plan(None)
     with pytest.raises(WrongUsage, match='uint8, unscaled; preprocess "torch" cannot be'):
         plan("torch", dtype="uint8")
+
+
+def test_everything_that_was_asked_is_in_the_plan() -> None:
+    p = preprocessing.preprocessing(
+        "torch", height=224, width=160, layout="NCHW", dtype="float16", decoder="Pillow 13", crop=0.8,
+        interpolation="bicubic",
+    )  # fmt: skip
+    assert p == Preprocessing(
+        preprocess="torch", formula="(RGB / 255 - (0.485, 0.456, 0.406)) / (0.229, 0.224, 0.225)", height=224,
+        width=160, resize="cover", resize_height=280, resize_width=200, interpolation="bicubic", antialias=True,
+        jpeg_draft=2, layout="NCHW", dtype="float16", decoder="Pillow 13",
+    )  # fmt: skip
+    assert str(p) == f"resized to cover 200x280 (bicubic, antialiased), centre 160x224, {p.formula}, NCHW float16"
+
+
+@pytest.mark.parametrize("crop", [None, 1, 1.0])
+def test_stretched_images_are_whole_and_decoded_in_full(crop: float | None) -> None:
+    p = preprocessing.preprocessing(
+        "caffe", height=224, width=160, layout="NHWC", dtype="float32", decoder="d", crop=crop, resize="stretch"
+    )
+    assert (p.resize, p.resize_height, p.resize_width) == ("stretch", 224, 160)
+    assert (p.antialias, p.jpeg_draft, p.interpolation) == (False, 0, "bilinear")
+    assert str(p) == (
+        "stretched to 160x224 (bilinear, not antialiased, as Keras loads images), "
+        "BGR - (103.939, 116.779, 123.68), NHWC float32"
+    )
+
+
+@pytest.mark.parametrize(
+    ("how", "says"),
+    [
+        ({"crop": 0.9}, "stretched images are whole, and none of them is cropped to 0.9; leave the crop out"),
+        (
+            {"interpolation": "bicubic"},
+            "stretched images are bilinear, as Keras loads them; leave the interpolation out",
+        ),
+    ],
+)
+def test_stretched_images_take_no_more(how: dict[str, object], says: str) -> None:
+    with pytest.raises(WrongUsage) as raised:
+        preprocessing.preprocessing(
+            "tf",
+            height=8,
+            width=8,
+            layout="NHWC",
+            dtype="float32",
+            decoder="",
+            resize="stretch",
+            **how,  # type: ignore[arg-type]
+        )
+    assert str(raised.value) == says
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int32", "int64"])
+@pytest.mark.parametrize("preprocess", ["none", "included"])
+def test_whole_numbers_are_taken_as_they_are(dtype: str, preprocess: str) -> None:
+    assert plan(None, dtype=dtype).preprocess == "none"
+    assert plan(preprocess, dtype=dtype).formula == preprocessing.FORMULAS[preprocess].says
+    assert written(preprocess, dtype=dtype).tolist() == PIXELS.tolist()
+    assert written(preprocess, dtype=dtype).dtype == dtype
+    assert written(preprocess, dtype=dtype, layout="NCHW").tolist() == PIXELS.transpose(2, 0, 1).tolist()
+    with pytest.raises(WrongUsage) as raised:
+        plan("unit", dtype=dtype)
+    said = f'the model takes pixels as {dtype}, unscaled; preprocess "unit" cannot be; use "none"'
+    assert str(raised.value) == said
+
+
+def test_each_step_is_rounded_to_float32() -> None:
+    """As Keras does it: the same bits, not only nearly."""
+    pixel = np.arange(256, dtype=np.float32)
+    for name, formula in preprocessing.FORMULAS.items():
+        p = preprocessing.preprocessing(name, height=2, width=128, layout="NHWC", dtype="float32", decoder="")
+        row = preprocessing.batch_array(1, p)[0]
+        pixels = np.repeat(np.arange(256, dtype=np.uint8).reshape(2, 128, 1), 3, axis=2)
+        preprocessing.write(pixels, row, p)
+        for channel in range(3):
+            expected = pixel / np.float32(formula.divisor)
+            if formula.mean:
+                expected = expected - np.float32(formula.mean[channel])
+            if formula.deviation:
+                expected = expected / np.float32(formula.deviation[channel])
+            assert row[..., channel].ravel().tolist() == expected.tolist()
