@@ -27,6 +27,13 @@ from tests.machines import Spec
 from tests.pipeline.test_pipeline import call, own_place  # noqa: F401 - its lock, folder and short visits
 from tests.timing.test_timing import write_model
 
+
+@pytest.fixture(autouse=True)
+def own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store of files of the test's own: what others have kept is found by content, whatever it is called."""
+    monkeypatch.setenv("BACKBENCH_CACHE", str(tmp_path / "store"))
+
+
 HERE = facts.collect("cpu", 2, runtimes.versions(["onnxruntime"]))
 ELSEWHERE = replace(HERE, must_match=HERE.must_match | {"cpu": "Z", "threads": 64})
 
@@ -280,10 +287,7 @@ def test_a_baseline_is_measured_on_a_machine_that_never_had_its_files(
     assert dict(baseline.made_again(folder)) == {"m": old}
 
 
-def test_a_baseline_of_own_files_keeps_them_by_content_and_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: tuple[Path, Path]
-) -> None:
-    monkeypatch.setenv("BACKBENCH_CACHE", str(tmp_path / "cache"))
+def test_a_baseline_of_own_files_keeps_them_by_content_and_says_so(files: tuple[Path, Path]) -> None:
     folder, (note,) = baseline.save(Path("results"), run_of(files[0]))
     assert "kept on this machine alone" in note
     assert baseline.files(folder)["m"].source == str(files[0])
