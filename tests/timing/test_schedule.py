@@ -12,9 +12,9 @@ import pytest
 
 from bench import timing
 from bench.errors import Failed
-from bench.machine import lock
+from bench.machine import cgroups, lock, quiet
 from bench.records import Health, PlannedCase, Settings, Visit
-from bench.timing import schedule
+from bench.timing import pace, schedule
 from tests.machines import Machine, Spec
 
 CPU = "CPUExecutionProvider"
@@ -93,16 +93,17 @@ def test_events_and_visits_of_a_round(machine: Machine) -> None:
 
 
 def test_the_specification_says_all_that_was_chosen(machine: Machine) -> None:
-    case = planned("m", batch_size=4, threads=3, provider="P")
+    case = planned("m", batch_size=4, threads=3, provider="P", precision="int8")
     chosen = settings(seed=9, warmup_s=1.5, min_time_s=0.25, min_count=7)
     spec = schedule.specification(case, Path("folder/m.onnx"), chosen, inject=0.05)
     assert spec["pace"]
     assert Path(spec["runtime"]).name == "onnxruntime.py"
     expected = {
         "path": "folder/m.onnx", "provider": "P", "threads": 3, "batch_size": 4, "shapes": {"x": [4, 8]}, "seed": 9,
-        "warmup_s": 1.5, "min_time_s": 0.25, "min_count": 7, "inject": 0.05,
+        "warmup_s": 1.5, "min_time_s": 0.25, "min_count": 7, "inject": 0.05, "precision": "int8",
+        "cpu_stats": [str(path) for path in cgroups.cpu_stats()], "pace": pace.chain(), "runtime": spec["runtime"],
     }  # fmt: skip
-    assert {key: spec[key] for key in expected} == expected
+    assert spec == expected
     bare = schedule.specification(planned("m"), Path("m"), chosen)
     assert (bare["provider"], bare["threads"], bare["inject"]) == (CPU, 1, 0.0)
 
@@ -156,6 +157,22 @@ def test_visits_to_one_case_begin_apart(machine: Machine) -> None:
 def test_without_spacing_nobody_waits(machine: Machine) -> None:
     list(timing.visits(targets("ab"), settings(rounds=3)))
     assert set(machine.slept) == {0}
+
+
+def test_who_is_in_the_way_is_said_before_the_visit_that_waits(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits = iter([["make is in the way", "still"], []])
+
+    def made(self: quiet.Patience) -> Iterator[str]:
+        assert self.left_s == 7.0
+        yield from next(waits)
+
+    monkeypatch.setattr(quiet.Patience, "waits", made)
+    events = list(timing.visits(targets("a"), settings(rounds=2, patience_s=7.0)))
+    assert events[0] == schedule.VisitStarted("a", 0)
+    assert events[1:3] == [schedule.VisitWaits("a", 0, "make is in the way"), schedule.VisitWaits("a", 0, "still")]
+    assert [type(event).__name__ for event in events[3:]] == ["Visit", "VisitStarted", "Visit"]
 
 
 def test_what_was_visited_before_is_not_visited_again(machine: Machine) -> None:
@@ -224,6 +241,7 @@ def test_the_budget_s_rest_goes_to_the_widest_interval_until_all_are_narrow() ->
     assert names[6:] == ["b"] * (len(names) - 6)
     assert len(set(visits)) == len(visits), "no round's number is used twice"
     assert visits[6] == ("b", 3 + schedule.REPEATS), "the numbers after the rounds are the repeats'"
+    assert [number for _, number in visits[6:]] == list(range(5, len(visits) - 1)), "one after another"
     assert schedule.summary.visits_width(plan.taken["b"]) <= 0.02
     assert schedule.summary.visits_width(plan.taken["b"][:-1]) > 0.02
 
@@ -277,14 +295,16 @@ def test_a_worker_s_answer_becomes_a_visit() -> None:
     answer = {
         "samples_ns": [3, 4], "copy_samples_ns": [5], "warmup_ns": [6, 7], "warmed_up": False, "load_ms": 1.5,
         "first_inference_ms": 2.5, "peak_rss_bytes": 8, "provider": "P", "threads": 2, "provider_nodes": {"P": 9},
-        "health": {"stolen_ms": 30.0, "pace_ms": 0.25}, "sampling_ns": 100e6, "runtime": "1.0", "precisions": {},
+        "health": {"stolen_ms": 30.0, "pace_ms": 0.25}, "sampling_ns": 100e6, "runtime": "1.0",
+        "precisions": {"f32": 9}, "meters": {"energy_j": 0.5},
     }  # fmt: skip
     made = schedule.as_visit(answer, "m", 4, "then", ["make"])
     assert made == Visit(
         case="m", round=4, started_at="then", samples_ns=(3, 4), copy_samples_ns=(5,), warmup_ns=(6, 7),
         warmed_up=False, load_ms=1.5, first_inference_ms=2.5, peak_rss_bytes=8, provider="P", threads=2,
         provider_nodes={"P": 9}, health=Health(stolen_ms=30.0, pace_ms=0.25),
-        runtime="1.0", disturbances=("the host took 30 % of the time away",),
+        runtime="1.0", precisions={"f32": 9}, meters={"energy_j": 0.5},
+        disturbances=("the host took 30 % of the time away",),
     )  # fmt: skip
     busy = schedule.as_visit(answer | {"health": {"others_cpu_share": 0.5}}, "m", 4, "then", ["make"])
     assert busy.disturbances == ("other processes used 50 % of the cores (most of it: make)",)
