@@ -279,3 +279,26 @@ def test_a_write_that_fails_halfway_leaves_the_old_file(tmp_path: Path, monkeypa
     monkeypatch.undo()
     store.write(folder, a_run("another suite"))
     assert store.load(folder).suite == "another suite"
+
+
+def test_a_run_with_holes_is_not_whole() -> None:
+    store.check_whole(measured())
+    (record,) = measured().records
+    failed = replace(record, error="it died")
+    holes = replace(a_run(), left_out=("B",))
+    for run, says in (
+        (holes, "VGG16 (no measurement); B (not asked for)"),
+        (replace(a_run(), records=(failed,)), "VGG16 (it died)"),
+        (replace(a_run(), records=()), "it has no cases"),
+    ):
+        with pytest.raises(WrongUsage) as raised:
+            store.check_whole(run)
+        assert str(raised.value) == (
+            f"the run of 2026-01-02T03:04:05Z is not whole: {says}; "
+            "measure the whole suite, or store it as it is with --force"
+        )
+
+
+def test_a_run_is_read_with_its_folder(tmp_path: Path) -> None:
+    folder = store.create(tmp_path, a_run())
+    assert store.read(folder) == store.read(folder / "run.json") == store.Stored(folder, a_run())
