@@ -211,7 +211,8 @@ def doctor(seconds: float, require: str | None, results: Path, as_json: bool) ->
 def selftest(minutes: float, model: str, budget_s: float, margin: str, threads: int | None, as_json: bool) -> None:
     """Measure this harness's own false alarms and power on this machine.
 
-    One file against itself, and against itself slowed by 1, 2, 3, 5 and 10 %, by `ab` and by `compare`.
+    One file against itself, and against itself slowed by 1, 2, 3, 5 and 10 %, side by side and by the
+    stored figures of two runs.
     """
     import tempfile
 

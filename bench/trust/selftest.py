@@ -1,8 +1,9 @@
 """This harness put to the test on this machine: one file against itself, and against itself slowed by a known share.
 
-Both ways of comparing are tried: `ab`, and `compare` of two runs. A run holds every slow-down as a case of its own
-beside as many cases without one, so that its visits are spread over its time as a suite's are; the verdicts of one pair
-of runs share that time's weather, and count as single tries all the same.
+Both ways of comparing are tried: both files side by side (`ab`, `compare`), and the stored figures of two runs
+(`compare --stored`). A run holds every slow-down as a case of its own beside as many cases without one, so that its
+visits are spread over its time as a suite's are; the verdicts of one pair of runs share that time's weather, and count
+as single tries all the same.
 """
 
 from __future__ import annotations
@@ -32,10 +33,10 @@ ROUNDS = 5
 class Attempt:
     """One comparison whose truth is known."""
 
-    method: str  # "ab" or "compare"
+    method: str  # "ab" or "stored figures"
     injected: float  # the true slow-down of B, a share; 0: nothing differs
     verdict: str
-    seconds: float  # of measuring; for "compare", the two runs' time over their cases
+    seconds: float  # of measuring; for "stored figures", the two runs' time over their cases
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,10 +59,10 @@ def attempts(path: Path, setup: ab.Setup, *, minutes: float, margin: float, budg
     Raises Failed when a visit fails.
     """
     end = time.monotonic() + 60 * minutes
-    taken = {"ab": 0.0, "compare": 0.0}
+    taken = {"ab": 0.0, "stored figures": 0.0}
     ways: dict[str, Iterator[list[Attempt]]] = {
         "ab": _trials(path, setup, margin, budget_s),
-        "compare": _comparisons(path, setup, margin),
+        "stored figures": _comparisons(path, setup, margin),
     }
     while time.monotonic() < end or not all(taken.values()):
         method = min(taken, key=lambda name: taken[name])
@@ -103,7 +104,7 @@ def _trials(path: Path, setup: ab.Setup, margin: float, budget_s: float) -> Iter
 
 
 def _comparisons(path: Path, setup: ab.Setup, margin: float) -> Iterator[list[Attempt]]:
-    """`compare` of two runs, the second with every slow-down and as many cases without one."""
+    """`compare --stored` of two runs, the second with every slow-down and as many cases without one."""
     slowdowns = {f"{share:.0%} slower": share for share in SLOWDOWNS} | {f"same {i}": 0.0 for i in range(5)}
     number = 0
     while True:
@@ -115,7 +116,7 @@ def _comparisons(path: Path, setup: ab.Setup, margin: float) -> Iterator[list[At
         seconds = round((time.monotonic() - begun) / len(slowdowns), 1)
         verdicts = comparison.compare(*runs, margin=margin).verdicts
         yield [
-            Attempt(method="compare", injected=slowdowns[v.case], verdict=_direction(v), seconds=seconds)
+            Attempt(method="stored figures", injected=slowdowns[v.case], verdict=_direction(v), seconds=seconds)
             for v in verdicts
         ]
 

@@ -74,10 +74,10 @@ def test_both_ways_see_large_slow_downs_and_raise_no_alarm_without_one(
     found = [attempt for _ in range(40) for attempt in next(trials)]
     found += [attempt for _ in range(12) for attempt in next(comparisons)]
     rows = {(row.method, row.injected): row for row in selftest.summary(found)}
-    assert set(rows) == {(m, share) for m in ("ab", "compare") for share in (0.0, *selftest.SLOWDOWNS)}
-    assert rows["compare", 0.0].tries == 60
+    assert set(rows) == {(m, share) for m in ("ab", "stored figures") for share in (0.0, *selftest.SLOWDOWNS)}
+    assert rows["stored figures", 0.0].tries == 60
     assert rows["ab", 0.0].tries == 20
-    for method in ("ab", "compare"):
+    for method in ("ab", "stored figures"):
         assert rows[method, 0.0].rate <= 0.07
         assert rows[method, 0.10].rate >= 0.75
 
@@ -89,7 +89,7 @@ def test_the_command_ends_with_both_ways_tried(
     code, out, err = call(capsys, "selftest", "--minutes", "0", "--budget", "0.05", "--json")
     assert code == 0
     found = json.loads(out)
-    assert {row["method"] for row in found["rows"]} == {"ab", "compare"}
+    assert {row["method"] for row in found["rows"]} == {"ab", "stored figures"}
     assert len(found["attempts"]) == 11
     assert err.count("\n") == 11
     assert simulated.visits >= 100
