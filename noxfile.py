@@ -37,7 +37,7 @@ def run_bench(session: nox.Session, *arguments: str) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure a suite, compare it with this machine's baseline, and write the report. Arguments go to `bench run`."""
+    """Measure a suite, compare it with its stored baseline, and write the report. Arguments go to `bench run`."""
     install(session, "export", RUNTIME, "png", "images", "data", "detection")
     run_bench(session, "run", *session.posargs)
 

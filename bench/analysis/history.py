@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import msgspec
 
 from bench.analysis.comparison import identity, of_figures
-from bench.records import Measurement, Run
+from bench.records import Comparison, Measurement, Run, Verdict
 from bench.store import machine_name
 
 MARGIN = 0.03
@@ -47,8 +47,12 @@ class Series:
         return [point for point in self.points if point.step is not None]
 
 
-def histories(runs: Iterable[Run]) -> dict[str, list[Series]]:
-    """The series of every case by its name. Cases of one name that are not the same thing to time stay apart."""
+def histories(runs: Iterable[Run], kept: Iterable[Comparison] = ()) -> dict[str, list[Series]]:
+    """The series of every case by its name. Cases of one name that are not the same thing to time stay apart.
+
+    Where the files of two adjacent runs were measured anew (`kept`), that says whether the level changed.
+    """
+    anew = {(c.baseline_started_at, c.run_started_at): {v.case: v for v in c.verdicts} for c in kept}
     found: dict[tuple[str, str, str, bytes], list[tuple[Run, Measurement, str]]] = defaultdict(list)
     for run in sorted(runs, key=lambda run: run.started_at):
         for record in run.records:
@@ -58,13 +62,23 @@ def histories(runs: Iterable[Run]) -> dict[str, list[Series]]:
                 found[key].append((run, record.measurement, record.case.model))
     by_name: dict[str, list[Series]] = defaultdict(list)
     for (name, machine, *_), points in found.items():
-        earlier = [None, *(measured for _, measured, _ in points)]
+        earlier = [None, *((run, measured) for run, measured, _ in points)]
         marked = tuple(
-            Point(run=run, measurement=now, step=level_step(before, now) if before else None)
+            Point(run=run, measurement=now, step=_step(name, before, (run, now), anew) if before else None)
             for (run, now, _), before in zip(points, earlier, strict=False)
         )
         by_name[name].append(Series(case=name, model=points[0][2], machine=machine, points=marked))
     return dict(sorted(by_name.items()))
+
+
+def _step(
+    name: str, before: tuple[Run, Measurement], now: tuple[Run, Measurement],
+    anew: Mapping[tuple[str, str], Mapping[str, Verdict]],
+) -> float | None:  # fmt: skip
+    verdict = anew.get((before[0].started_at, now[0].started_at), {}).get(name)
+    if verdict is not None and verdict.confirmed is not None:
+        return verdict.ratio if verdict.confirmed else None
+    return level_step(before[1], now[1])
 
 
 def level_step(before: Measurement, now: Measurement) -> float | None:

@@ -60,7 +60,12 @@ def write_site(material: Material, out: Path) -> Path:
     models = []
     taken: set[str] = set()
     pages = {id(entry.run): entry.page for _, entry in entries}
-    for name, series in histories(material.runs).items():
+    kept = [
+        known
+        for index in range(len(material.runs))
+        if (folder := material.folder(index)) and (known := verdicts(folder))
+    ]
+    for name, series in histories(material.runs, kept).items():
         page = _unique(f"model-{slug(name)}", taken)
         write_atomically(out / page, _history_page(name, series, pages).encode(errors="replace"))
         models.append((name, page, series))

@@ -28,8 +28,7 @@ class KeptFile:
 def save(results: Path, run: Run) -> tuple[Path, list[str]]:
     """Store a run as its suite's baseline; its folder, and why files of it cannot be had again elsewhere, a line each.
 
-    Graphs are written before the run, so that a kill leaves either baseline whole. Raises Failed when the folder cannot
-    be written.
+    Graphs are written first, and old ones removed last. Raises Failed when the folder cannot be written.
     """
     folder = store.baseline_folder(results, run)
     store.make_folder(folder)
@@ -98,26 +97,28 @@ def sides(baseline: store.Stored, old: Record, new: Record) -> tuple[Path, Path]
         if old.artifact:
             old = replace(old, artifact=replace(old.artifact, sha256=known.sha256))
         return _said(f"the baseline's ({known.source})", old), _said("the run's", new)
-    try:
-        packed = (baseline.path / known.graph).read_bytes()
-    except OSError as error:
-        raise Failed(
-            f"{baseline.path / known.graph}: {error.strerror}; restore it, or save the baseline again"
-        ) from error
     own = _said("the run's", new)
     drawn = portable.remade(portable.drawn_from(own)) if portable.can_be_drawn(new) else own
-    return portable.remade(portable.unpacked(packed)), drawn
+    return _remade(baseline.path / known.graph), drawn
 
 
 def made_again(folder: Path) -> Iterator[tuple[str, Path]]:
     """Every case whose file is drawn, with that file. Raises Failed when one does not come out as it was."""
     for name, known in files(folder).items():
         if known.graph is not None:
-            yield name, portable.remade(portable.unpacked((folder / known.graph).read_bytes()))
+            yield name, _remade(folder / known.graph)
+
+
+def _remade(graph: Path) -> Path:
+    try:
+        packed = graph.read_bytes()
+    except OSError as error:
+        raise Failed(f"{graph}: {error.strerror}; restore it, or save the baseline again") from error
+    return portable.remade(portable.unpacked(packed))
 
 
 def _said(whose: str, record: Record) -> Path:
     try:
         return portable.file_of(record)
     except Failed as error:
-        raise Failed(str(error).replace("its", whose, 1)) from error
+        raise Failed(str(error).replace("its file", f"{whose} file", 1)) from error

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.analysis.comparison import compare
 from bench.analysis.history import histories, level_step
 from bench.records import Run
 from bench.report import write_report
@@ -94,6 +95,22 @@ def test_changes_of_level_are_marked_where_intervals_part() -> None:
     assert level_step(before, overlapping) is None
     small = replace(before, p50_ms=1.02 * before.p50_ms, p50_ms_low=1.019 * before.p50_ms, p50_ms_high=9e9)
     assert level_step(replace(before, p50_ms_high=before.p50_ms), small) is None
+
+
+def test_what_was_measured_anew_says_whether_the_level_changed() -> None:
+    before, now = day(1), day(2, factor=1.2)
+    stored = compare(before, now)
+    marked = {name: series[0].points[1].step for name, series in histories([before, now]).items()}
+    assert all(marked.values())
+    verdicts = tuple(
+        replace(v, verdict="equivalent", confirmed=False) if i % 2 else replace(v, confirmed=None)
+        for i, v in enumerate(stored.verdicts)
+    )
+    kept = histories([before, now], [replace(stored, verdicts=verdicts)])
+    for i, verdict in enumerate(verdicts):
+        assert (kept[verdict.case][0].points[1].step is None) is bool(i % 2)
+    other = replace(stored, baseline_started_at="2026-01-01T00:00:00Z", verdicts=verdicts)
+    assert {n: s[0].points[1].step for n, s in histories([before, now], [other]).items()} == marked
 
 
 def test_machines_and_different_cases_of_one_name_stay_apart() -> None:

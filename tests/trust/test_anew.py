@@ -298,6 +298,14 @@ def test_a_baseline_of_own_files_keeps_them_by_content_and_says_so(files: tuple[
     assert new == files[1]
 
 
+@pytest.mark.parametrize("name", ["MobileNet", "MobileNetV3Large"])
+def test_the_example_baselines_files_come_out_bit_for_bit(name: str) -> None:
+    folder = Path(__file__).parents[2] / "results" / "baselines" / "default"
+    known = baseline.files(folder)[name]
+    assert file_sha256(baseline._remade(folder / str(known.graph))) == known.sha256
+    assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) < 1_000_000
+
+
 def test_a_second_save_leaves_no_graph_of_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     of = exports(tmp_path, monkeypatch, one=0.5, two=0.75)
     folder, _ = baseline.save(Path("results"), of["one"])
