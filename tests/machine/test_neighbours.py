@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 
-import psutil
 import pytest
 
 from bench.machine import neighbours
@@ -32,6 +31,6 @@ def test_a_snapshot_holds_every_process_but_this_one() -> None:
         seen = neighbours.snapshot()
         child.communicate(b"\n")
     name, seconds = seen[child.pid]
-    assert name == psutil.Process(os.getpid()).name()
+    assert "python" in name  # not that of this process, which a parallel run of the tests renames
     assert seconds == pytest.approx(used, abs=0.05), "in seconds; the system counts in ticks of 10 ms"
     assert os.getpid() not in seen
