@@ -86,6 +86,5 @@ class Machine:
         self.now += 2 * self.visit_s
         b_ns *= math.exp(self.rng.normal(0, self.spread))
         return {
-            "blocks_ns": [[a_ns] * 7, [b_ns] * 7], "block": 5, "sampling_ns": 7 * (a_ns + b_ns), "peak_rss_bytes": 1,
-            "health": {}, "runtime": "1.0",
+            "blocks_ns": [[a_ns] * 7, [b_ns] * 7], "sampling_ns": 7 * (a_ns + b_ns), "health": {}, "runtime": "1.0",
         }  # fmt: skip

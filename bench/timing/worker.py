@@ -153,9 +153,7 @@ def _turns(spec: dict[str, Any]) -> dict[str, Any]:
     after, worked = _counters(spec.get("cpu_stats", [])), _at_work()
     return {
         "blocks_ns": [blocks["A"], blocks["B"]],
-        "block": block,
         "sampling_ns": sampling_ns,
-        "peak_rss_bytes": _peak_rss(),
         "health": _health(before, after) | {"pace_ms": None, "threads_at_work": _threads(at_work, worked)},
         "runtime": version,
     }

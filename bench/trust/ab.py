@@ -25,8 +25,8 @@ from bench.timing.schedule import as_visit, disturbances, now, specification, ti
 from bench.trust.trial import Pair, block_ratio
 
 BUDGET_S = 60.0
-# Of a process for both files. Processes of 2 s gave ratios with half the spread of those of 1 s beside busy loops, and
-# with four fifths of it on a quiet machine, where starting one takes 0.7 s (MobileNetV3Small) to 1.6 s (ResNet50).
+# Of a process for both files: chosen, not derived. All else in a process took 0.7 s (MobileNetV3Small) to 1.6 s
+# (ResNet50), so that most of its time is measuring.
 BOTH_S, BOTH_COUNT, BOTH_WARMUP_S = 2.0, 5, 0.3
 # Of a process for one: visits differ more than the samples within, so that many short ones tell more than few long.
 MIN_TIME_S, MIN_COUNT, WARMUP_S = 0.2, 3, 1.0

@@ -3,9 +3,9 @@
 A pair is both files timed once: in one fresh process, block by block in turn (`bench.timing.worker`), or, where they
 cannot share a process, in one process each, one after the other. In one process, what shifts the machine's speed shifts
 neighbouring blocks of both files; the pair's ratio is the Hodges-Lehmann centre of the log ratios of such blocks.
-Measured where the speed shifts by a third for seconds at a time: fresh processes then gave ratios with a standard
-deviation of 0.4 to 0.6 % on a quiet machine, of 0.5 to 3 % beside busy loops that come and go; ratios of the files'
-own medians, of 0.5 to 2.5 % and of 1.5 to 5 %.
+Measured where the speed shifts by a third for seconds at a time (eight processes each of three models): ratios then
+had a standard deviation of 0.4 to 0.7 % with nothing beside, and of 0.5 to 3 % beside busy loops; ratios of the files'
+own medians, of 0.5 to 2.3 % and of 1 to 7 %, once 23 %.
 
 The pair is the statistical unit: processes differ by where their memory happens to lie. So the verdict rests on the log
 ratios of pairs by Student's t; the file that is loaded first alternates, so that its disadvantage (0.7 % was seen)
@@ -146,7 +146,8 @@ def pairs_for(judgement: Judgement, *, margin: float, alarm: float) -> int:
 def block_ratio(a_ns: Sequence[float], b_ns: Sequence[float]) -> float:
     """B over A from neighbouring blocks of one process: the Hodges-Lehmann centre of their log ratios, exponentiated.
 
-    Half as wide as their median beside a busy loop, and as good on a quiet machine.
+    Against their median it gave 0.4 to 1.5 times the spread between processes beside busy loops (0.8 in the middle of
+    eight cases), and 0.9 to 1.3 times, once 3, with nothing beside: better where it is needed, no clear winner.
 
     >>> round(block_ratio([100, 200, 100, 300, 100], [110, 220, 110, 330, 500]), 3)
     1.1
