@@ -1,12 +1,13 @@
 """False alarms and power of comparisons measured anew: a suite's files against themselves, as they are or slowed.
 
     python -m tests.benchmarks.compare_power [--slower 0 0.05] [--beside nothing|one|two] [--tries 10] [--budget 360]
-                                             [--suite default] [--model NAME ...] [--rows FILE]
+                                             [--suite default | --baseline FOLDER] [--model NAME ...] [--rows FILE]
 
 Every try is one gate: all models share the budget and the error, as in `bench compare`; B is A's file, each call slowed
 by a known share. `--beside one`: a busy loop runs all the time; `two`: two of them come and go, on and off for 0.2 to
 3 s by chance. Each finished try is written to `--rows`, and those that it holds already count. `tests.benchmarks
-.ab_vs_peers` holds what pyperf, pytest-benchmark and stored figures say of the same files.
+.ab_vs_peers` holds what pyperf, pytest-benchmark and stored figures say of the same files. `--baseline` makes the files
+of a stored baseline again and needs no TensorFlow.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from bench.analysis.statistics import wilson
 from bench.errors import Failed
 from bench.machine import facts, lock
 from bench.records import Case
-from bench.trust import ab, contest
+from bench.trust import ab, baseline, contest
 from bench.trust.contest import Contest
 
 HOG = """
@@ -90,11 +91,15 @@ def main() -> int:
     parser.add_argument("--tries", type=int, default=10)
     parser.add_argument("--budget", type=float, default=360.0)
     parser.add_argument("--suite", default="default")
+    parser.add_argument("--baseline", type=Path, help="a folder results/baselines/NAME, instead of a suite")
     parser.add_argument("--model", nargs="*", default=[])
     parser.add_argument("--rows", type=Path, default=Path("compare_power.jsonl"))
     given = parser.parse_args()
-    chosen = suites.only(suites.load_suite((given.suite,)), tuple(given.model))
-    files = exported(chosen.cases)
+    if given.baseline:
+        stored = dict(baseline.made_again(given.baseline))
+        files = {name: stored[name] for name in given.model or stored}
+    else:
+        files = exported(suites.only(suites.load_suite((given.suite,)), tuple(given.model)).cases)
     for number in range(given.tries):
         for slower in given.slower:
             begun = time.monotonic()
