@@ -48,21 +48,21 @@ def answer(asked: dict[str, Any]) -> Fidelity:
     from bench.export.preparation import prepared
 
     model = prepared(question.request).model
-    found: list[Fidelity] = []
+    fidelities: list[Fidelity] = []
     for start in range(0, len(question.files), _CHUNK):
         batch = _decoded(question.files[start : start + _CHUNK], question.preprocessing)
         if len(batch):
             expected = weights.run(model, batch)
-            found.append(fidelity.check(Path(question.onnx), batch, expected))
-    if not found:
+            fidelities.append(fidelity.check(Path(question.onnx), batch, expected))
+    if not fidelities:
         raise Failed("not one image could be read")
-    inputs = sum(each.inputs for each in found)
+    inputs = sum(each.inputs for each in fidelities)
     return Fidelity(
-        max_abs=max(each.max_abs for each in found),
-        max_rel=max(each.max_rel for each in found),
-        top1_agreement=sum((each.top1_agreement or 0.0) * each.inputs for each in found) / inputs,
+        max_abs=max(each.max_abs for each in fidelities),
+        max_rel=max(each.max_rel for each in fidelities),
+        top1_agreement=sum((each.top1_agreement or 0.0) * each.inputs for each in fidelities) / inputs,
         inputs=inputs,
-        passed=all(each.passed for each in found),
+        passed=all(each.passed for each in fidelities),
     )
 
 

@@ -86,15 +86,15 @@ def labelling(
 def alternatives(words: Iterable[str], outputs: int, force: Labelling, *, given: Path | None) -> dict[str, Labelling]:
     """The other usual orders of the same classes that set at least one of them apart, by their names."""
     known = sorted(set(words))
-    found: dict[str, Labelling] = {}
+    labellings: dict[str, Labelling] = {}
     for name in orders.NAMES:
         try:
             other = _of_list(force, name, outputs) if given else _ordered(known, outputs, name)
         except WrongUsage:
             continue
-        if all(other.outputs != each.outputs for each in (force, *found.values())):
-            found[name] = other
-    return found
+        if all(other.outputs != each.outputs for each in (force, *labellings.values())):
+            labellings[name] = other
+    return labellings
 
 
 def widths(words: Iterable[str], given: Path | None = None) -> tuple[int, ...]:
@@ -174,36 +174,36 @@ def _numbered(words: list[str], outputs: int, places: Mapping[str, str]) -> Labe
 
 
 def _ordered(words: list[str], outputs: int, order: str) -> Labelling:
-    found = orders.places(words, outputs, order)
-    if found is None:
+    places = orders.places(words, outputs, order)
+    if places is None:
         raise WrongUsage(
             f"{len(words)} class names ({_some(words)}) have no order {order} in a model with {outputs} outputs: "
             f"{orders.NEEDS[order.startswith('number')]}"
         )
     by_output: dict[int, str] = {}
-    for word, output in found.items():
+    for word, output in places.items():
         if (same := by_output.setdefault(output, word)) != word:
             raise WrongUsage(f'"{same}" and "{word}" are the same class number; rename one of the classes')
     numbers = all(map(orders.is_number, words))
     says = orders.NAMES[order] if order.startswith("number") else f"{len(words)} {orders.NAMES[order]}"
-    return _labelling(found, says.replace("class names", "class numbers") if numbers else says)
+    return _labelling(places, says.replace("class names", "class numbers") if numbers else says)
 
 
-def _labelling(found: dict[str, int], rule: str) -> Labelling:
-    return Labelling(found, {number: word for word, number in found.items()}, rule)
+def _labelling(places: dict[str, int], rule: str) -> Labelling:
+    return Labelling(places, {number: word for word, number in places.items()}, rule)
 
 
 def _of_list(force: Labelling, order: str, outputs: int) -> Labelling:
     """A listed labelling with the list in another order than the file's."""
     names = [force.names[number] for number in sorted(force.names)]
-    found = None if order.startswith("number") else orders.places(names, len(names), order)
-    if found is None or len(set(names)) < len(names):
+    places = None if order.startswith("number") else orders.places(names, len(names), order)
+    if places is None or len(set(names)) < len(names):
         raise WrongUsage(f"--classes lists names, which have no order {order}; leave one of the two out")
     shift = min(force.names)
-    by_word = {word: found[force.names[number]] + shift for word, number in force.outputs.items()}
+    by_word = {word: places[force.names[number]] + shift for word, number in force.outputs.items()}
     return Labelling(
         by_word,
-        {place + shift: name for name, place in found.items()},
+        {place + shift: name for name, place in places.items()},
         f"{force.rule}, {orders.NAMES[order].removeprefix('class names ')}",
     )
 

@@ -52,15 +52,15 @@ class ImageSet:
     @property
     def sha256(self) -> str:
         """A hash of the list: names, labels, sizes and times of the files."""
-        found = hashlib.sha256()
+        digest = hashlib.sha256()
         for image, label in zip(self.images, self.labels, strict=True):
             try:
                 about = (self.folder / image.file).stat()
                 facts = f"{about.st_size} {about.st_mtime_ns}"
             except (OSError, ValueError):
                 facts = "missing"
-            found.update(f"{image.file}\0{label}\0{facts}\n".encode(errors="surrogatepass"))
-        return found.hexdigest()
+            digest.update(f"{image.file}\0{label}\0{facts}\n".encode(errors="surrogatepass"))
+        return digest.hexdigest()
 
 
 def listing(folder: Path, *, labels: Path | None = None, listed: bool = False) -> Listing:

@@ -113,7 +113,7 @@ def _plain(name: str, depth: int) -> str:
 
 def _readings(path: Path, known: _Names) -> list[_Reading]:
     """Every way to read the file, the plainest first. Raises WrongUsage when there is none."""
-    found: list[_Reading] = []
+    readings: list[_Reading] = []
     problem: Exception | None = None
     for text, delimiter in product(_texts(path), _DELIMITERS):
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
@@ -124,13 +124,13 @@ def _readings(path: Path, known: _Names) -> list[_Reading]:
             continue
         if rows and rows[0][1][0].startswith("sep="):  # Excel's own first line
             rows = rows[1:]
-        found.append(_Reading(rows))
+        readings.append(_Reading(rows))
         for column in range(min(max((len(row) for _, row in rows), default=0), _WIDEST)):
             names = [row[column] for _, row in rows if len(row) > max(column, 1)]
-            found += [_at_depth(rows, column, names, depth, known) for depth in _depths(names, known)]
-    if not found:
+            readings += [_at_depth(rows, column, names, depth, known) for depth in _depths(names, known)]
+    if not readings:
         raise WrongUsage(f"cannot read the labels {path}: {problem}")
-    return found
+    return readings
 
 
 def _depths(names: Sequence[str], known: _Names) -> Sequence[int]:

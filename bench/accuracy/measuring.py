@@ -168,7 +168,7 @@ def evaluate(
             if progress:
                 done = sum(len(each.predictions) for each in batches)
                 progress(done, len(files), done / sum(each.wall_s for each in batches))
-    found = evaluation(
+    result = evaluation(
         images,
         batches,
         model=settings.model or path.name,
@@ -203,8 +203,8 @@ def evaluate(
                 ),
             )
         )
-        found = replace(found, stages=timed)
-    return replace(found, agreement=with_keras(agree_with, path, images, p)) if agree_with else found
+        result = replace(result, stages=timed)
+    return replace(result, agreement=with_keras(agree_with, path, images, p)) if agree_with else result
 
 
 def _sizes(path: Path, settings: Settings) -> tuple[int | None, ...] | None:

@@ -69,8 +69,8 @@ def places(words: Sequence[str], outputs: int, order: str) -> dict[str, int] | N
     """
     numbers = all(map(is_number, words))
     if order in _SHIFTED:
-        found = {word: int(word) + _SHIFTED[order] for word in words} if numbers else {}
-        return found if found and min(found.values()) >= 0 and max(found.values()) < outputs else None
+        place_of = {word: int(word) + _SHIFTED[order] for word in words} if numbers else {}
+        return place_of if place_of and min(place_of.values()) >= 0 and max(place_of.values()) < outputs else None
     everything = list(words)
     if len(words) != outputs:
         first = int(any(word == str(outputs) for word in words))
@@ -170,5 +170,5 @@ def _fitted(counted: _Counted) -> dict[str, int] | None:
         by_word[word][answer] += count
     if len(by_word) < 3 or sum(counted.values()) < 3 * len(by_word):
         return None
-    found = {word: of.most_common(1)[0][0] for word, of in by_word.items()}
-    return found if len(set(found.values())) == len(found) else None
+    place_of = {word: of.most_common(1)[0][0] for word, of in by_word.items()}
+    return place_of if len(set(place_of.values())) == len(place_of) else None

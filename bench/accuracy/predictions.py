@@ -67,16 +67,16 @@ def load(path: Path, key: Key) -> list[Batch]:
     except OSError as error:
         raise _cannot(path, error) from error
     lines = data.splitlines(keepends=True)
-    found: list[Batch] = []
+    batches: list[Batch] = []
     kept = 0
     try:
         if lines and msgspec.json.decode(lines[0], type=_Header).key == key.sha256:
             kept = len(lines[0])
             for line in lines[1:]:
                 batch = msgspec.json.decode(line, type=Batch)
-                if not line.endswith(b"\n") or batch.number != len(found):
+                if not line.endswith(b"\n") or batch.number != len(batches):
                     break
-                found.append(batch)
+                batches.append(batch)
                 kept += len(line)
     except msgspec.DecodeError:
         pass  # the rest is not what was written
@@ -89,7 +89,7 @@ def load(path: Path, key: Key) -> list[Batch]:
             path.write_bytes(msgspec.json.encode(_Header(key.sha256)) + b"\n")
     except OSError as error:
         raise _cannot(path, error) from error
-    return found
+    return batches
 
 
 def append(path: Path, batch: Batch) -> None:

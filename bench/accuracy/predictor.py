@@ -186,7 +186,7 @@ def _batches(session: runtimes.Session, output: int, takes: Signature, job: Job,
                 raw = np.asarray(session.run({name: array[:whole] if takes.batched else array[0]})[output])
                 after_run = time.perf_counter()
                 free.append(array)
-                found, probabilities = _predictions(
+                predictions, probabilities = _predictions(
                     signature.class_scores(raw, whole, takes.single)[: len(problems)],
                     job.labels[begun : begun + len(problems)],
                     problems,
@@ -197,7 +197,7 @@ def _batches(session: runtimes.Session, output: int, takes: Signature, job: Job,
                     wall_s=round(now - before, 6),
                     inference_s=round(after_run - before_run, 6),
                     probabilities=probabilities,
-                    predictions=found,
+                    predictions=predictions,
                 )
                 before = now
         finally:

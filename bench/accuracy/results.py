@@ -172,12 +172,12 @@ def evaluation(
     unreadable = tuple(
         Unreadable(file=readable(i.file), reason=readable(p.unreadable)) for i, _, p in everything if p.unreadable
     )
-    judged = [(readable(i.file), label, p) for i, label, p in everything if p.unreadable is None]
-    if not judged:
+    rows = [(readable(i.file), label, p) for i, label, p in everything if p.unreadable is None]
+    if not rows:
         raise Failed(f"not one of {len(everything)} images could be read; {unreadable[0].file}: {unreadable[0].reason}")
-    n = len(judged)
-    right = [label == p.top[0] for _, label, p in judged]
-    among = [label in p.top for _, label, p in judged]
+    n = len(rows)
+    right = [label == p.top[0] for _, label, p in rows]
+    among = [label in p.top for _, label, p in rows]
     top1 = _percent(sum(right), n)
     top5 = _percent(sum(among), n) if outputs > TOP else (None, None, None)
     wall_s = sum(batch.wall_s for batch in batches)
@@ -197,9 +197,9 @@ def evaluation(
         top5=top5[0],
         top5_low=top5[1],
         top5_high=top5[2],
-        classes=_classes(judged, images),
-        confusions=_confusions(judged, images),
-        mistakes=_mistakes(judged, images),
+        classes=_classes(rows, images),
+        confusions=_confusions(rows, images),
+        mistakes=_mistakes(rows, images),
         unreadable=unreadable,
         ignored=images.ignored,
         leftovers=images.leftovers,
@@ -248,24 +248,24 @@ def _span(ns: Array) -> Span:
 Judged = Sequence[tuple[str, int, Prediction]]
 
 
-def _classes(judged: Judged, images: ImageSet) -> tuple[ClassAccuracy, ...]:
+def _classes(rows: Judged, images: ImageSet) -> tuple[ClassAccuracy, ...]:
     right: dict[int, list[bool]] = defaultdict(list)
-    for _, label, prediction in judged:
+    for _, label, prediction in rows:
         right[label].append(label == prediction.top[0])
-    found = []
+    classes = []
     for label, values in right.items():
         top1, low, high = _percent(sum(values), len(values))
-        found.append(
+        classes.append(
             ClassAccuracy(
                 output=label, name=_name(label, images), n=len(values), top1=top1, top1_low=low, top1_high=high
             )
         )
-    return tuple(sorted(found, key=lambda c: (c.top1, c.output)))
+    return tuple(sorted(classes, key=lambda c: (c.top1, c.output)))
 
 
-def _confusions(judged: Judged, images: ImageSet) -> tuple[Confusion, ...]:
-    of = Counter(label for _, label, _ in judged)
-    pairs = Counter((label, p.top[0]) for _, label, p in judged if label != p.top[0])
+def _confusions(rows: Judged, images: ImageSet) -> tuple[Confusion, ...]:
+    of = Counter(label for _, label, _ in rows)
+    pairs = Counter((label, p.top[0]) for _, label, p in rows if label != p.top[0])
     worst = sorted(pairs.items(), key=lambda item: (-item[1], item[0]))[:_PAIRS]
     return tuple(
         Confusion(name=_name(label, images), taken_for=_name(answer, images), count=count, of=of[label])
@@ -273,8 +273,8 @@ def _confusions(judged: Judged, images: ImageSet) -> tuple[Confusion, ...]:
     )
 
 
-def _mistakes(judged: Judged, images: ImageSet) -> tuple[Mistake, ...]:
-    found = [
+def _mistakes(rows: Judged, images: ImageSet) -> tuple[Mistake, ...]:
+    mistakes = [
         Mistake(
             file=file,
             name=_name(label, images),
@@ -283,10 +283,10 @@ def _mistakes(judged: Judged, images: ImageSet) -> tuple[Mistake, ...]:
             score=p.scores[0],
             rank=p.top.index(label) + 1 if label in p.top else None,
         )
-        for file, label, p in judged
+        for file, label, p in rows
         if label != p.top[0]
     ]
-    return tuple(sorted(found, key=lambda mistake: (-mistake.score, mistake.file)))
+    return tuple(sorted(mistakes, key=lambda mistake: (-mistake.score, mistake.file)))
 
 
 def _other_order(images: ImageSet, predictions: Sequence[Prediction]) -> OtherOrder | None:

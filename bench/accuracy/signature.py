@@ -46,13 +46,13 @@ def layouts(shape: Sequence[int | None]) -> list[tuple[str, tuple[int | None, in
     if len(shape) != 4:
         return []
     for channels in (3, None):
-        found = [
+        matching = [
             (layout, sizes)
             for layout, axis, sizes in (("NHWC", 3, (shape[1], shape[2])), ("NCHW", 1, (shape[2], shape[3])))
             if shape[axis] == channels
         ]
-        if found:
-            return found[:1] if channels else found
+        if matching:
+            return matching[:1] if channels else matching
     return []
 
 

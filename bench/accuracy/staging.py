@@ -59,10 +59,10 @@ def measure(question: Question) -> results.Stages:
     Raises Failed when the worker process dies, or another program holds the measuring lock for too long.
     """
     with lock.measuring():
-        taken: dict[str, list[int]] = process.ask(
+        durations: dict[str, list[int]] = process.ask(
             "bench.accuracy.staging", question, what="the process that times the stages", gpu=True
         )
-    return results.stages(taken, batch_size=question.batch_size, threads=question.threads)
+    return results.stages(durations, batch_size=question.batch_size, threads=question.threads)
 
 
 def groups(files: Sequence[str], batch_size: int) -> list[tuple[str, ...]]:
@@ -87,7 +87,7 @@ def timed(items: Sequence[object], stages: Sequence[Stage], *, limit_s: float = 
     Passes that do not count come first, until WARM_UP of them and WARM_UP_S are over; no pass begins after `limit_s`.
     """
     clock = time.perf_counter_ns
-    taken: dict[str, list[int]] = {name: [] for name, _ in stages}
+    durations: dict[str, list[int]] = {name: [] for name, _ in stages}
     gc.collect()
     gc.disable()
     try:
@@ -99,16 +99,16 @@ def timed(items: Sequence[object], stages: Sequence[Stage], *, limit_s: float = 
                 item = stage(item)
         begun = clock()
         for item in items:
-            if taken[stages[0][0]] and clock() - begun >= limit_s * 1e9:
+            if durations[stages[0][0]] and clock() - begun >= limit_s * 1e9:
                 break
             value = item
             for name, stage in stages:
                 start = clock()
                 value = stage(value)
-                taken[name].append(clock() - start)
+                durations[name].append(clock() - start)
     finally:
         gc.enable()
-    return taken
+    return durations
 
 
 def pipeline(question: Question, run: Callable[[Array], Array]) -> list[Stage]:
@@ -140,11 +140,11 @@ def answers(scores: Array, probabilities: bool) -> list[tuple[list[int], list[fl
         values /= values.sum(1, keepdims=True)
     top = min(TOP, values.shape[1])
     best = np.argpartition(-values, top - 1, axis=1)[:, :top]
-    found = []
+    results = []
     for row, among in zip(values, best, strict=True):
         order = among[np.argsort(-row[among], kind="stable")]
-        found.append((order.tolist(), row[order].tolist()))
-    return found
+        results.append((order.tolist(), row[order].tolist()))
+    return results
 
 
 def answer(asked: dict[str, Any]) -> dict[str, list[int]]:

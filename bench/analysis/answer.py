@@ -141,7 +141,7 @@ def _figures(candidate: Candidate) -> str:
     known = [
         f"{one.label} {quantity(value, one.unit, candidate.intervals.get(name))}"
         for name, one in limited().items()
-        if one.judged is None and name != "p50" and (value := candidate.limited[name]) is not None
+        if one.metric is None and name != "p50" and (value := candidate.limited[name]) is not None
     ]
     return f"{', '.join(known) or 'nothing else is known'}; accuracy {candidate.accuracy_source or 'unknown'}"
 

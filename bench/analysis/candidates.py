@@ -34,25 +34,25 @@ class Candidate:
 
 def candidates(run: Run, *, device: str | None = None) -> list[Candidate]:
     """The measured models of a run as candidates, those timed on one device when it is named."""
-    judged = quality.of(run.records)
+    metric = quality.of(run.records)
     return [
-        _candidate(record, judged)
+        _candidate(record, metric)
         for record in run.records
         if record.measurement is not None and device in (None, record.case.device)
     ]
 
 
-def accuracy_interval(record: Record, judged: Quality) -> Interval | None:
+def accuracy_interval(record: Record, metric: Quality) -> Interval | None:
     """The 95 % interval of an accuracy in percent: the measured one, or that of 50,000 images for a published top-1.
 
     An mAP comes without an interval: only equal ones are then the same.
     """
-    value = judged.value(record)
+    value = metric.value(record)
     if value is None:
         return None
-    if measured := judged.interval(record):
+    if measured := metric.interval(record):
         return measured
-    if judged is not TOP1 or record.accuracy.origin != "published":
+    if metric is not TOP1 or record.accuracy.origin != "published":
         return value, value
     low, high = wilson(round(value / 100 * IMAGENET_VALIDATION), IMAGENET_VALIDATION)
     return 100 * low, 100 * high
@@ -79,18 +79,18 @@ def same_latency(a: Candidate, b: Candidate) -> bool:
     return gap * gap <= down * down + up * up
 
 
-def _candidate(record: Record, judged: Quality) -> Candidate:
+def _candidate(record: Record, metric: Quality) -> Candidate:
     m, accuracy = record.measurement, record.accuracy
     if m is None:
         raise ValueError(f"{record.case.name} has no measurement")
-    interval = accuracy_interval(record, judged)
+    interval = accuracy_interval(record, metric)
     images = f" on {accuracy.n:,} images" if accuracy.n else ""
     source = f"{accuracy.origin}{images}{f': {accuracy.source}' if accuracy.source else ''}"
     known = quantities.limited()
     return Candidate(
         case=record.case.name,
         batch_size=record.case.batch_size,
-        accuracy=judged.value(record),
+        accuracy=metric.value(record),
         accuracy_low=interval[0] if interval else None,
         accuracy_high=interval[1] if interval else None,
         accuracy_source=source if interval else None,

@@ -137,7 +137,7 @@ def choose(
     everything: Sequence[Candidate],
     drawn: Sequence[Draws],
     limits: Mapping[str, float],
-    judged: str,
+    metric: str,
     *,
     batch_size: int | None = None,
     like: str | None = None,
@@ -156,7 +156,7 @@ def choose(
     measured, their_draws = [everything[i] for i in index], [drawn[i] for i in index]
     reference = _named(like, measured) if like is not None else None
     choice = Choice(
-        quality=judged, limits=dict(limits), batch_size=batch, trust=trusted,
+        quality=metric, limits=dict(limits), batch_size=batch, trust=trusted,
         left_out=tuple(c.case for c in everything if c.batch_size != batch),
         unmeasured=tuple(name for name in limits if measured and all(c.limited[name] is None for c in measured)),
     )  # fmt: skip

@@ -385,18 +385,18 @@ def _degrees(old: Measurement, new: Measurement) -> float:
     return sum(variances) ** 2 / sum(v * v / f for v, f in zip(variances, free, strict=True))
 
 
-def _controlled(judged: list[tuple[Verdict, float]], margin: float, changed: bool) -> list[Verdict]:
+def _controlled(measured_verdicts: list[tuple[Verdict, float]], margin: float, changed: bool) -> list[Verdict]:
     """Withdraw the suspects that many comparisons at once would bring about by chance.
 
     Where most models moved the same way by more than the margin and nothing known has changed, the machine has.
     """
-    measured = [(verdict, p) for verdict, p in judged if verdict.ratio is not None]
-    found = statistics.discoveries([p for _, p in measured], rate=SUSPECT_RATE)
-    kept = {verdict.case for (verdict, _), real in zip(measured, found, strict=True) if real}
+    measured = [(verdict, p) for verdict, p in measured_verdicts if verdict.ratio is not None]
+    discovered = statistics.discoveries([p for _, p in measured], rate=SUSPECT_RATE)
+    kept = {verdict.case for (verdict, _), real in zip(measured, discovered, strict=True) if real}
     shifts = [math.log(verdict.ratio) for verdict, _ in measured if verdict.ratio]
     common = len(shifts) >= _COMMON_CASES and abs(median(shifts)) > math.log1p(margin)
     verdicts = []
-    for verdict, p in judged:
+    for verdict, p in measured_verdicts:
         if verdict.verdict == "suspect":
             if verdict.case not in kept:
                 reason = f"p = {p:.3f} is no evidence among {len(measured)} models; measure more rounds"

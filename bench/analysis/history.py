@@ -53,15 +53,15 @@ def histories(runs: Iterable[Run], kept: Iterable[Comparison] = ()) -> dict[str,
     Where the files of two adjacent runs were measured anew (`kept`), that says whether the level changed.
     """
     anew = {(c.baseline_started_at, c.run_started_at): {v.case: v for v in c.verdicts} for c in kept}
-    found: dict[tuple[str, str, str, bytes], list[tuple[Run, Measurement, str]]] = defaultdict(list)
+    by_model: dict[tuple[str, str, str, bytes], list[tuple[Run, Measurement, str]]] = defaultdict(list)
     for run in sorted(runs, key=lambda run: run.started_at):
         for record in run.records:
             if record.measurement:
                 what = msgspec.json.encode(identity(record.case), order="sorted")
                 key = record.case.name, machine_name(run.machine), run.settings.device, what
-                found[key].append((run, record.measurement, record.case.model))
+                by_model[key].append((run, record.measurement, record.case.model))
     by_name: dict[str, list[Series]] = defaultdict(list)
-    for (name, machine, *_), points in found.items():
+    for (name, machine, *_), points in by_model.items():
         earlier = [None, *((run, measured) for run, measured, _ in points)]
         marked = tuple(
             Point(run=run, measurement=now, step=_step(name, before, (run, now), anew) if before else None)

@@ -100,20 +100,20 @@ def _alone(record: Record) -> Change:
 
 
 def _change(full: Record, reduced: Record, machine: Machine) -> Change:
-    judged = quality.of([full, reduced])
+    metric = quality.of([full, reduced])
     shared = quality.agreement(reduced)
-    found = Change(
+    change = Change(
         case=reduced.case.name,
         size=reduced.artifact.size_bytes / full.artifact.size_bytes if reduced.artifact and full.artifact else None,
-        label=judged.label,
+        label=metric.label,
         agreement=shared[0] if shared else None,
         inputs=shared[1] if shared else None,
         warnings=_to_know(reduced),
     )
-    found = _with_accuracy(found, full, reduced)
+    change = _with_accuracy(change, full, reduced)
     if full.measurement and reduced.measurement:
-        found = _with_p50(found, full.measurement, reduced.measurement)
-    return replace(found, reason=reason(full, reduced, machine)) if found.slower else found
+        change = _with_p50(change, full.measurement, reduced.measurement)
+    return replace(change, reason=reason(full, reduced, machine)) if change.slower else change
 
 
 def _with_p50(change: Change, full: Measurement, reduced: Measurement) -> Change:
@@ -125,11 +125,11 @@ def _with_p50(change: Change, full: Measurement, reduced: Measurement) -> Change
 
 def _with_accuracy(change: Change, full: Record, reduced: Record) -> Change:
     """The change of a measured accuracy; published figures say nothing about a file of this precision."""
-    judged = quality.of([full, reduced])
-    before, after = judged.value(full), judged.value(reduced)
+    metric = quality.of([full, reduced])
+    before, after = metric.value(full), metric.value(reduced)
     if before is None or after is None or {full.accuracy.origin, reduced.accuracy.origin} != {"measured"}:
         return change
-    old, new = judged.interval(full), judged.interval(reduced)
+    old, new = metric.interval(full), metric.interval(reduced)
     if old is None or new is None:
         return replace(change, accuracy=after - before)
     moved, low, high = statistics.newcombe(before, old, after, new)
@@ -138,24 +138,26 @@ def _with_accuracy(change: Change, full: Record, reduced: Record) -> Change:
 
 def reason(full: Record, reduced: Record, machine: Machine) -> str:
     """Why a lower precision is slower than fp32, as far as the run shows it."""
-    found = []
+    reasons = []
     on_cpu, integers = reduced.case.device == "cpu", reduced.case.precision in ("int8", "int8-dynamic")
     if integers and not on_cpu:
-        found.append(f"{reduced.case.provider} has few kernels for integers, and computes in fp32 between conversions")
+        reasons.append(
+            f"{reduced.case.provider} has few kernels for integers, and computes in fp32 between conversions"
+        )
     elif integers:
         x86 = machine.informs.get("architecture") not in _ARM
         if x86 and not set(VNNI) & set(machine.informs.get("instructions") or ()):
-            found.append("no VNNI: the processor has no instruction for products of 8-bit integers")
-        found += _unfused(reduced.artifact, dynamic=reduced.case.precision == "int8-dynamic")
+            reasons.append("no VNNI: the processor has no instruction for products of 8-bit integers")
+        reasons += _unfused(reduced.artifact, dynamic=reduced.case.precision == "int8-dynamic")
     elif on_cpu:
-        found.append("without fp16 kernels for the processor, ONNX Runtime converts to fp32 and back")
+        reasons.append("without fp16 kernels for the processor, ONNX Runtime converts to fp32 and back")
     if full.kinds_ms and reduced.kinds_ms:
         grown = {k: ms - full.kinds_ms.get(k, 0.0) for k, ms in reduced.kinds_ms.items()}
         kind = max(grown, key=lambda name: grown[name])
         if grown[kind] > 0:
             before, after = full.kinds_ms.get(kind, 0.0), reduced.kinds_ms[kind]
-            found.append(f"most of it in {kind} layers, {significant(before)} -> {significant(after)} ms profiled")
-    return "; ".join(found) or "not known; neither its instructions nor unfused nodes explain it"
+            reasons.append(f"most of it in {kind} layers, {significant(before)} -> {significant(after)} ms profiled")
+    return "; ".join(reasons) or "not known; neither its instructions nor unfused nodes explain it"
 
 
 def _unfused(artifact: Artifact | None, *, dynamic: bool) -> list[str]:

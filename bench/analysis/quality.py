@@ -53,15 +53,15 @@ def agreement(record: Record) -> tuple[float, int] | None:
 
     None for fp32, and where an accuracy is known, which says more.
     """
-    found = record.artifact.fidelity if record.artifact else None
-    if found is None or found.reference != "fp32" or record.accuracy.origin != "none":
+    fidelity = record.artifact.fidelity if record.artifact else None
+    if fidelity is None or fidelity.reference != "fp32" or record.accuracy.origin != "none":
         return None
-    if found.top1_agreement is None:  # on noise
+    if fidelity.top1_agreement is None:  # on noise
         return None
-    return 100 * found.top1_agreement, found.inputs
+    return 100 * fidelity.top1_agreement, fidelity.inputs
 
 
 def agreement_in_words(record: Record) -> str | None:
     """That figure under its own name, which never is accuracy."""
-    found = agreement(record)
-    return None if found is None else f"agreement with fp32 {percent(found[0])}"
+    share = agreement(record)
+    return None if share is None else f"agreement with fp32 {percent(share[0])}"

@@ -52,7 +52,7 @@ class Quantity:
     shown: frozenset[str] = PLACES
     compared: bool = True  # whether `compare` tells its change beside that of p50
     meter: Meter | None = None
-    judged: Quality | None = None  # shown only where this is the accuracy of the run; None: everywhere
+    metric: Quality | None = None  # shown only where this is the accuracy of the run; None: everywhere
     note: Callable[[Record], str] | None = None  # what is said behind its value
     missing: Callable[[Record], str | None] | None = None  # what is said in its place where it is not known
     partial: Callable[[Record], bool] | None = None  # whether the value is only a lower bound
@@ -87,7 +87,7 @@ class Quantity:
 
     def unsure(self, record: Record) -> bool:
         """Whether it was measured and can have an interval, but has none here: such a value is grey."""
-        return self.interval is not None and self.judged is None and self.interval(record) is None
+        return self.interval is not None and self.metric is None and self.interval(record) is None
 
 
 def metered(
@@ -128,12 +128,12 @@ def limited() -> dict[str, Quantity]:
     return {name: one for name, one in QUANTITIES.items() if one.limit}
 
 
-def shown(place: str, judged: Quality | None = None) -> list[Quantity]:
-    """The quantities of one of PLACES, in order; with `judged`, without those of the other accuracy."""
+def shown(place: str, metric: Quality | None = None) -> list[Quantity]:
+    """The quantities of one of PLACES, in order; with `metric`, without those of the other accuracy."""
     return [
         one
         for one in QUANTITIES.values()
-        if place in one.shown and (judged is None or one.judged is None or one.judged is judged)
+        if place in one.shown and (metric is None or one.metric is None or one.metric is metric)
     ]
 
 
@@ -192,8 +192,8 @@ def _latency_interval(field: str) -> Callable[[Record], Interval | None]:
 
 def _of_detection(field: str) -> Reader:
     def read(record: Record) -> float | None:
-        found: DetectionAccuracy | None = record.accuracy.detection
-        return getattr(found, field) if found else None
+        detection: DetectionAccuracy | None = record.accuracy.detection
+        return getattr(detection, field) if detection else None
 
     return read
 
@@ -219,16 +219,16 @@ def _percentile(q: int, *, shown: frozenset[str], example: str = "") -> Quantity
     )  # fmt: skip
 
 
-def _accuracy(name: str, judged: Quality, **more: Any) -> Quantity:
+def _accuracy(name: str, metric: Quality, **more: Any) -> Quantity:
     return Quantity(
-        name=name, judged=judged, unit="percent", better="more", read=judged.value,
-        interval=judged.interval, note=_measured_note, missing=quality.agreement_in_words, **more,
+        name=name, metric=metric, unit="percent", better="more", read=metric.value,
+        interval=metric.interval, note=_measured_note, missing=quality.agreement_in_words, **more,
     )  # fmt: skip
 
 
 def _figure_of_detection(field: str, label: str) -> Quantity:
     return Quantity(
-        name=field, field=field, label=label, unit="percent", better="more", judged=MAP, read=_of_detection(field),
+        name=field, field=field, label=label, unit="percent", better="more", metric=MAP, read=_of_detection(field),
         shown=frozenset({"page", "csv"}), compared=False,
     )  # fmt: skip
 
@@ -241,7 +241,7 @@ QUANTITIES: dict[str, Quantity] = named((
              about="Of the file", read=lambda r: r.artifact.size_bytes if r.artifact else None),
     _accuracy("top1", TOP1, field="top1", label="top-1", heading="Top-1", example="70", about="Top-1 accuracy",
               shown=frozenset({"page", "csv", "markdown"})),
-    Quantity(name="top5", field="top5", label="top-5", heading="Top-5", unit="percent", better="more", judged=TOP1,
+    Quantity(name="top5", field="top5", label="top-5", heading="Top-5", unit="percent", better="more", metric=TOP1,
              shown=_PAGE, read=lambda r: r.accuracy.top5),
     _accuracy("map", MAP, field="map", label="mAP", heading="mAP @[.5:.95]", example="40",
               about="Mean average precision of a detector", shown=frozenset({"page", "csv", "markdown"})),
@@ -287,6 +287,6 @@ QUANTITIES: dict[str, Quantity] = named((
 
 def accuracy_in_words(record: Record) -> str:
     """The accuracy of one record with its own name, or what stands in its place; "" where nothing is known."""
-    judged = quality.of([record])
-    value = judged.value(record)
-    return f"{judged.label} {percent(value)}" if value is not None else quality.agreement_in_words(record) or ""
+    metric = quality.of([record])
+    value = metric.value(record)
+    return f"{metric.label} {percent(value)}" if value is not None else quality.agreement_in_words(record) or ""

@@ -43,9 +43,9 @@ class Draws:
 
 def draws(run: Run, *, device: str | None = None) -> list[Draws]:
     """The draws of each of `candidates.candidates(run, device=device)`, the same every time."""
-    judged = quality.of(run.records)
+    metric = quality.of(run.records)
     return [
-        _draws(record, record.measurement, judged)
+        _draws(record, record.measurement, metric)
         for record in run.records
         if record.measurement is not None and device in (None, record.case.device)
     ]
@@ -92,12 +92,12 @@ def on_front(measured: Sequence[Candidate], drawn: Sequence[Draws]) -> list[int]
     return counts
 
 
-def _draws(record: Record, measured: Measurement, judged: Quality) -> Draws:
+def _draws(record: Record, measured: Measurement, metric: Quality) -> Draws:
     rng = np.random.default_rng(zlib.crc32(record.case.name.encode(errors="surrogatepass")))
     times = np.clip(_resampled(measured.visit_p50_ms, rng), -_FURTHEST, _FURTHEST)
-    value, images = judged.value(record), record.accuracy.n
+    value, images = metric.value(record), record.accuracy.n
     accuracies: tuple[int, ...] = ()
-    if value is not None and images and judged.interval(record):
+    if value is not None and images and metric.interval(record):
         right = rng.binomial(images, min(1.0, value / 100), RESAMPLES)
         accuracies = tuple(round(1000 * (100 * float(count) / images - value)) for count in right)
     return Draws(times=tuple(round(1000 * float(time)) for time in times), accuracies=accuracies)
@@ -160,7 +160,7 @@ def _within(candidate: Candidate, drawn: Draws, limits: Mapping[str, float]) -> 
         if value is None:
             return np.zeros(RESAMPLES, dtype=np.bool_)
         interval = candidate.intervals.get(name)
-        if one.judged is not None:
+        if one.metric is not None:
             values = value + np.asarray(drawn.accuracies or (0,) * RESAMPLES) / 1000
         else:
             values = _moved(value, interval, drawn) if interval else np.full(RESAMPLES, value)

@@ -52,16 +52,16 @@ def share(record: Record, run: Run) -> Share | None:
 
 def warnings(run: Run) -> list[str]:
     """One line for each case that is faster than the machine can be, with what to do about it."""
-    found = []
+    lines = []
     for record in run.records:
         placed = share(record, run)
         if placed is None or run.roofline is None or not placed.impossible:
             continue
         unknown = placed.limit == "memory" and run.roofline.cache_bytes is None
         cached = ", or its data stay in the cache" if unknown else ""
-        found.append(
+        lines.append(
             f"{record.case.name}: {placed.gflops:.3g} GFLOP/s is {100 * placed.share:.0f} % of the {placed.limit} "
             f"bound ({placed.bound_gflops:.3g} GFLOP/s): its arithmetic is counted wrong{cached}, or the machine "
             "was slower whenever it was calibrated; see `bench cost --per-layer`, and measure again"
         )
-    return found
+    return lines

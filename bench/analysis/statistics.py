@@ -150,8 +150,8 @@ def discoveries(p_values: Sequence[float], rate: float = 0.05) -> list[bool]:
     """
     order = sorted(range(len(p_values)), key=lambda i: p_values[i])
     last = max((rank for rank, i in enumerate(order, 1) if p_values[i] <= rate * rank / len(order)), default=0)
-    found = set(order[:last])
-    return [i in found for i in range(len(p_values))]
+    discovered = set(order[:last])
+    return [i in discovered for i in range(len(p_values))]
 
 
 def wilson(successes: int, n: int) -> tuple[float, float]:

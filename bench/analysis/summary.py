@@ -104,10 +104,10 @@ def paced(visits: Iterable[Visit]) -> list[Visit]:
 
 def by_case(visits: Iterable[Visit]) -> dict[str, list[Visit]]:
     """The visits of a run by case, those at a slow pace marked."""
-    found: dict[str, list[Visit]] = defaultdict(list)
+    visits_of: dict[str, list[Visit]] = defaultdict(list)
     for visit in paced(visits):
-        found[visit.case].append(visit)
-    return found
+        visits_of[visit.case].append(visit)
+    return visits_of
 
 
 def visits_width(visits: Sequence[Visit]) -> float:

@@ -37,44 +37,46 @@ def evaluate(gt: Path, dt: Path, iou: float, confidence: float | None, out: Path
     from bench import store
     from bench.detection import evaluate
 
-    found = evaluate(gt, dt, iou=iou, confidence=confidence)
+    result = evaluate(gt, dt, iou=iou, confidence=confidence)
     if out:
         from bench.report.detection import write_page
 
-        write_page(found, out, title=f"{dt.name} against {gt.name}")
+        write_page(result, out, title=f"{dt.name} against {gt.name}")
     if as_json:
-        click.echo(store.json_text(found))
+        click.echo(store.json_text(result))
         return
-    _show(found)
+    _show(result)
     if out:
         click.echo(f"page: {out}")
 
 
-def _show(found: Evaluation) -> None:
+def _show(result: Evaluation) -> None:
     from bench.detection.results import COCO_FIGURES, ERRORS
 
     click.echo(
-        f"{found.images:,} images, {found.empty_images:,} of them empty; {found.objects:,} objects, "
-        f"{found.crowds:,} crowd regions; {found.detections:,} detections, {found.ignored:,} of them ignored on crowds"
+        f"{result.images:,} images, {result.empty_images:,} of them empty; {result.objects:,} objects, "
+        f"{result.crowds:,} crowd regions; {result.detections:,} detections, "
+        f"{result.ignored:,} of them ignored on crowds"
     )
     table(
-        ("COCO figure", "value"), [(what, _percent(getattr(found.coco, name))) for name, what in COCO_FIGURES.items()]
+        ("COCO figure", "value"),
+        [(what, _percent(getattr(result.coco, name))) for name, what in COCO_FIGURES.items()],
     )
-    at = f"at IoU {found.iou_threshold:g}"
+    at = f"at IoU {result.iou_threshold:g}"
     recalls = "101 recalls, the highest precision at each or beyond it"
-    if found.objects and found.coco_map_at_iou is None:
+    if result.objects and result.coco_map_at_iou is None:
         recalls = "COCO has none at this IoU, only at .50, .55, … .95"
     over = "mean over IoU .50:.95"
-    coco_ap, notes_ap = found.coco.ap, found.notes_map_over_ious
+    coco_ap, notes_ap = result.coco.ap, result.notes_map_over_ious
     table(
         ("mean AP", at, over, "how"),
         [
-            ("the notes' AP", _percent(found.notes_map), _percent(notes_ap), "sum of (r[i+1] - r[i]) P[i+1]"),
-            ("COCO's AP", _percent(found.coco_map_at_iou), _percent(coco_ap), recalls),
-            ("notes' - COCO's", _points(found.notes_minus_coco), _points(_difference(notes_ap, coco_ap)), ""),
+            ("the notes' AP", _percent(result.notes_map), _percent(notes_ap), "sum of (r[i+1] - r[i]) P[i+1]"),
+            ("COCO's AP", _percent(result.coco_map_at_iou), _percent(coco_ap), recalls),
+            ("notes' - COCO's", _points(result.notes_minus_coco), _points(_difference(notes_ap, coco_ap)), ""),
         ],
     )
-    kept = f"at confidence {found.confidence_threshold:g}"
+    kept = f"at confidence {result.confidence_threshold:g}"
     table(
         (
             "class", "objects", "detections", "COCO AP", "notes' AP", f"COCO AP {at}", f"notes' AP {at}", "precision",
@@ -85,43 +87,44 @@ def _show(found: Evaluation) -> None:
                 readable(c.name), f"{c.objects:,}", f"{c.detections:,}", _percent(c.coco_ap),
                 _percent(c.notes_ap_over_ious), _percent(c.coco_ap_at_iou), _percent(c.notes_ap), *_rates(c.counts),
             )
-            for c in found.classes
+            for c in result.classes
         ]
         + [
             (
-                "all", f"{found.objects:,}", f"{found.detections - found.ignored:,}", _percent(found.coco.ap),
-                _percent(notes_ap), _percent(found.coco_map_at_iou), _percent(found.notes_map), *_rates(found.counts),
+                "all", f"{result.objects:,}", f"{result.detections - result.ignored:,}",
+                _percent(result.coco.ap), _percent(notes_ap), _percent(result.coco_map_at_iou),
+                _percent(result.notes_map), *_rates(result.counts),
             )
         ],
     )  # fmt: skip
-    counts = found.counts
+    counts = result.counts
     click.echo(
-        f"{kept} ({found.confidence_origin}) and {at}: {counts.true_positives:,} right, {counts.false_positives:,} "
+        f"{kept} ({result.confidence_origin}) and {at}: {counts.true_positives:,} right, {counts.false_positives:,} "
         f"false, {counts.false_negatives:,} objects not found; precision, recall and F1 above are for these"
     )
-    if found.best_f1:
-        click.echo(f"best F1: {_percent(found.best_f1.f1)} at confidence {found.best_f1.confidence:g}")
-    _show_confusion(found, kept)
+    if result.best_f1:
+        click.echo(f"best F1: {_percent(result.best_f1.f1)} at confidence {result.best_f1.confidence:g}")
+    _show_confusion(result, kept)
     table(
         (f"errors {kept}", "count", "what"),
-        [(name, f"{getattr(found.errors, field):,}", what) for field, (name, what) in ERRORS.items()],
+        [(name, f"{getattr(result.errors, field):,}", what) for field, (name, what) in ERRORS.items()],
     )
-    if found.worst:
+    if result.worst:
         rows = [
             (readable(w.file_name or f"image {w.image_id}"), f"{w.false_positives:,}", f"{w.false_negatives:,}")
-            for w in found.worst[:_WORST]
+            for w in result.worst[:_WORST]
         ]
         table((f"worst images {kept}", "false", "not found"), rows)
     click.echo("how it was evaluated:")
-    for line in (*found.rules, *_without_objects(found)):
+    for line in (*result.rules, *_without_objects(result)):
         click.echo(f"  {line}")
-    for line in found.warnings:
+    for line in result.warnings:
         click.echo(f"note: {line}")
 
 
-def _show_confusion(found: Evaluation, kept: str) -> None:
+def _show_confusion(result: Evaluation, kept: str) -> None:
     """Print the sums of the confusion matrix and its largest cells off the diagonal."""
-    matrix, labels = found.confusion, [readable(label) for label in found.labels]
+    matrix, labels = result.confusion, [readable(label) for label in result.labels]
     right = sum(row[i] for i, row in enumerate(matrix))
     background, unfound = sum(matrix[-1]), sum(row[-1] for row in matrix)
     confused = sum(map(sum, matrix)) - right - background - unfound
@@ -135,11 +138,11 @@ def _show_confusion(found: Evaluation, kept: str) -> None:
         table(("truth", "taken for", "count"), [(labels[i], labels[k], f"{count:,}") for count, i, k in largest])
 
 
-def _without_objects(found: Evaluation) -> Iterator[str]:
-    names = [readable(c.name) for c in found.classes if not c.objects]
+def _without_objects(result: Evaluation) -> Iterator[str]:
+    names = [readable(c.name) for c in result.classes if not c.objects]
     if names:
         shown = ", ".join(names[:10]) + (", …" if len(names) > 10 else "")
-        yield f"{len(names)} of {len(found.classes)} classes have no ground truth: {shown}"
+        yield f"{len(names)} of {len(result.classes)} classes have no ground truth: {shown}"
 
 
 def _rates(counts: Counts) -> tuple[str, str, str]:

@@ -159,7 +159,7 @@ def _exported(case: Case) -> Path:
     return result.path
 
 
-def _show(found: Evaluation) -> None:
+def _show(result: Evaluation) -> None:
     from bench.units import duration, percent
 
     def interval(value: float | None, low: float | None, high: float | None) -> str:
@@ -167,77 +167,77 @@ def _show(found: Evaluation) -> None:
             return "none, with so few outputs"
         return f"{percent(value)} [{low:.1f}, {high:.1f}]"
 
-    click.echo(f"{found.model} on {found.n:,} images of {len(found.classes):,} classes")
-    click.echo(f"top-1 {interval(found.top1, found.top1_low, found.top1_high)}")
-    click.echo(f"top-5 {interval(found.top5, found.top5_low, found.top5_high)}")
-    if found.other_order:
-        click.echo(f"doubtful: {found.other_order.says}")
-    click.echo(f"labels: {found.labels}")
-    if found.other_outputs:
-        click.echo(f"output: {found.output}, and not {', '.join(found.other_outputs)}")
-    click.echo(f"images: {found.preprocessing}")
-    threads = f"{found.threads} thread{'s' * (found.threads > 1)}"
+    click.echo(f"{result.model} on {result.n:,} images of {len(result.classes):,} classes")
+    click.echo(f"top-1 {interval(result.top1, result.top1_low, result.top1_high)}")
+    click.echo(f"top-5 {interval(result.top5, result.top5_low, result.top5_high)}")
+    if result.other_order:
+        click.echo(f"doubtful: {result.other_order.says}")
+    click.echo(f"labels: {result.labels}")
+    if result.other_outputs:
+        click.echo(f"output: {result.output}, and not {', '.join(result.other_outputs)}")
+    click.echo(f"images: {result.preprocessing}")
+    threads = f"{result.threads} thread{'s' * (result.threads > 1)}"
     click.echo(
-        f"{found.provider}, {threads}, batches of {found.batch_size}: {duration(found.wall_s)}, "
-        f"{found.images_per_s:.1f} images/s; inference took {percent(100 * found.inference_s / found.wall_s)} of it"
+        f"{result.provider}, {threads}, batches of {result.batch_size}: {duration(result.wall_s)}, "
+        f"{result.images_per_s:.1f} images/s; inference took {percent(100 * result.inference_s / result.wall_s)} of it"
     )
-    if found.agreement:
-        share = percent(100 * (found.agreement.top1_agreement or 0.0))
+    if result.agreement:
+        share = percent(100 * (result.agreement.top1_agreement or 0.0))
         click.echo(
-            f"Keras: top-1 agreement {share} on {found.agreement.inputs} images, "
-            f"outputs differ by {found.agreement.max_rel:.1e} of their size"
+            f"Keras: top-1 agreement {share} on {result.agreement.inputs} images, "
+            f"outputs differ by {result.agreement.max_rel:.1e} of their size"
         )
-    if found.mistakes:
+    if result.mistakes:
         table(
             ("worst classes", "images", "top-1 [95 % interval]"),
-            [(c.name, str(c.n), interval(c.top1, c.top1_low, c.top1_high)) for c in found.classes[:_SHOWN]],
+            [(c.name, str(c.n), interval(c.top1, c.top1_low, c.top1_high)) for c in result.classes[:_SHOWN]],
         )
         table(
             ("class", "taken for", "images"),
-            [(c.name, c.taken_for, f"{c.count} of {c.of}") for c in found.confusions[:_SHOWN]],
+            [(c.name, c.taken_for, f"{c.count} of {c.of}") for c in result.confusions[:_SHOWN]],
         )
         table(
             ("surest mistakes", "is", "score", "answer", "score"),
-            [(m.file, m.name, f"{m.label_score:.3f}", m.answer, f"{m.score:.3f}") for m in found.mistakes[:_SHOWN]],
+            [(m.file, m.name, f"{m.label_score:.3f}", m.answer, f"{m.score:.3f}") for m in result.mistakes[:_SHOWN]],
         )
-    if found.stages:
-        _show_stages(found.stages)
-    for image in found.unreadable[:_SHOWN]:
+    if result.stages:
+        _show_stages(result.stages)
+    for image in result.unreadable[:_SHOWN]:
         click.echo(f"unreadable: {image.file}: {image.reason}", err=True)
-    if len(found.unreadable) > _SHOWN:
-        click.echo(f"unreadable: {len(found.unreadable)} images in all; the result lists them", err=True)
-    if found.ignored:
-        click.echo(f"ignored: {found.ignored} files that are no images, or have no label", err=True)
-    if found.leftovers:
-        names = ", ".join(f"{count} {name}" for name, count in found.leftovers.items())
+    if len(result.unreadable) > _SHOWN:
+        click.echo(f"unreadable: {len(result.unreadable)} images in all; the result lists them", err=True)
+    if result.ignored:
+        click.echo(f"ignored: {result.ignored} files that are no images, or have no label", err=True)
+    if result.leftovers:
+        names = ", ".join(f"{count} {name}" for name, count in result.leftovers.items())
         click.echo(f"left out: {names}", err=True)
 
 
-def _show_stages(found: Stages) -> None:
+def _show_stages(stages: Stages) -> None:
     from bench.units import latency, percent, significant
 
-    threads = f"{found.threads} thread{'s' * (found.threads > 1)}"
+    threads = f"{stages.threads} thread{'s' * (stages.threads > 1)}"
     spans = {
-        "read and decode": found.decode,
-        "turn, resize, crop": found.resize,
-        "scale into the input": found.scale,
-        f"inference, {threads}": found.inference,
-        "probabilities, top 5": found.postprocess,
-        "all of it": found.whole,
+        "read and decode": stages.decode,
+        "turn, resize, crop": stages.resize,
+        "scale into the input": stages.scale,
+        f"inference, {threads}": stages.inference,
+        "probabilities, top 5": stages.postprocess,
+        "all of it": stages.whole,
     }
-    single = found.batch_size == 1
-    whole = f"{significant(found.whole.p50_ms)} ms"
+    single = stages.batch_size == 1
+    whole = f"{significant(stages.whole.p50_ms)} ms"
     table(
-        (f"stage, {'an image' if single else f'{found.batch_size} images'} at a time", "p50", "p95"),
+        (f"stage, {'an image' if single else f'{stages.batch_size} images'} at a time", "p50", "p95"),
         [
             (name, latency(span.p50_ms), "too few to tell" if span.p95_ms is None else latency(span.p95_ms))
             for name, span in spans.items()
         ],
     )
     click.echo(
-        f"preprocessing and post-processing take {percent(100 * found.outside_share)} of "
-        + (f"one image's {whole}" if single else f"the {whole} of {found.batch_size} images at once")
-        + f" ({found.n:,} images, read from the system's cache)"
+        f"preprocessing and post-processing take {percent(100 * stages.outside_share)} of "
+        + (f"one image's {whole}" if single else f"the {whole} of {stages.batch_size} images at once")
+        + f" ({stages.n:,} images, read from the system's cache)"
     )
 
 

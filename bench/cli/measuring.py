@@ -313,12 +313,14 @@ def cache_list(as_json: bool) -> None:
     from bench.export import cache
     from bench.units import megabytes
 
-    found = cache.entries()
+    entries = cache.entries()
     if as_json:
-        click.echo(store.json_text([{"model": e.label, "path": str(p), "size_bytes": size} for p, e, size in found]))
+        click.echo(store.json_text([{"model": e.label, "path": str(p), "size_bytes": size} for p, e, size in entries]))
         return
-    table(("model", "size", "folder"), [(e.label, megabytes(size), str(path)) for path, e, size in found])
-    click.echo(f"{megabytes(sum(size for *_, size in found))} of {megabytes(cache.limit_bytes())} in {cache.folder()}")
+    table(("model", "size", "folder"), [(e.label, megabytes(size), str(path)) for path, e, size in entries])
+    click.echo(
+        f"{megabytes(sum(size for *_, size in entries))} of {megabytes(cache.limit_bytes())} in {cache.folder()}"
+    )
 
 
 @cache.command("clear")

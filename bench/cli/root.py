@@ -147,14 +147,14 @@ def measured_anew(
     from bench.units import relative
 
     def say(contest: Contest, seconds: float) -> None:
-        found = contest.judgement
-        if found is None:
+        judgement = contest.judgement
+        if judgement is None:
             return
-        interval = "" if found.ratio_low is None or found.ratio_high is None else (
-            f" [{relative(found.ratio_low)}, {relative(found.ratio_high)}]")  # fmt: skip
+        interval = "" if judgement.ratio_low is None or judgement.ratio_high is None else (
+            f" [{relative(judgement.ratio_low)}, {relative(judgement.ratio_high)}]")  # fmt: skip
         click.echo(
-            f"{seconds:4.0f} s  {contest.name}: {relative(found.ratio)}{interval} from {found.pairs} pairs, "
-            f"{found.verdict if contest.stopped else 'not decided yet'}",
+            f"{seconds:4.0f} s  {contest.name}: {relative(judgement.ratio)}{interval} from {judgement.pairs} pairs, "
+            f"{judgement.verdict if contest.stopped else 'not decided yet'}",
             err=True,
         )
 

@@ -112,18 +112,18 @@ def ab(
     raise SystemExit(_EXIT.get(trial.judgement.verdict, 0))
 
 
-def _change(found: Judgement) -> str:
+def _change(judgement: Judgement) -> str:
     from bench.units import relative
 
-    if found.ratio_low is None or found.ratio_high is None:
-        return f"{relative(found.ratio)} [too few pairs for an interval]"
-    return f"{relative(found.ratio)} [{relative(found.ratio_low)}, {relative(found.ratio_high)}]"
+    if judgement.ratio_low is None or judgement.ratio_high is None:
+        return f"{relative(judgement.ratio)} [too few pairs for an interval]"
+    return f"{relative(judgement.ratio)} [{relative(judgement.ratio_low)}, {relative(judgement.ratio_high)}]"
 
 
 def _say_look(contest: Contest, seconds: float) -> None:
-    found = contest.judgement
-    if found:
-        click.echo(f"{seconds:.0f} s, {found.pairs} pairs: {_change(found)} {found.verdict}", err=True)
+    judgement = contest.judgement
+    if judgement:
+        click.echo(f"{seconds:.0f} s, {judgement.pairs} pairs: {_change(judgement)} {judgement.verdict}", err=True)
 
 
 def _show_trial(trial: Trial) -> None:
@@ -131,13 +131,13 @@ def _show_trial(trial: Trial) -> None:
     from bench.trust import trial as trials
     from bench.units import latency
 
-    found = trial.judgement
+    judgement = trial.judgement
     words = {"equivalent": "equivalent to A", "inconclusive": "not told apart from A: inconclusive"}
-    click.echo(f"B is {words.get(found.verdict, f'{found.verdict} than A')}")
-    click.echo(f"change   {_change(found)}, margin {100 * trial.margin:.1f} %")
+    click.echo(f"B is {words.get(judgement.verdict, f'{judgement.verdict} than A')}")
+    click.echo(f"change   {_change(judgement)}, margin {100 * trial.margin:.1f} %")
     click.echo(f"p50      A {latency(trial.a_p50_ms)}, B {latency(trial.b_p50_ms)}, threads: {trial.threads}")
-    if found.detectable is not None:
-        click.echo(f"power    so many pairs see {100 * found.detectable:.1f} % four times in five")
+    if judgement.detectable is not None:
+        click.echo(f"power    so many pairs see {100 * judgement.detectable:.1f} % four times in five")
     disturbed, torn = (sum(getattr(pair, kind) for pair in trial.pairs) for kind in ("disturbed", "torn"))
     place = "in one process each" if trial.one_process else "in two processes each"
     click.echo(
@@ -150,8 +150,8 @@ def _show_trial(trial: Trial) -> None:
         click.echo(f"runtime  A {trial.a_runtime}, B {trial.b_runtime}")
     elif trial.same_file:
         click.echo("note     A and B are the same file; a verdict other than equivalent is the machine's noise")
-    if found.verdict == "inconclusive":
-        needed = trials.pairs_for(found, margin=trial.margin, alarm=ALARM_RATE)
+    if judgement.verdict == "inconclusive":
+        needed = trials.pairs_for(judgement, margin=trial.margin, alarm=ALARM_RATE)
         each = trial.seconds / len(trial.pairs)
         click.echo(f"remedy   about {needed} such pairs see the margin: --budget {2 * math.ceil(needed * each / 2)}")
 
@@ -230,17 +230,17 @@ def selftest(minutes: float, model: str, budget_s: float, margin: str, threads: 
             calibration.write_product(path, 512)
         elif not path.is_file():
             raise WrongUsage(f'no file {model}; name an .onnx file, or "tiny"')
-        found = []
+        attempts = []
         setup = ab.Setup(threads=threads or facts.cores_given())
         for attempt in selftest.attempts(path, setup, minutes=minutes, margin=share, budget_s=budget_s):
-            found.append(attempt)
+            attempts.append(attempt)
             click.echo(
                 f"{attempt.method}, {100 * attempt.injected:.0f} % slower: {attempt.verdict} ({attempt.seconds:.0f} s)",
                 err=True,
             )
-    rows = selftest.summary(found)
+    rows = selftest.summary(attempts)
     if as_json:
-        click.echo(store.json_text({"margin": share, "rows": rows, "attempts": found}))
+        click.echo(store.json_text({"margin": share, "rows": rows, "attempts": attempts}))
         return
     table(
         (

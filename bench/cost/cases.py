@@ -54,11 +54,11 @@ def of_cases(cases: Iterable[Case]) -> dict[str, Cost | BenchError]:
     everything = list(cases)
     packed = {case.name: known for case in everything if (known := packaged.of_case(case))}
     unknown = [case for case in everything if case.name not in packed]
-    found = {
+    costs = {
         case.name: _cost(answer) if answer.error is None else _error(case, answer)
         for case, answer in zip(unknown, _answers(unknown), strict=True)
     }
-    return {case.name: packed.get(case.name) or found[case.name] for case in everything}
+    return {case.name: packed.get(case.name) or costs[case.name] for case in everything}
 
 
 def counted_costs(cases: Sequence[Case]) -> Iterator[tuple[Case, Cost]]:

@@ -43,10 +43,10 @@ def layers(model: keras.Model, input_shape: Sequence[int] | None = None, name: s
         if None in image.shape[1:]:
             walk.symbols[id(image)] = keras.KerasTensor((None, *shape), image.dtype)
     walk.model(graph, None, "")
-    found = sum(layer.params for layer in walk.found)
-    if found != model.count_params():
+    params = sum(layer.params for layer in walk.found)
+    if params != model.count_params():
         raise Failed(
-            f"{model.name} has {model.count_params():,} params but its layers {found:,}: a layer hides weights; "
+            f"{model.name} has {model.count_params():,} params but its layers {params:,}: a layer hides weights; "
             "export it and count the .onnx file"
         )
     return walk.found

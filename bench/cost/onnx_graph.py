@@ -86,7 +86,7 @@ class _Reader:
 
     def layers(self) -> list[LayerCost]:
         """Every layer in the order of the file."""
-        found = [self._layer(name, "Input", (), (name,), 0) for name in self.inputs]
+        layers = [self._layer(name, "Input", (), (name,), 0) for name in self.inputs]
         for node in self.graph.node:
             if node.op_type == "Constant" and not node.domain:
                 self._constant(node)
@@ -94,8 +94,8 @@ class _Reader:
                 made_of = frozenset().union(*(self.origins[name] for name in _learnt(node)))
                 self.origins.update((name, made_of) for name in node.output)
             else:
-                found.append(self._node(node))
-        return found
+                layers.append(self._node(node))
+        return layers
 
     def _constant(self, node: onnx.NodeProto) -> None:
         """A Constant node is one more initialiser."""

@@ -172,11 +172,11 @@ class _Inference:
         self._infer()
         while self._fold():
             self._infer()
-        found = _known_shapes([*self.graph.input, *self.graph.value_info, *self.graph.output])
-        found |= {tensor.name: tuple(tensor.dims) for tensor in [*self.graph.initializer, *self.weights]}
+        known = _known_shapes([*self.graph.input, *self.graph.value_info, *self.graph.output])
+        known |= {tensor.name: tuple(tensor.dims) for tensor in [*self.graph.initializer, *self.weights]}
         present = {tensor.name for tensor in self.graph.initializer}
         self.graph.initializer.extend(tensor for tensor in self.weights if tensor.name not in present)
-        return found
+        return known
 
     def notes(self, noted: Mapping[str, Shape]) -> bool:
         """Add shapes that a file notes where inference has none. Whether there were any."""

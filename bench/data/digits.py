@@ -94,10 +94,10 @@ def _parts() -> dict[str, tuple[NDArray[np.float64], Labels]]:
         ) from error
     loaded = load_digits()
     images, labels = loaded.images / 16.0, loaded.target.astype(np.int64)
-    found = {}
+    parts = {}
     left = np.arange(len(labels))
     for name in ("test", "validation"):
-        left, taken = train_test_split(left, test_size=PARTS[name], random_state=0, stratify=labels[left])
-        found[name] = (images[taken], labels[taken])
-    found["train"] = (images[left], labels[left])
-    return found
+        left, chosen = train_test_split(left, test_size=PARTS[name], random_state=0, stratify=labels[left])
+        parts[name] = (images[chosen], labels[chosen])
+    parts["train"] = (images[left], labels[left])
+    return parts

@@ -109,18 +109,18 @@ def parts(folder: Path, found: Layout) -> tuple[Part, ...]:
     return ()
 
 
-def repeated_classes(found: Layout) -> str | None:
+def repeated_classes(layout: Layout) -> str | None:
     """A folder beside class folders that holds class folders of the same names (`cat`, `dog`, `val/cat`), or None."""
-    for word, files in found.classes.items():
+    for word, files in layout.classes.items():
         below = {rest.partition("/")[0] if "/" in (rest := file.partition("/")[2]) else "" for file in files}
-        if len(below) > 1 and below <= found.classes.keys() - {word}:
+        if len(below) > 1 and below <= layout.classes.keys() - {word}:
             return word
     return None
 
 
-def divided_classes(found: Layout) -> str | None:
+def divided_classes(layout: Layout) -> str | None:
     """A class folder that is divided into parts (`cat/train`, `cat/test`), or None."""
-    for word, files in found.classes.items():
+    for word, files in layout.classes.items():
         below = {rest.partition("/")[0] for file in files if "/" in (rest := file.partition("/")[2])}
         if len({_part_of(name) for name in below} - {None}) > 1 and all(_part_of(name) for name in below):
             return word

@@ -113,8 +113,8 @@ def iou(a: ArrayLike, b: ArrayLike) -> Boxes:
     """
     shared = intersection(a, b)
     union = area(a) + area(b) - shared
-    found: Boxes = np.divide(shared, union, out=np.where(np.isnan(union), np.nan, 0.0), where=union > 0)
-    return found
+    overlaps: Boxes = np.divide(shared, union, out=np.where(np.isnan(union), np.nan, 0.0), where=union > 0)
+    return overlaps
 
 
 def jaccard_distance(a: ArrayLike, b: ArrayLike) -> Boxes:

@@ -54,8 +54,8 @@ def average(precision: Floats) -> float | None:
 
 def position(iou: float) -> int | None:
     """Where an IoU threshold stands among COCO's ten, or None."""
-    found = np.flatnonzero(np.isclose(IOU_THRESHOLDS, iou, rtol=0, atol=1e-9))
-    return int(found[0]) if len(found) else None
+    places = np.flatnonzero(np.isclose(IOU_THRESHOLDS, iou, rtol=0, atol=1e-9))
+    return int(places[0]) if len(places) else None
 
 
 def _accumulated(data: Dataset) -> tuple[Floats, Floats]:
@@ -64,7 +64,7 @@ def _accumulated(data: Dataset) -> tuple[Floats, Floats]:
         import hotcoco
     except ImportError as error:
         raise Failed('COCO figures need hotcoco; install it with `pip install "backbench[detection]"`') from error
-    objects, found = data.objects, data.detections
+    objects, detections = data.objects, data.detections
     truth = hotcoco.COCO.from_arrays(
         [{"id": i, "width": 1, "height": 1} for i in range(len(data.images))],
         [{"id": k, "name": category.name} for k, category in enumerate(data.categories)],
@@ -75,7 +75,7 @@ def _accumulated(data: Dataset) -> tuple[Floats, Floats]:
         area=objects.area,
         iscrowd=objects.crowd,
     )
-    columns = [found.image[:, None], found.box, found.score[:, None], found.category[:, None]]
+    columns = [detections.image[:, None], detections.box, detections.score[:, None], detections.category[:, None]]
     evaluator = hotcoco.COCOeval(truth, truth.load_res(np.concatenate(columns, axis=1)), "bbox")
     evaluator.evaluate()
     evaluator.accumulate()

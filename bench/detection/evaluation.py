@@ -70,18 +70,18 @@ def evaluate_dataset(
     figures, precision = coco.figures(data)
     matched = matching.match(data, iou)
     overlap = _overlap_of_match(matched)
-    objects, found = data.objects, data.detections
+    objects, detections = data.objects, data.detections
     steps = curves.steps(
-        found.score[~matched.ignored], matched.found[~matched.ignored] >= 0, int((~objects.crowd).sum())
+        detections.score[~matched.ignored], matched.found[~matched.ignored] >= 0, int((~objects.crowd).sum())
     )
     sweep = _sweep(steps, _SWEEP_POINTS)
-    every = np.ones(len(found.score), dtype=bool)
+    every = np.ones(len(detections.score), dtype=bool)
     best, origin = None, GIVEN if confidence is not None else NO_BEST_F1
     if sweep.best is not None:
-        best = _counts(matched, overlap, found.score, every, steps.total, sweep.confidence[sweep.best])
+        best = _counts(matched, overlap, detections.score, every, steps.total, sweep.confidence[sweep.best])
         origin = GIVEN if confidence is not None else BEST_F1
     at = confidence if confidence is not None else best.confidence if best else _USUAL_CONFIDENCE
-    judged = mistakes.judge(data, matched, at)
+    standings = mistakes.judge(data, matched, at)
     same_iou = coco.position(iou)
     over_ious = _notes_ap_over_ious(data, matched.pairs)
     classes = tuple(
@@ -95,7 +95,7 @@ def evaluate_dataset(
         empty_images=len(data.images) - len(np.unique(objects.image)),
         objects=steps.total,
         crowds=int(objects.crowd.sum()),
-        detections=len(found.score),
+        detections=len(detections.score),
         ignored=int(matched.ignored.sum()),
         iou_threshold=iou,
         confidence_threshold=at,
@@ -106,14 +106,14 @@ def evaluate_dataset(
         notes_map_over_ious=_mean([c.notes_ap_over_ious for c in classes]),
         notes_map_by_iou=tuple(_mean([_number(ap) for ap in one]) for one in over_ious),
         notes_minus_coco=None if notes_map is None or coco_map is None else notes_map - coco_map,
-        counts=_counts(matched, overlap, found.score, every, steps.total, at),
+        counts=_counts(matched, overlap, detections.score, every, steps.total, at),
         best_f1=best,
         sweep=sweep,
         classes=classes,
         labels=(*(category.name for category in data.categories), BACKGROUND),
-        confusion=mistakes.confusion(data, matched, judged),
-        errors=mistakes.errors(judged),
-        worst=mistakes.worst_images(data, matched, judged, worst),
+        confusion=mistakes.confusion(data, matched, standings),
+        errors=mistakes.errors(standings),
+        worst=mistakes.worst_images(data, matched, standings, worst),
         rules=RULES,
         warnings=(*data.warnings, *_beyond_coco(data)),
     )
@@ -121,17 +121,17 @@ def evaluate_dataset(
 
 def _notes_ap_over_ious(data: Dataset, pairs: matching.Pairs) -> Floats:
     """The notes' AP at each of COCO's ten IoU thresholds, of shape (IoU threshold, class); NaN without objects."""
-    objects, found = data.objects, data.detections
+    objects, detections = data.objects, data.detections
     totals = np.bincount(objects.category[~objects.crowd], minlength=len(data.categories)).tolist()
-    by_class = np.argsort(found.category, kind="stable")
-    starts = np.searchsorted(found.category[by_class], np.arange(len(totals) + 1))
+    by_class = np.argsort(detections.category, kind="stable")
+    starts = np.searchsorted(detections.category[by_class], np.arange(len(totals) + 1))
     figures = np.full((len(coco.IOU_THRESHOLDS), len(totals)), np.nan)
     for i, iou in enumerate(coco.IOU_THRESHOLDS.tolist()):
         matched = matching.match(data, iou, pairs)
         for k, total in enumerate(totals):
             of_class = by_class[starts[k] : starts[k + 1]]
             counted = of_class[~matched.ignored[of_class]]
-            ap = curves.average_precision(curves.steps(found.score[counted], matched.found[counted] >= 0, total))
+            ap = curves.average_precision(curves.steps(detections.score[counted], matched.found[counted] >= 0, total))
             figures[i, k] = np.nan if ap is None else ap
     return figures
 
@@ -148,8 +148,8 @@ def _number(figure: float) -> float | None:
 
 def _beyond_coco(data: Dataset) -> list[str]:
     """Say how many detections COCO's limit leaves out."""
-    found = data.detections
-    _, count = np.unique(found.image * max(len(data.categories), 1) + found.category, return_counts=True)
+    detections = data.detections
+    _, count = np.unique(detections.image * max(len(data.categories), 1) + detections.category, return_counts=True)
     beyond = int(np.maximum(count - coco.MOST_DETECTIONS, 0).sum())
     said = (
         f"{beyond} detections are not among the {coco.MOST_DETECTIONS} most confident of their class in their image: "
@@ -208,16 +208,16 @@ def _class(
     confidence: float,
     k: int,
 ) -> ClassResult:
-    objects, found = data.objects, data.detections
-    of_class = found.category == k
+    objects, detections = data.objects, data.detections
+    of_class = detections.category == k
     counted = of_class & ~matched.ignored
     total = int(((objects.category == k) & ~objects.crowd).sum())
-    steps = curves.steps(found.score[counted], matched.found[counted] >= 0, total)
+    steps = curves.steps(detections.score[counted], matched.found[counted] >= 0, total)
     return ClassResult(
         name=data.categories[k].name,
         objects=total,
         detections=int(counted.sum()),
-        counts=_counts(matched, overlap, found.score, of_class, total, confidence),
+        counts=_counts(matched, overlap, detections.score, of_class, total, confidence),
         notes_ap=curves.average_precision(steps),
         notes_ap_over_ious=_mean([_number(ap) for ap in over_ious]),
         pr_area=curves.area_under_precision_recall(steps),
@@ -230,14 +230,14 @@ def _class(
 
 
 def _presence(data: Dataset, k: int) -> Presence | None:
-    objects, found = data.objects, data.detections
+    objects, detections = data.objects, data.detections
     here = np.zeros(len(data.images), dtype=bool)
     here[objects.image[(objects.category == k) & ~objects.crowd]] = True
     unclear = np.zeros(len(data.images), dtype=bool)  # a crowd of the class alone: neither present nor absent
     unclear[objects.image[(objects.category == k) & objects.crowd]] = True
     best = np.full(len(data.images), -np.inf)
-    of_class = found.category == k
-    np.maximum.at(best, found.image[of_class], found.score[of_class])
+    of_class = detections.category == k
+    np.maximum.at(best, detections.image[of_class], detections.score[of_class])
     asked = here | ~unclear
     found_roc = curves.roc(best[asked], here[asked])
     if found_roc is None:

@@ -102,8 +102,8 @@ def _base(id: Id) -> Id:
 
 def _unique(names: Sequence[Id | None]) -> Mapping[Id, int]:
     """Positions by name; nothing when two are called the same, or one is not called at all."""
-    found = {name: place for place, name in enumerate(names) if name is not None}
-    return found if len(found) == len(names) else {}
+    place_of = {name: place for place, name in enumerate(names) if name is not None}
+    return place_of if len(place_of) == len(names) else {}
 
 
 def positions(path: Path, what: str, wanted: Sequence[Id], names: Names) -> tuple[Positions, str | None]:

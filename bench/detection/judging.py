@@ -39,19 +39,19 @@ def judge(rows: coco_files.Floats, truth: Objects, *, size: int, classes: int) -
         classes: how many classes the data set has.
     """
     data = _dataset(rows, truth, size, classes)
-    found = evaluate_dataset(data)
+    evaluation = evaluate_dataset(data)
     here = truth.present
-    figures = found.coco
+    figures = evaluation.coco
     return LocalizationAccuracy(
         n=len(rows),
         map=figures.ap or 0.0,
         ap50=figures.ap50 or 0.0,
         ap75=figures.ap75 or 0.0,
-        notes_map50=found.notes_map or 0.0,
+        notes_map50=evaluation.notes_map or 0.0,
         mean_iou=float(boxes.iou(rows[here, :4], truth.box[here]).mean()),
         class_accuracy=float((rows[here, 5] == truth.label[here]).mean()),
         presence_accuracy=float(((rows[:, 6] >= PRESENT) == here).mean()),
-        evaluation=found,
+        evaluation=evaluation,
     )
 
 

@@ -58,10 +58,10 @@ def match(data: Dataset, iou: float, pairs: Pairs | None = None) -> Matching:
     rank = _ranks(detections.score)
     right = (detections.category[pairs.detection] == objects.category[pairs.object]) & (pairs.overlap >= least)
     crowd = objects.crowd[pairs.object]
-    found = assign(pairs.where(right & ~crowd), rank, len(objects.crowd))
+    matched = assign(pairs.where(right & ~crowd), rank, len(objects.crowd))
     ignored = np.zeros(len(rank), dtype=bool)
     ignored[pairs.detection[right & crowd]] = True
-    return Matching(iou, rank, found, ignored & (found < 0), pairs)
+    return Matching(iou, rank, matched, ignored & (matched < 0), pairs)
 
 
 def assign(pairs: Pairs, rank: Integers, objects: int) -> Integers:
@@ -69,11 +69,11 @@ def assign(pairs: Pairs, rank: Integers, objects: int) -> Integers:
 
     Between equal overlaps the later object wins, as in COCO.
     """
-    found = np.full(len(rank), -1, dtype=np.int64)
+    partners = np.full(len(rank), -1, dtype=np.int64)
     order = np.lexsort((-pairs.object, -pairs.overlap, pairs.detection))
     detection, target = pairs.detection[order], pairs.object[order]
     if not len(order):
-        return found
+        return partners
     suitor, first = np.unique(detection, return_index=True)
     end = np.append(first[1:], len(detection))
     choice = first.copy()  # the pair that each suitor now stands at
@@ -87,8 +87,8 @@ def assign(pairs: Pairs, rank: Integers, objects: int) -> Integers:
         choice[refused] += 1
         asking = np.flatnonzero(refused & (choice < end))
     hopeful = choice < end
-    found[suitor[hopeful]] = target[choice[hopeful]]
-    return found
+    partners[suitor[hopeful]] = target[choice[hopeful]]
+    return partners
 
 
 def _ranks(score: Floats) -> Integers:

@@ -27,13 +27,13 @@ class Judged:
 
 def judge(data: Dataset, matched: Matching, confidence: float) -> Judged:
     """Say of every kept detection whether it is right, and if not, why not."""
-    objects, found = data.objects, data.detections
-    kept = found.score >= confidence
+    objects, detections = data.objects, data.detections
+    kept = detections.score >= confidence
     right = kept & (matched.found >= 0)
     missed = ~objects.crowd
     missed[matched.found[right]] = False
     pairs = matched.pairs
-    same = found.category[pairs.detection] == objects.category[pairs.object]
+    same = detections.category[pairs.detection] == objects.category[pairs.object]
     enough = pairs.overlap >= min(matched.iou, 1 - 1e-10)
     wrong = kept & ~right & ~matched.ignored
     of_wrong = wrong[pairs.detection] & ~objects.crowd[pairs.object]
@@ -61,44 +61,44 @@ def judge(data: Dataset, matched: Matching, confidence: float) -> Judged:
     return Judged(kept, kind, missed, explained & missed, confused)
 
 
-def confusion(data: Dataset, matched: Matching, judged: Judged) -> tuple[tuple[int, ...], ...]:
+def confusion(data: Dataset, matched: Matching, standings: Judged) -> tuple[tuple[int, ...], ...]:
     """Objects by class (rows) against detections by class (columns), with background last in both.
 
     Right detections stand on the diagonal. A false one that overlaps an object enough which no detection of its own
     class finds is a confusion of the two classes; any other false one stands in the last row, and objects that no
     detection is left for in the last column. Ignored detections do not appear.
     """
-    objects, found = data.objects, data.detections
+    objects, detections = data.objects, data.detections
     background = len(data.categories)
-    partner = np.where(judged.kind == _RIGHT, matched.found, judged.confused)
-    shown = judged.kept & (judged.kind != _IGNORED)
+    partner = np.where(standings.kind == _RIGHT, matched.found, standings.confused)
+    shown = standings.kept & (standings.kind != _IGNORED)
     truth = np.where(partner >= 0, objects.category[partner] if len(objects.category) else 0, background)
-    left = judged.missed.copy()
-    left[judged.confused[judged.confused >= 0]] = False
+    left = standings.missed.copy()
+    left[standings.confused[standings.confused >= 0]] = False
     matrix = np.zeros((background + 1, background + 1), dtype=np.int64)
-    np.add.at(matrix, (truth[shown], found.category[shown]), 1)
+    np.add.at(matrix, (truth[shown], detections.category[shown]), 1)
     matrix[:-1, -1] = np.bincount(objects.category[left], minlength=background)
     return tuple(tuple(row) for row in matrix.tolist())
 
 
-def errors(judged: Judged) -> Errors:
+def errors(standings: Judged) -> Errors:
     """Count each kind of error."""
-    count = np.bincount(judged.kind[judged.kept], minlength=len(KINDS)).tolist()
+    count = np.bincount(standings.kind[standings.kept], minlength=len(KINDS)).tolist()
     return Errors(
         duplicate=count[_DUPLICATE],
         classification=count[_CLASSIFICATION],
         localization=count[_LOCALIZATION],
         background=count[_BACKGROUND],
-        missed=int((judged.missed & ~judged.explained).sum()),
+        missed=int((standings.missed & ~standings.explained).sum()),
     )
 
 
-def worst_images(data: Dataset, matched: Matching, judged: Judged, most: int) -> tuple[ImageResult, ...]:
+def worst_images(data: Dataset, matched: Matching, standings: Judged, most: int) -> tuple[ImageResult, ...]:
     """The images with the most false detections and missed objects together; those without any are left out."""
-    objects, found = data.objects, data.detections
-    false = judged.kept & (judged.kind != _RIGHT) & (judged.kind != _IGNORED)
-    false_count = np.bincount(found.image[false], minlength=len(data.images))
-    missed_count = np.bincount(objects.image[judged.missed], minlength=len(data.images))
+    objects, detections = data.objects, data.detections
+    false = standings.kept & (standings.kind != _RIGHT) & (standings.kind != _IGNORED)
+    false_count = np.bincount(detections.image[false], minlength=len(data.images))
+    missed_count = np.bincount(objects.image[standings.missed], minlength=len(data.images))
     bad = false_count + missed_count
     results = []
     for i in np.argsort(-bad, kind="stable")[:most].tolist():
@@ -106,12 +106,19 @@ def worst_images(data: Dataset, matched: Matching, judged: Judged, most: int) ->
             break
         image = data.images[i]
         drawn = [
-            _drawn(objects.box[o], data.categories[objects.category[o]].name, "missed" if judged.missed[o] else "found")
+            _drawn(
+                objects.box[o], data.categories[objects.category[o]].name, "missed" if standings.missed[o] else "found"
+            )
             for o in np.flatnonzero((objects.image == i) & ~objects.crowd)
         ]
         drawn += [
-            _drawn(found.box[d], data.categories[found.category[d]].name, KINDS[judged.kind[d]], float(found.score[d]))
-            for d in np.flatnonzero((found.image == i) & judged.kept)
+            _drawn(
+                detections.box[d],
+                data.categories[detections.category[d]].name,
+                KINDS[standings.kind[d]],
+                float(detections.score[d]),
+            )
+            for d in np.flatnonzero((detections.image == i) & standings.kept)
         ]
         results.append(
             ImageResult(

@@ -120,7 +120,7 @@ def name_of(request: ExportRequest) -> str:
 
 def entries() -> list[tuple[Path, Entry, int]]:
     """Every entry's folder, what is known of it, and its size in bytes; least recently used first."""
-    found = []
+    stored = []
     for place in sorted(folder().glob(f"*/{_ENTRY}"), key=lambda path: path.parent.stat().st_mtime):
         if place.parent.name.startswith("tmp-"):
             continue
@@ -128,8 +128,8 @@ def entries() -> list[tuple[Path, Entry, int]]:
             entry = msgspec.json.decode(place.read_bytes(), type=Entry)
         except (OSError, msgspec.DecodeError):
             continue
-        found.append((place.parent, entry, _size(place.parent)))
-    return found
+        stored.append((place.parent, entry, _size(place.parent)))
+    return stored
 
 
 def clear() -> int:
@@ -141,9 +141,9 @@ def clear() -> int:
 
 def _shrink(keep: Path) -> None:
     """Remove the least recently used entries until the cache is within its limit."""
-    found = entries()
-    total = sum(size for _, _, size in found)
-    for place, _, size in found:
+    stored = entries()
+    total = sum(size for _, _, size in stored)
+    for place, _, size in stored:
         if total <= limit_bytes():
             return
         if place != keep:

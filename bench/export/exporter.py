@@ -35,9 +35,9 @@ def answer(asked: dict[str, Any]) -> dict[str, Any]:
 def find_or_make(request: ExportRequest) -> tuple[Path, cache.Entry, bool]:
     """The stored or newly made file, what is known of it, and whether it was stored. Raises Failed as `make`."""
     with cache.locked(request):
-        found = cache.find(request)
-        if found:
-            return *found, True
+        hit = cache.find(request)
+        if hit:
+            return *hit, True
         if request.format == "tflite":
             from bench.export import tflite
 
@@ -73,10 +73,10 @@ def make(request: ExportRequest) -> tuple[Path, cache.Entry]:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = int(os.environ.get("TF_NUM_INTRAOP_THREADS", "0"))
         clean.save_optimised(options, place / "optimised.onnx", weights=False)
-        found = fidelity.check(target, images, expected, options=options)
-        if not found.passed:
+        checked = fidelity.check(target, images, expected, options=options)
+        if not checked.passed:
             raise Failed(
-                f"the ONNX file does not compute what Keras computes: outputs differ by {found.max_rel:.1e} of their "
+                f"the ONNX file does not compute what Keras computes: outputs differ by {checked.max_rel:.1e} of their "
                 f"size (allowed {fidelity.TOLERANCE:.0e}){_where(request, target, images[:1])}"
             )
         optimised = clean.node_counts(place / "optimised.onnx")
@@ -89,7 +89,7 @@ def make(request: ExportRequest) -> tuple[Path, cache.Entry]:
             transposes=nodes["Transpose"],
             transposes_optimised=optimised["Transpose"],
             reorders_optimised=optimised["ReorderInput"] + optimised["ReorderOutput"],
-            fidelity=found,
+            fidelity=checked,
             export_s=round(time.perf_counter() - start, 2),
             export_peak_rss_bytes=_peak(),
             warnings=(*ready.warnings, *warnings),
@@ -166,7 +166,7 @@ def _reset_peak() -> None:
 
 def _peak() -> int | None:
     try:
-        found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+        match = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
     except OSError:
         return None
-    return int(found[1]) * 1024 if found else None
+    return int(match[1]) * 1024 if match else None

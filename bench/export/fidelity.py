@@ -39,16 +39,16 @@ def compared(got: Array, expected: Array, tolerance: float) -> Fidelity:
         return Fidelity(
             max_abs=float("inf"), max_rel=float("inf"), top1_agreement=0.0, inputs=len(expected), passed=False
         )
-    wanted, found = expected.astype(np.float64), got.astype(np.float64)
+    wanted, answers = expected.astype(np.float64), got.astype(np.float64)
     if are_probabilities(expected):
         with np.errstate(divide="ignore", invalid="ignore"):
-            wanted, found = np.log(wanted).clip(_LEAST_LOG_PROBABILITY), np.log(found)
-        found = np.where(wanted > _LEAST_LOG_PROBABILITY, found, wanted)
-    difference = np.abs(found - wanted)
+            wanted, answers = np.log(wanted).clip(_LEAST_LOG_PROBABILITY), np.log(answers)
+        answers = np.where(wanted > _LEAST_LOG_PROBABILITY, answers, wanted)
+    difference = np.abs(answers - wanted)
     max_abs = float(difference.max()) if np.isfinite(difference).all() else float("inf")
     size = max(float(np.abs(wanted).max()), 1e-30)
     max_rel = max_abs / size
-    scores, classes = wanted.reshape(len(expected), -1), found.reshape(len(expected), -1).argmax(1)
+    scores, classes = wanted.reshape(len(expected), -1), answers.reshape(len(expected), -1).argmax(1)
     short = scores.max(1) - scores[np.arange(len(expected)), classes]
     agreement = float(np.mean(short <= 2 * tolerance * size))
     return Fidelity(
@@ -122,7 +122,7 @@ def first_difference(path: Path, images: Array, layers: dict[str, Array]) -> str
 
 def _until_next_product(name: str, consumers: dict[str, list[onnx.NodeProto]]) -> list[str]:
     """A tensor and what the next few nodes make of it, short of another convolution or matrix product."""
-    found = [name]
+    names = [name]
     step = [name]
     for _ in range(_ACTIVATION_NODES):
         step = [
@@ -132,8 +132,8 @@ def _until_next_product(name: str, consumers: dict[str, list[onnx.NodeProto]]) -
             if node.op_type not in _PRODUCTS
             for output in node.output
         ]
-        found += step
-    return found
+        names += step
+    return names
 
 
 def _known(result: Array, layers: dict[str, Array]) -> bool:

@@ -75,25 +75,25 @@ def sized(
             "a Keras model has --input-size"
         )
     known = {case.name: _inputs(case) for case in files}
-    names = {each.name for found in known.values() for each in found or ()}
-    open_names = {name for found in known.values() for name in inputs.open_names(found or ())}
+    names = {each.name for sizes in known.values() for each in sizes or ()}
+    open_names = {name for sizes in known.values() for name in inputs.open_names(sizes or ())}
     for option, given, valid in (("--input-shape", shapes, names), ("--dimension", dimensions, open_names)):
         for name in given:
             if name and name not in valid and None not in known.values():
-                listed = "; ".join(str(each) for found in known.values() for each in found or ())
+                listed = "; ".join(str(each) for sizes in known.values() for each in sizes or ())
                 raise WrongUsage(f"{option} {name}: {suggestion(name, valid) or 'no file has it'}; inputs: {listed}")
 
     def with_sizes(case: Asked) -> Asked:
         if not case.is_onnx:
             return case
-        found = known[case.name]
-        own, open_ = {each.name for each in found or ()}, inputs.open_names(found or ())
+        sizes = known[case.name]
+        own, open_ = {each.name for each in sizes or ()}, inputs.open_names(sizes or ())
         return replace(
             case,
             input_shapes=case.input_shapes
-            | {name: tuple(shape) for name, shape in shapes.items() if found is None or name in own or not name},
+            | {name: tuple(shape) for name, shape in shapes.items() if sizes is None or name in own or not name},
             dimensions=case.dimensions
-            | {name: size for name, size in dimensions.items() if found is None or name in open_},
+            | {name: size for name, size in dimensions.items() if sizes is None or name in open_},
         )
 
     return tuple(map(with_sizes, everything))

@@ -70,12 +70,12 @@ def export(
     missing: list[ExportRequest] = []
     for wanted in requests:
         try:
-            found = cache.find(wanted)
+            hit = cache.find(wanted)
         except BenchError as error:
             yield ExportFailure(wanted, str(error))
             continue
-        if found:
-            path, entry = found
+        if hit:
+            path, entry = hit
             on_start(wanted)
             yield Exported(wanted, path, entry.artifact, entry.cost, cached=True)
         else:

@@ -68,18 +68,18 @@ def reduce(request: ExportRequest, twin: Path, known: cache.Entry) -> tuple[Path
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = int(os.environ.get("TF_NUM_INTRAOP_THREADS", "0"))
         clean.save_optimised(options, place / "optimised.onnx", weights=False)
-        found = agreement(target, twin, others, options, _classes_of(request.calibration or ""))
+        agreed = agreement(target, twin, others, options, _classes_of(request.calibration or ""))
         if request.calibration == SYNTHETIC:
-            found = replace(found, top1_agreement=None)  # noise has no class
-        if not found.passed:
+            agreed = replace(agreed, top1_agreement=None)  # noise has no class
+        if not agreed.passed:
             raise Failed(
                 f"the {request.precision} file gives outputs that are not finite; use another precision for "
                 f"{request.model}"
             )
         nodes, optimised = clean.node_counts(target), clean.node_counts(place / "optimised.onnx")
-        if found.top1_agreement is not None and found.top1_agreement < LEAST_AGREEMENT:
+        if agreed.top1_agreement is not None and agreed.top1_agreement < LEAST_AGREEMENT:
             warnings.append(
-                f"only {100 * found.top1_agreement:.0f} % of {found.inputs} inputs get the class that fp32 gives them"
+                f"only {100 * agreed.top1_agreement:.0f} % of {agreed.inputs} inputs get the class that fp32 gives them"
             )
         artifact = Artifact(
             sha256=file_sha256(target),
@@ -98,7 +98,7 @@ def reduce(request: ExportRequest, twin: Path, known: cache.Entry) -> tuple[Path
             calibration=request.images or request.calibration,
             calibration_images=len(ranging) if request.precision == "int8" else None,
             integers=request.integers,
-            fidelity=found,
+            fidelity=agreed,
             export_s=round(time.perf_counter() - start, 2),
             warnings=tuple(warnings),
         )

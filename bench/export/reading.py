@@ -23,13 +23,13 @@ def recorded() -> Iterator[dict[str, str]]:
     """The files of one's own that are read within the block, with their SHA-256; filled in at its end."""
     _listen()
     _opened.append(set())
-    found: dict[str, str] = {}
+    facts: dict[str, str] = {}
     try:
-        yield found
+        yield facts
     finally:
         for path in sorted(_opened.pop()):
             if _of_ones_own(path):
-                found[path] = file_sha256(Path(path))
+                facts[path] = file_sha256(Path(path))
 
 
 def unchanged(files: dict[str, str]) -> bool:

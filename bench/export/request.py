@@ -70,12 +70,12 @@ class ExportRequest:
         named += [self.weights] if self.weights not in ("none", "imagenet") else []
         if ":" in self.model:
             named += map(str, sources_of(self.model))
-        found: dict[str, Any] = {path: file_sha256(Path(path)) for path in named}
+        hashes: dict[str, Any] = {path: file_sha256(Path(path)) for path in named}
         if self.images is not None:
-            found["calibration"] = calibrating.hashes(Path(self.images))
+            hashes["calibration"] = calibrating.hashes(Path(self.images))
         if self.calibration in DATA_SETS:
-            found["calibration"] = file_sha256(data.file(self.calibration))
-        return found
+            hashes["calibration"] = file_sha256(data.file(self.calibration))
+        return hashes
 
 
 def request(case: Case) -> ExportRequest:
@@ -134,10 +134,10 @@ def integers(instructions: set[str], architecture: str) -> str:
 
 @cache
 def _versions() -> dict[str, str]:
-    found: dict[str, str] = {}
+    versions: dict[str, str] = {}
     for name in _LIBRARIES:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return versions

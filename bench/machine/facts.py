@@ -159,8 +159,8 @@ def _device_name(device: str) -> str:
 
 def flags() -> set[str]:
     """What the processor says it can do; empty where the system does not say."""
-    found = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", read("/proc/cpuinfo"), re.MULTILINE)
-    return set(found[1].split()) if found else set()
+    match = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", read("/proc/cpuinfo"), re.MULTILINE)
+    return set(match[1].split()) if match else set()
 
 
 def instructions() -> list[str]:

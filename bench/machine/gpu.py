@@ -11,5 +11,5 @@ def name() -> str:
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return "unknown"
-    found = subprocess.run([tool, "--query-gpu=name", "--format=csv,noheader"], capture_output=True, text=True)
-    return found.stdout.partition("\n")[0].strip() or "unknown"
+    answer = subprocess.run([tool, "--query-gpu=name", "--format=csv,noheader"], capture_output=True, text=True)
+    return answer.stdout.partition("\n")[0].strip() or "unknown"

@@ -15,12 +15,12 @@ Snapshot = dict[int, tuple[str, float]]
 
 def snapshot() -> Snapshot:
     """Every process but this one, as far as the system shows them."""
-    found = {}
+    times_of = {}
     for process in psutil.process_iter(["name", "cpu_times"]):
         times = process.info["cpu_times"]
         if times is not None and process.pid != os.getpid():
-            found[process.pid] = process.info["name"] or "?", times.user + times.system
-    return found
+            times_of[process.pid] = process.info["name"] or "?", times.user + times.system
+    return times_of
 
 
 def busiest(before: Snapshot, after: Snapshot, seconds: float) -> list[str]:

@@ -172,7 +172,7 @@ def batch_of(inputs: Iterable[Input], fed: Mapping[str, Shape]) -> int:
 def _by_input(inputs: Sequence[Input], asked: Mapping[str, Sequence[int]]) -> dict[str, Shape]:
     """The shapes asked for by the inputs' names, each held against what the file fixes."""
     names = {each.name: each for each in inputs}
-    found: dict[str, Shape] = {}
+    shapes: dict[str, Shape] = {}
     for name, shape in asked.items():
         if not inputs:
             raise WrongUsage("the graph has no input that could be given a shape")
@@ -189,8 +189,8 @@ def _by_input(inputs: Sequence[Input], asked: Mapping[str, Sequence[int]]) -> di
                 f'input "{each.name}" takes {each.shown}, not {"x".join(map(str, shape))}; '
                 "open sizes alone can be chosen"
             )
-        found[each.name] = tuple(shape)
-    return found
+        shapes[each.name] = tuple(shape)
+    return shapes
 
 
 def _check_batch(inputs: Sequence[Input], batch_size: int, sizes: Mapping[str, int]) -> None:

@@ -91,9 +91,9 @@ def _scales(graph: Any) -> bool | None:
             return None
         operation = node.operation
         inner = _scales(getattr(operation, "_functional", None) or operation) if _is_model(operation) else None
-        found = inner if inner is not None else _scaling(operation, node)
-        if found is not None or len(node.output_tensors) != 1:
-            return bool(found)
+        scaling = inner if inner is not None else _scaling(operation, node)
+        if scaling is not None or len(node.output_tensors) != 1:
+            return bool(scaling)
         tensor = node.output_tensors[0]
 
 

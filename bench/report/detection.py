@@ -23,30 +23,31 @@ _LABELS = 20  # classes of the confusion matrix; the rest are summed up
 _OBJECTS, _RIGHT, _FALSE, _NAMED = 60, 30, 10, 5  # drawn on one image, and classes named below it
 
 
-def write_page(found: Evaluation, out: Path, *, title: str = "Detections") -> Path:
+def write_page(evaluation: Evaluation, out: Path, *, title: str = "Detections") -> Path:
     """Write the page and return its path. Raises Failed when the file cannot be written."""
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise Failed(f"cannot write {out}: {error.strerror}; name another place with -o") from error
-    write_atomically(out, render(found, title=title).encode(errors="replace"))
+    write_atomically(out, render(evaluation, title=title).encode(errors="replace"))
     return out
 
 
-def render(found: Evaluation, *, title: str = "Detections") -> str:
+def render(evaluation: Evaluation, *, title: str = "Detections") -> str:
     """The page as HTML. Its scripts and style are inside; the page's policy allows no other."""
     script, library = _SCRIPT.read_text(encoding="utf-8"), get_plotlyjs()
-    most = max(20, _CURVE_POINTS // max(len(found.classes), 1))
-    areas = [c.presence.area for c in found.classes if c.presence]
+    most = max(20, _CURVE_POINTS // max(len(evaluation.classes), 1))
+    areas = [c.presence.area for c in evaluation.classes if c.presence]
     data = {
-        "iou": found.iou_threshold,
-        "confidence": found.confidence_threshold,
+        "iou": evaluation.iou_threshold,
+        "confidence": evaluation.confidence_threshold,
         "thresholds": [round(float(threshold), 2) for threshold in IOU_THRESHOLDS],
-        "ap": found.coco.ap_by_iou,
-        "sweeps": [_sweep(found.sweep, len(found.sweep.confidence))] + [_sweep(c.sweep, most) for c in found.classes],
+        "ap": evaluation.coco.ap_by_iou,
+        "sweeps": [_sweep(evaluation.sweep, len(evaluation.sweep.confidence))]
+        + [_sweep(c.sweep, most) for c in evaluation.classes],
         "presence": [
             c.presence and {"false": _short(c.presence.false_rate), "true": _short(c.presence.true_rate)}
-            for c in found.classes
+            for c in evaluation.classes
         ],
     }
     return (
@@ -54,15 +55,17 @@ def render(found: Evaluation, *, title: str = "Detections") -> str:
         .get_template("detection.html.j2")
         .render(
             title=title,
-            found=found,
-            classes=sorted(enumerate(found.classes, 1), key=lambda c: _worst_first(c[1].coco_ap_at_iou, c[1].notes_ap)),
-            figures=[(what, getattr(found.coco, name)) for name, what in COCO_FIGURES.items()],
+            found=evaluation,
+            classes=sorted(
+                enumerate(evaluation.classes, 1), key=lambda c: _worst_first(c[1].coco_ap_at_iou, c[1].notes_ap)
+            ),
+            figures=[(what, getattr(evaluation.coco, name)) for name, what in COCO_FIGURES.items()],
             kinds={field: name for field, (name, _) in ERRORS.items()},
-            errors=[(name, getattr(found.errors, field), what) for field, (name, what) in ERRORS.items()],
+            errors=[(name, getattr(evaluation.errors, field), what) for field, (name, what) in ERRORS.items()],
             roc_area=sum(areas) / len(areas) if areas else None,
             roc_classes=len(areas),
-            matrix=_matrix(found),
-            pictures=[_picture(image) for image in found.worst],
+            matrix=_matrix(evaluation),
+            pictures=[_picture(image) for image in evaluation.worst],
             named=_NAMED,
             data=data,
             script=script,
@@ -103,19 +106,19 @@ class Matrix:
     summed: int  # classes that stand in "other classes"
 
 
-def _matrix(found: Evaluation) -> Matrix:
+def _matrix(evaluation: Evaluation) -> Matrix:
     """The classes with the most confusions in full, the others in one row and one column, then background."""
-    counts, classes = found.confusion, len(found.classes)
+    counts, classes = evaluation.confusion, len(evaluation.classes)
     errors = [sum(counts[k]) + sum(row[k] for row in counts) - 2 * counts[k][k] for k in range(classes)]
     chosen = sorted(sorted(range(classes), key=lambda k: -errors[k])[:_LABELS])
     groups = [[k] for k in chosen]
-    labels = [found.labels[k] for k in chosen]
+    labels = [evaluation.labels[k] for k in chosen]
     others = sorted(set(range(classes)) - set(chosen))
     if others:
         groups.append(others)
         labels.append(f"{len(others)} other classes")
     groups.append([classes])
-    labels.append(found.labels[-1])
+    labels.append(evaluation.labels[-1])
     rows = []
     for label, truth in zip(labels, groups, strict=True):
         cells = [sum(counts[i][k] for i in truth for k in columns) for columns in groups]

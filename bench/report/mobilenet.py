@@ -55,7 +55,7 @@ def tables(run: Run) -> list[Table]:
 
 def promises(run: Run) -> list[Promise]:
     """Each measured variant of a model with a width multiplier against the same model at alpha 1 and native size."""
-    found = []
+    lines = []
     for record in run.records:
         about, key = backbones().get(record.case.model, {}), _key(record)
         full = next((r for r in run.records if _is_full_of(r, record)), None)
@@ -67,7 +67,7 @@ def promises(run: Run) -> list[Promise]:
         alpha, rho = key[1], key[2] / about["native_input"]
         if alpha == rho == 1:
             continue
-        found.append(
+        lines.append(
             Promise(
                 case=record.case.name,
                 model=record.case.model,
@@ -80,7 +80,7 @@ def promises(run: Run) -> list[Promise]:
                 measured_high=base.p50_ms_high / this.p50_ms_low,
             )
         )
-    return found
+    return lines
 
 
 _Key = tuple[str, float, int]

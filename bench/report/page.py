@@ -56,7 +56,7 @@ def render(
 ) -> str:
     """The page of a run as HTML; the plotting library inside it, or in a file beside it."""
     records = list(run.records)
-    judged = quality.of(records)
+    metric = quality.of(records)
     return document(
         "run.html.j2",
         figures(run, visits, comparison, earlier),
@@ -67,8 +67,8 @@ def render(
         trust=trust.stored(run),
         trust_lines=trust.in_words(run),
         comparison=comparison,
-        quality=judged,
-        headings=table.headings(judged),
+        quality=metric,
+        headings=table.headings(metric),
         rows=table.rows(records),
         sliders=_sliders(run),
         likes=[c.case for c in candidates.candidates(run) if c.accuracy is not None],
@@ -111,15 +111,15 @@ def document(
 @cache
 def environment() -> Environment:
     """The templates, with escaping on, the units as filters, and the style that all pages share."""
-    found = Environment(
+    made = Environment(
         loader=PackageLoader("bench.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    found.filters |= {"relative": units.relative, "latency": units.latency, "percent": units.percent}
-    found.filters |= {"change": quantities.change_in_words, "conclusion": _conclusion}
-    found.filters |= {"noise": _noise, "origins": _origins, "facts": machine_facts.rows, "identity": id}
-    found.globals |= {"style": (_STATIC / "page.css").read_text(encoding="utf-8"), "version": __version__}
-    return found
+    made.filters |= {"relative": units.relative, "latency": units.latency, "percent": units.percent}
+    made.filters |= {"change": quantities.change_in_words, "conclusion": _conclusion}
+    made.filters |= {"noise": _noise, "origins": _origins, "facts": machine_facts.rows, "identity": id}
+    made.globals |= {"style": (_STATIC / "page.css").read_text(encoding="utf-8"), "version": __version__}
+    return made
 
 
 @cache
@@ -144,8 +144,8 @@ def _models(run: Run) -> dict[str, Any]:
 
 def _side_by_side(run: Run) -> dict[str, Any]:
     """All figures of the measured models, for those that are held side by side."""
-    judged = quality.of(run.records)
-    shown = quantities.shown("page", judged)
+    metric = quality.of(run.records)
+    shown = quantities.shown("page", metric)
     measured = [record for record in run.records if record.measurement]
     return {
         "quantities": [
@@ -155,7 +155,7 @@ def _side_by_side(run: Run) -> dict[str, Any]:
         ],
         "known": {
             record.case.name: {
-                one.name: [value, *(_interval(record, one, judged) or ())]
+                one.name: [value, *(_interval(record, one, metric) or ())]
                 for one in shown
                 if (value := one.read(record)) is not None
             }
@@ -166,16 +166,16 @@ def _side_by_side(run: Run) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _interval(record: Record, one: quantities.Quantity, judged: quality.Quality) -> tuple[float, float] | None:
+def _interval(record: Record, one: quantities.Quantity, metric: quality.Quality) -> tuple[float, float] | None:
     """The interval of a value; of a published accuracy that of the images behind it."""
-    return candidates.accuracy_interval(record, judged) if one.name == judged.name else one.interval_of(record)
+    return candidates.accuracy_interval(record, metric) if one.name == metric.name else one.interval_of(record)
 
 
 def limits() -> dict[str, Any]:
     """What the page knows of each quantity that can be limited."""
     return {
         name: {
-            "label": one.label, "unit": one.unit, "at_least": one.at_least, "accuracy": one.judged is not None,
+            "label": one.label, "unit": one.unit, "at_least": one.at_least, "accuracy": one.metric is not None,
             "how": one.how,
         }
         for name, one in quantities.limited().items()
@@ -184,26 +184,26 @@ def limits() -> dict[str, Any]:
 
 def _sliders(run: Run) -> list[dict[str, Any]]:
     """A slider for each quantity in which the run's models differ, from below the least to above the most."""
-    found = []
+    sliders = []
     for name, limit in quantities.limited().items():
         values = [value for r in run.records if r.measurement and (value := limit.read(r)) is not None]
         if values and min(values) < max(values):
             pad = 0.0 if limit.at_least else 0.1
             low, high = min(values) * (1 - pad), max(values) * (1 + pad)
             low, high = (low - 2, high + 2) if limit.at_least else (low, high)
-            found.append({"name": name, "label": limit.label, "at_least": limit.at_least, "steps": _STEPS,
+            sliders.append({"name": name, "label": limit.label, "at_least": limit.at_least, "steps": _STEPS,
                           "low": low, "high": high})  # fmt: skip
-    return found
+    return sliders
 
 
 def _families(records: list[Record]) -> list[tuple[str, dict[str, Any]]]:
     """The facts of each family in the run, once."""
-    found: dict[str, dict[str, Any]] = {}
+    families: dict[str, dict[str, Any]] = {}
     for record in records:
         about = backbones().get(record.case.model)
-        if about and family(record.case) not in found:
-            found[family(record.case)] = about
-    return list(found.items())
+        if about and family(record.case) not in families:
+            families[family(record.case)] = about
+    return list(families.items())
 
 
 def _conclusion(comparison: Comparison) -> str:
@@ -223,10 +223,10 @@ def _noise(run: Run) -> float | None:
 
 def _origins(run: Run) -> str:
     """Where the accuracies come from, e.g. "11 published, 1 none"."""
-    found: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for record in run.records:
-        found[record.accuracy.origin] = found.get(record.accuracy.origin, 0) + 1
-    return ", ".join(f"{count} {origin if origin != 'none' else 'unknown'}" for origin, count in sorted(found.items()))
+        counts[record.accuracy.origin] = counts.get(record.accuracy.origin, 0) + 1
+    return ", ".join(f"{count} {origin if origin != 'none' else 'unknown'}" for origin, count in sorted(counts.items()))
 
 
 def _json(value: Any) -> str:

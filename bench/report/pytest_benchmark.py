@@ -55,7 +55,7 @@ def export(run: Run, visits: Sequence[Visit] = ()) -> dict[str, Any]:
 
 def _benchmark(run: Run, record: Record, m: Measurement, visits: list[Visit]) -> dict[str, Any]:
     samples = np.concatenate([np.asarray(v.samples_ns, dtype=np.float64) for v in visits]) / 1e9 if visits else None
-    case, judged = record.case, quality.of([record])
+    case, metric = record.case, quality.of([record])
     return {
         "group": run.suite,
         "name": case.name,
@@ -65,7 +65,7 @@ def _benchmark(run: Run, record: Record, m: Measurement, visits: list[Visit]) ->
         "extra_info": {
             "case": msgspec.to_builtins(case),
             "p50_ms": m.p50_ms, "p50_ms_low": m.p50_ms_low, "p50_ms_high": m.p50_ms_high,
-            judged.name: judged.value(record), "accuracy_origin": record.accuracy.origin,
+            metric.name: metric.value(record), "accuracy_origin": record.accuracy.origin,
             "mult_adds": record.cost.mult_adds if record.cost else None,
             "params": record.cost.params if record.cost else None,
             "size_bytes": record.artifact.size_bytes if record.artifact else None,

@@ -58,7 +58,7 @@ def write_site(material: Material, out: Path) -> Path:
         )  # fmt: skip
         write_atomically(out / entry.page, text.encode(errors="replace"))
     models = []
-    taken: set[str] = set()
+    used: set[str] = set()
     pages = {id(entry.run): entry.page for _, entry in entries}
     kept = [
         known
@@ -66,7 +66,7 @@ def write_site(material: Material, out: Path) -> Path:
         if (folder := material.folder(index)) and (known := verdicts(folder))
     ]
     for name, series in histories(material.runs, kept).items():
-        page = _unique(f"model-{slug(name)}", taken)
+        page = _unique(f"model-{slug(name)}", used)
         write_atomically(out / page, _history_page(name, series, pages).encode(errors="replace"))
         models.append((name, page, series))
     text = document(
@@ -80,11 +80,11 @@ def write_site(material: Material, out: Path) -> Path:
 def _entries(material: Material) -> list[tuple[int, Entry]]:
     """The runs, oldest first, each with its place in the material."""
     entries: list[tuple[int, Entry]] = []
-    taken: set[str] = set()
+    used: set[str] = set()
     for index in sorted(range(len(material.runs)), key=lambda i: material.runs[i].started_at):
         run = material.runs[index]
         name = f"{slug(run.started_at.replace(':', '-'))}-{slug(run.suite)}"
-        page, comparison_page = _unique(f"run-{name}", taken), _unique(f"change-{name}", taken)
+        page, comparison_page = _unique(f"run-{name}", used), _unique(f"change-{name}", used)
         earlier = [other for _, entry in reversed(entries) if (other := entry.run).suite == run.suite]
         comparison, before = _kept(run, material.folder(index), [*earlier, *material.baselines])
         if comparison is None:
@@ -117,23 +117,23 @@ def _compared(run: Run, earlier: Iterable[Run]) -> tuple[Comparison | None, Run 
     return None, None
 
 
-def _unique(name: str, taken: set[str]) -> str:
+def _unique(name: str, used: set[str]) -> str:
     """A file name that is not taken yet, also where upper and lower case are the same."""
     name = name[:120]
-    found, number = f"{name}.html", 1
-    while found.lower() in taken:
+    candidate, number = f"{name}.html", 1
+    while candidate.lower() in used:
         number += 1
-        found = f"{name}-{number}.html"
-    taken.add(found.lower())
-    return found
+        candidate = f"{name}-{number}.html"
+    used.add(candidate.lower())
+    return candidate
 
 
 def _machines(entries: Iterable[Entry]) -> list[tuple[Run, list[Entry]]]:
     """The runs of each machine and device, newest first, under the newest of them."""
-    found: dict[tuple[str, str], list[Entry]] = {}
+    by_machine: dict[tuple[str, str], list[Entry]] = {}
     for entry in entries:
-        found.setdefault((machine_name(entry.run.machine), entry.run.settings.device), []).insert(0, entry)
-    return [(group[0].run, group) for group in found.values()]
+        by_machine.setdefault((machine_name(entry.run.machine), entry.run.settings.device), []).insert(0, entry)
+    return [(group[0].run, group) for group in by_machine.values()]
 
 
 def _comparison_page(entry: Entry) -> str:

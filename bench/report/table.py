@@ -21,9 +21,9 @@ class Cell:
     grey: bool = False  # measured, but without the interval that it should have
 
 
-def headings(judged: Quality) -> tuple[str, ...]:
+def headings(metric: Quality) -> tuple[str, ...]:
     """The headings of a run's table; which accuracy it shows depends on what its models do."""
-    return "Model", "Family", *(one.title for one in quantities.shown("page", judged))
+    return "Model", "Family", *(one.title for one in quantities.shown("page", metric))
 
 
 def rows(records: list[Record]) -> list[list[Cell]]:
@@ -48,7 +48,7 @@ def _cell(record: Record, one: Quantity) -> Cell:
 
 def _title(record: Record, one: Quantity, value: float) -> str:
     """What pointing at a cell says: where an accuracy comes from, and a count in full."""
-    if one.judged is not None:
+    if one.metric is not None:
         accuracy = record.accuracy
         return f"{accuracy.origin}: {accuracy.source}" if accuracy.source else accuracy.origin
     if one.unsure(record):

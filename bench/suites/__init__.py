@@ -236,8 +236,8 @@ def calibrated(cases: Iterable[Case], folder: str, preprocess: str | None = None
     everything = tuple(cases)
     if all(case.precision == "fp32" for case in everything):
         raise WrongUsage(f"calibration images have no effect on fp32; give a precision, one of {', '.join(PRECISIONS)}")
-    found = _calibration({"images": folder, "preprocess": preprocess}, Path(), '"calibrate"')
-    return tuple(case if case.precision == "fp32" else replace(case, calibrate=found) for case in everything)
+    source = _calibration({"images": folder, "preprocess": preprocess}, Path(), '"calibrate"')
+    return tuple(case if case.precision == "fp32" else replace(case, calibrate=source) for case in everything)
 
 
 def _calibration(value: str | Mapping[str, Any], base: Path, at: str) -> Calibration:
@@ -265,14 +265,14 @@ def _labelled_images(table: Mapping[str, Any], model: str, base: Path, where: Lo
     if "preprocess" not in table and "preprocess" not in backbones().get(model, {}):
         raise WrongUsage(f'{at}: how {model} wants its pixels is not known; add preprocess = "...", '
                          f"{ACCURACY_KEYS['preprocess'].says}")  # fmt: skip
-    found = dict(table)
+    options = dict(table)
     for key, exists in (("images", Path.is_dir), ("labels", Path.is_file), ("classes", Path.is_file)):
         if key in table:
             path = base / table[key]
             if not exists(path):
                 raise WrongUsage(f"{at}: {key}: there is no {'folder' if key == 'images' else 'file'} {path}")
-            found[key] = str(path)
-    return LabelledImages(**found)
+            options[key] = str(path)
+    return LabelledImages(**options)
 
 
 def _check_argument(name: str, item: Any, limits: Any, model: str, where: Location) -> None:

@@ -37,11 +37,11 @@ def select(cases: Iterable[Case], wanted: Sequence[str]) -> tuple[Case, ...]:
     chosen: set[str] = set()
     for pattern in wanted:
         low = pattern.lower()
-        found = {c.name for c in everything if fnmatchcase(c.name.lower(), low) or fnmatchcase(c.model.lower(), low)}
-        if not found:
+        matching = {c.name for c in everything if fnmatchcase(c.name.lower(), low) or fnmatchcase(c.model.lower(), low)}
+        if not matching:
             known = {c.name for c in everything} | {c.model for c in everything}
             raise WrongUsage(f'no case "{pattern}" in this suite; {suggestion(pattern, known)}'.rstrip("; "))
-        chosen |= found
+        chosen |= matching
     return tuple(c for c in everything if c.name in chosen)
 
 

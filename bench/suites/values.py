@@ -79,11 +79,11 @@ def sizes(table: Mapping[str, Any], at: str) -> dict[str, int]:
 
 def shapes(value: Any, at: str) -> dict[str, tuple[int, ...]]:
     """What a case's key `input_shape` says, by the input's name; "" for the only one."""
-    found = {}
+    shapes_of = {}
     for name, shape in (value if isinstance(value, dict) else {"": value}).items():
         if isinstance(shape, str):
             try:
-                found[name] = parse_shape(shape)
+                shapes_of[name] = parse_shape(shape)
             except WrongUsage as error:
                 raise WrongUsage(f"{at}: {error}") from error
             continue
@@ -91,8 +91,8 @@ def shapes(value: Any, at: str) -> dict[str, tuple[int, ...]]:
             raise WrongUsage(f"{at} is {shape!r}; it must be {SHAPES}")
         for size in shape:
             check_value(at, size, Key(int, "of positive whole numbers, e.g. [1, 3, 224, 224]", least=0))
-        found[name] = tuple(shape)
-    return found
+        shapes_of[name] = tuple(shape)
+    return shapes_of
 
 
 def plain(value: Any, at: str) -> Any:
@@ -116,12 +116,12 @@ def distinct(models: Iterable[str]) -> dict[str, str]:
     """
     everything = dict.fromkeys(models)
     paths = {model: Path(model).absolute() for model in everything if model.lower().endswith(FILE_SUFFIXES)}
-    taken = everything.keys() - paths.keys()
-    labels = {model: model for model in taken}
+    names = everything.keys() - paths.keys()
+    labels = {model: model for model in names}
     for model, path in paths.items():
         for depth, whole in itertools.product(range(1, len(path.parts)), (False, True)):
             ends = {m: "/".join((p if whole else p.with_suffix("")).parts[-depth:]) for m, p in paths.items()}
-            if ends[model] not in taken and sum(end == ends[model] for end in ends.values()) == 1:
+            if ends[model] not in names and sum(end == ends[model] for end in ends.values()) == 1:
                 break
         labels[model] = ends[model]
     return labels

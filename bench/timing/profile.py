@@ -29,10 +29,10 @@ def by_kind(target: Target, settings: Settings) -> dict[str, float]:
     )  # fmt: skip
     with lock.measuring():
         nodes = process.visit(spec, timeout_s=timeout_s(settings))["nodes"]
-    found: dict[str, float] = defaultdict(float)
+    times: dict[str, float] = defaultdict(float)
     for operator, shapes, ms in nodes:
-        found[kind(operator, shapes)] += ms
-    return {name: round(ms, 4) for name, ms in sorted(found.items())}
+        times[kind(operator, shapes)] += ms
+    return {name: round(ms, 4) for name, ms in sorted(times.items())}
 
 
 def kind(operator: str, shapes: Sequence[Shape]) -> str:
@@ -46,10 +46,10 @@ def kind(operator: str, shapes: Sequence[Shape]) -> str:
     if operator == "Layout":
         return "layout"
     if operator == "Conv" and len(shapes) > 1 and len(shapes[1]) > 2:
-        (_, channels, *places), (_, taken, *kernel) = shapes[0], shapes[1]
-        if taken == 1 and prod(kernel) == 1 and channels > 1:
+        (_, channels, *places), (_, inputs, *kernel) = shapes[0], shapes[1]
+        if inputs == 1 and prod(kernel) == 1 and channels > 1:
             return "other"  # a batch norm that stands alone, run as a convolution
-        return kind_of(kernel, channels, channels // taken, prod(places))
+        return kind_of(kernel, channels, channels // inputs, prod(places))
     if operator == "MatMul" and shapes:
         return kind_of((1,), shapes[0][-1], 1, prod(shapes[0][1:-1]))
     return "other"

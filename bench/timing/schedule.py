@@ -173,19 +173,19 @@ def disturbances(health: Health, sampling_ms: float, others: Sequence[str] = ())
 
     A slow pace shows only beside other visits: `summary.paced`.
     """
-    found = []
+    reasons = []
     # Both counters tick every 10 ms: a single tick is no evidence.
     allowed_ms = max(STOLEN_SHARE * sampling_ms, 15.0)
     if health.stolen_ms is not None and health.stolen_ms > allowed_ms:
-        found.append(f"the host took {100 * health.stolen_ms / sampling_ms:.0f} % of the time away")
+        reasons.append(f"the host took {100 * health.stolen_ms / sampling_ms:.0f} % of the time away")
     if health.throttled_ms is not None and health.throttled_ms > allowed_ms:
-        found.append(
+        reasons.append(
             f"the container's limit held it back for {100 * health.throttled_ms / sampling_ms:.0f} % of the time"
         )
     if health.others_cpu_share is not None and health.others_cpu_share > OTHERS_SHARE:
         names = f" (most of it: {', '.join(others)})" if others else ""
-        found.append(f"other processes used {100 * health.others_cpu_share:.0f} % of the cores{names}")
-    return found
+        reasons.append(f"other processes used {100 * health.others_cpu_share:.0f} % of the cores{names}")
+    return reasons
 
 
 class _Plan:

@@ -88,11 +88,11 @@ def fact_findings(device: str, threads: int) -> Iterator[Finding]:
 
 def cores(given: int, present: int, quota: float | None) -> Finding:
     """The cores that this process may use."""
-    found = f"{given} of {present}"
+    value = f"{given} of {present}"
     if quota is not None and abs(quota - round(quota)) > 0.01:
         remedy = f"the container's quota is {quota:g} cores; the fraction makes pauses: give it whole cores"
-        return Finding("cores given", found, remedy)
-    return Finding("cores given", found)
+        return Finding("cores given", value, remedy)
+    return Finding("cores given", value)
 
 
 def siblings(lists: Sequence[str]) -> Finding:
@@ -190,12 +190,12 @@ def default_threads(title: str, threads: int, given: int) -> Finding:
 
 def load(share: float, stolen: float, busiest: Sequence[str]) -> Finding:
     """What others use of the cores given, and what the host takes away, as shares."""
-    found = f"{100 * share:.0f} % of the cores" + (f", {100 * stolen:.0f} % stolen by the host" if stolen else "")
+    value = f"{100 * share:.0f} % of the cores" + (f", {100 * stolen:.0f} % stolen by the host" if stolen else "")
     if share <= _BUSY_SHARE and stolen <= 0.01:
-        return Finding("background load", found)
+        return Finding("background load", value)
     names = f" (most of it: {', '.join(busiest)})" if busiest else ""
     remedy = f"stop other programs{names}" if share > _BUSY_SHARE else "the host is crowded: measure at another time"
-    return Finding("background load", found, f"{remedy}; disturbed visits are marked and repeated", True)
+    return Finding("background load", value, f"{remedy}; disturbed visits are marked and repeated", True)
 
 
 def free(name: str, size_bytes: float, low: float, remedy: str) -> Finding:
@@ -220,11 +220,11 @@ def measure_noise(seconds: float) -> Noise:
         )
         target = Target(case, path)
         end = time.monotonic() + seconds
-        taken: list[Visit] = []
-        while len(taken) < 3 or time.monotonic() < end:
-            taken.append(one(target, len(taken), settings))
-    paces = [visit.health.pace_ms for visit in taken if visit.health.pace_ms is not None]
-    return replace(noise_of([visit.samples_ns for visit in taken]), pace=max(paces) / min(paces) if paces else None)
+        visits: list[Visit] = []
+        while len(visits) < 3 or time.monotonic() < end:
+            visits.append(one(target, len(visits), settings))
+    paces = [visit.health.pace_ms for visit in visits if visit.health.pace_ms is not None]
+    return replace(noise_of([visit.samples_ns for visit in visits]), pace=max(paces) / min(paces) if paces else None)
 
 
 def noise_of(visits: Sequence[Sequence[int]]) -> Noise:
@@ -246,12 +246,12 @@ def pace_finding(swing: float | None) -> Finding:
     """How far the machine's pace swung, its slowest visit over its fastest; None where it is not known."""
     if swing is None:
         return Finding("pace", "not known")
-    found = f"the slowest visit met the machine {swing:.2f} times as slow as the fastest"
+    value = f"the slowest visit met the machine {swing:.2f} times as slow as the fastest"
     if swing < SLOW_PACE:
-        return Finding("pace", found)
+        return Finding("pace", value)
     return Finding(
         "pace",
-        found,
+        value,
         "cores that the host moves apart, or shares, hand work over slowly: pin the virtual machine's cores, or "
         "measure with --threads 1; visits at a slow pace are marked and repeated",
         True,
@@ -268,18 +268,18 @@ def detectable(between: float, rounds: int) -> float:
 def noise_finding(noise: Noise) -> Finding:
     """The noise floor in words, with the rounds that would see the default margin."""
     blind = detectable(noise.between, _ROUNDS)
-    found = (
+    value = (
         f"visits differ by {100 * noise.between:.1f} %, samples of one visit by {100 * noise.within:.1f} % "
         f"({noise.visits} visits of {noise.p50_ms:.2g} ms); two runs of {_ROUNDS} rounds cannot see less than "
         f"{100 * blind:.1f} %"
     )
     if blind <= _MARGIN:
-        return Finding("noise floor", found)
+        return Finding("noise floor", value)
     rounds = next((n for n in range(_ROUNDS, 101) if detectable(noise.between, n) <= _MARGIN), None)
     enough = (
         f"--rounds {rounds} would see {100 * _MARGIN:.0f} %" if rounds else "no number of rounds up to 100 sees 3 %"
     )
-    return Finding("noise floor", found, f"{enough}; quieten the machine as said above, or use `bench ab`", True)
+    return Finding("noise floor", value, f"{enough}; quieten the machine as said above, or use `bench ab`", True)
 
 
 _EXAMINED: dict[str, Callable[[Any], Finding]] = {

@@ -71,11 +71,11 @@ def attempts(path: Path, setup: ab.Setup, *, minutes: float, margin: float, budg
         taken[method] += time.monotonic() - begun
 
 
-def summary(found: Sequence[Attempt]) -> list[Row]:
+def summary(attempts: Sequence[Attempt]) -> list[Row]:
     """The attempts by method and slow-down."""
     rows = []
-    for method, injected in sorted({(a.method, a.injected) for a in found}):
-        of_kind = [a for a in found if (a.method, a.injected) == (method, injected)]
+    for method, injected in sorted({(a.method, a.injected) for a in attempts}):
+        of_kind = [a for a in attempts if (a.method, a.injected) == (method, injected)]
         verdicts = {v: sum(a.verdict == v for a in of_kind) for v in ("slower", "faster", "equivalent", "inconclusive")}
         hits = verdicts["slower"] + (0 if injected else verdicts["faster"])
         low, high = statistics.wilson(hits, len(of_kind))
@@ -148,7 +148,7 @@ def run(
         if isinstance(event, Visit):
             taken.append(event)
     of_case = by_case(taken)
-    found = Run(
+    made = Run(
         schema_version=SCHEMA_VERSION, suite="selftest", started_at=started_at,
         machine=facts.collect(setup.device, setup.threads, runtimes.versions([DEFAULT])), settings=settings,
         records=tuple(
@@ -156,7 +156,7 @@ def run(
             for t in targets
         ),
     )  # fmt: skip
-    return found, of_case
+    return made, of_case
 
 
 def target(name: str, path: Path, setup: ab.Setup, inject: float) -> Target:

@@ -20,13 +20,13 @@ _PATTERN = {"size": 5, "solidity": 0.3, "fillmode": "overlay", "fgcolor": "#fff"
 
 def accuracy_figure(records: list[Record], frame: Frame) -> dict[str, Any]:
     """Figure 1: the networks from worst to best, in the hues and on the accuracy axis of Figure 2."""
-    judged = quality.of(records)
-    heights = {r.case.name: value for r in records if (value := judged.value(r)) is not None}
+    metric = quality.of(records)
+    heights = {r.case.name: value for r in records if (value := metric.value(r)) is not None}
     known = [r for r in records if r.case.name in heights]
-    hovers = {r.case.name: f"{plain(r.case.name)}<br>{accuracy(r, judged)}" for r in known}
-    drawn = _bars(known, heights, hovers, frame, judged.title, accuracy_range(records), "{:.1f}")
-    drawn["layout"]["meta"] = {"y": {"limit": judged.name, "scale": 1}}
-    spans = {r.case.name: judged.interval(r) for r in known}
+    hovers = {r.case.name: f"{plain(r.case.name)}<br>{accuracy(r, metric)}" for r in known}
+    drawn = _bars(known, heights, hovers, frame, metric.title, accuracy_range(records), "{:.1f}")
+    drawn["layout"]["meta"] = {"y": {"limit": metric.name, "scale": 1}}
+    spans = {r.case.name: metric.interval(r) for r in known}
     for trace in drawn["data"]:
         mine = [(spans[name], heights[name]) for name in trace["customdata"]]
         trace["error_y"] = {
@@ -43,19 +43,19 @@ def accuracy_figure(records: list[Record], frame: Frame) -> dict[str, Any]:
 
 def density_figure(records: list[Record], frame: Frame) -> dict[str, Any]:
     """Accuracy density: percentage points for each million parameters, from least to most."""
-    judged = quality.of(records)
+    metric = quality.of(records)
     heights = {
         r.case.name: 1e6 * value / r.cost.params
         for r in records
-        if (value := judged.value(r)) is not None and r.cost and r.cost.params
+        if (value := metric.value(r)) is not None and r.cost and r.cost.params
     }
     known = [r for r in records if r.case.name in heights]
     hovers = {
-        r.case.name: f"{every_number(r, judged)}<br>{significant(heights[r.case.name])} points a million parameters"
+        r.case.name: f"{every_number(r, metric)}<br>{significant(heights[r.case.name])} points a million parameters"
         for r in known
     }
     top = 1.15 * max(heights.values(), default=1.0)
-    title = f"{judged.label[0].upper()}{judged.label[1:]} per million parameters"
+    title = f"{metric.label[0].upper()}{metric.label[1:]} per million parameters"
     return _bars(known, heights, hovers, frame, title, (0.0, top), None)
 
 
@@ -115,15 +115,15 @@ def _bars(
 def accuracies(subject: Subject) -> Iterator[Figure]:
     """Figure 1."""
     records = subject.records
-    judged = quality.of(records)
-    if any(judged.value(r) is not None for r in records):
+    metric = quality.of(records)
+    if any(metric.value(r) is not None for r in records):
         yield Figure(
             id="accuracy",
             title="Figure 1: accuracy of each network",
             question="The accuracies that the other figures stand on, from worst to best. The axis does not begin "
             "at 0.",
             draw=partial(accuracy_figure, records),
-            alternative=f"Bars: {judged.label} of each network, from worst to best; {TABLE}",
+            alternative=f"Bars: {metric.label} of each network, from worst to best; {TABLE}",
             notes=("Hatched bars with an interval were measured here.",) if any(map(is_measured, records)) else (),
         )
 
@@ -131,12 +131,12 @@ def accuracies(subject: Subject) -> Iterator[Figure]:
 def densities(subject: Subject) -> Iterator[Figure]:
     """Accuracy per parameter."""
     records = subject.records
-    judged = quality.of(records)
-    if any(judged.value(r) is not None and r.cost and r.cost.params for r in records):
+    metric = quality.of(records)
+    if any(metric.value(r) is not None and r.cost and r.cost.params for r in records):
         yield Figure(
             id="density",
             title="Accuracy density",
             question="Which networks use their parameters best? Percentage points for each million parameters.",
             draw=partial(density_figure, records),
-            alternative=f"Bars: {judged.label} per million parameters; {TABLE}",
+            alternative=f"Bars: {metric.label} per million parameters; {TABLE}",
         )

@@ -70,11 +70,11 @@ def cloud(
     accuracy has a ring for a centre and an interval of its own, so that it is never taken for a published one; a
     record without an accuracy is hollow, at the foot.
     """
-    judged = quality.of(everything)
+    metric = quality.of(everything)
     floor, ceiling = accuracy_range(everything)
     foot = floor + 0.02 * (ceiling - floor)
     height = frame.plot[1] - (frame.strip if sizes else 0)
-    known = [judged.value(r) for r in shown]
+    known = [metric.value(r) for r in shown]
     y = [foot if value is None else value for value in known]
     to_px = _scale(axis, (floor, ceiling), frame.plot[0], height)
     radii = [diameter(r.cost.params, frame) / 2 if r.cost else 5.0 for r in shown]
@@ -83,7 +83,7 @@ def cloud(
     points = [
         Point(texts[r.case.name], *to_px(a, b), radius) for r, a, b, radius in zip(shown, x, y, radii, strict=True)
     ]
-    accuracies = [judged.interval(r) for r in shown]
+    accuracies = [metric.interval(r) for r in shown]
     spans = [span or (a, a) for span, a in zip(intervals or [None] * len(x), x, strict=True)]
     bars = _interval_boxes(spans, [span or (b, b) for span, b in zip(accuracies, y, strict=True)], x, y, to_px)
     bars += _step_boxes([to_px(*step) for step in steps])
@@ -95,8 +95,8 @@ def cloud(
     for name in in_order(set(families)):
         index = [i for i in range(len(shown)) if families[i] == name]
         mine = [shown[i] for i in index]
-        trace = _bubbles(name, mine, [x[i] for i in index], [y[i] for i in index], frame, judged)
-        trace["text"] = [every_number(shown[i], judged, better[i] if better else ()) for i in index]
+        trace = _bubbles(name, mine, [x[i] for i in index], [y[i] for i in index], frame, metric)
+        trace["text"] = [every_number(shown[i], metric, better[i] if better else ()) for i in index]
         trace["marker"]["opacity"] = [0.28 if better and better[i] else 0.62 for i in index]
         if intervals:
             trace["error_x"] = _error([intervals[i] for i in index], trace["x"], hue(name))
@@ -105,8 +105,8 @@ def cloud(
         data += [trace, _centres(name, mine, trace["x"], trace["y"])]
     order = [*first, *(i for i in range(len(shown)) if i not in first)]  # where names collide, the first stays
     notes = [_annotation(shown[i], x[i], y[i], label, axis) for i in order if (label := named[i])]
-    accuracy: dict[str, Any] = {"title": {"text": judged.title}, "range": [floor, ceiling]}
-    limits = {"y": {"limit": judged.name, "scale": 1}}  # that the page draws in it
+    accuracy: dict[str, Any] = {"title": {"text": metric.title}, "range": [floor, ceiling]}
+    limits = {"y": {"limit": metric.name, "scale": 1}}  # that the page draws in it
     if not sizes:
         return with_legend(data, layout(frame, x=axis, y=accuracy, annotations=notes, meta=limits))
     sized, axes, more = _size_legend(frame)
@@ -116,10 +116,10 @@ def cloud(
 
 
 def _bubbles(
-    name: str, records: list[Record], x: list[float], y: list[float], frame: Frame, judged: Quality
+    name: str, records: list[Record], x: list[float], y: list[float], frame: Frame, metric: Quality
 ) -> dict[str, Any]:
     colour = hue(name)
-    hollow = [judged.value(r) is None for r in records]
+    hollow = [metric.value(r) is None for r in records]
     return {
         "type": "scatter",
         "mode": "markers",
@@ -280,7 +280,7 @@ def _size_legend(frame: Frame) -> tuple[dict[str, Any], dict[str, Any], list[dic
 def operations(subject: Subject) -> Iterator[Figure]:
     """Figure 2."""
     records = subject.records
-    judged = quality.of(records)
+    metric = quality.of(records)
     if any(r.cost and not r.cost.is_lower_bound for r in records):
         yield Figure(
             id="operations",
@@ -290,6 +290,6 @@ def operations(subject: Subject) -> Iterator[Figure]:
             "parameters; grey bubbles give the scale.",
             draw=partial(operations_figure, records),
             other=("logarithmic axis", partial(operations_figure, records, logarithmic=True)),
-            alternative=f"Bubbles: {judged.label} against G-Ops, areas proportional to parameters; {TABLE}",
+            alternative=f"Bubbles: {metric.label} against G-Ops, areas proportional to parameters; {TABLE}",
             notes=origin_notes(records),
         )

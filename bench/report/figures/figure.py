@@ -62,8 +62,8 @@ def is_measured(record: Record) -> bool:
 
 def origin_notes(records: list[Record]) -> tuple[str, ...]:
     """Where the accuracies of a figure come from."""
-    judged = quality.of(records)
-    unknown = [r.case.name for r in records if judged.value(r) is None]
+    metric = quality.of(records)
+    unknown = [r.case.name for r in records if metric.value(r) is None]
     notes = []
     if any(map(is_measured, records)):
         notes.append("Rings with a vertical interval: accuracy measured here. Dots: published.")

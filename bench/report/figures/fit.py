@@ -73,27 +73,27 @@ def _axis(values: list[float], title: str, frame: Frame, pad: float = 0.08) -> d
     return log_axis(math.log10(min(values)) - pad, math.log10(max(values)) + pad, frame, title)
 
 
-def fit_figure(found: Fit, frame: Frame) -> dict[str, Any]:
+def fit_figure(fitted: Fit, frame: Frame) -> dict[str, Any]:
     """Measured p50 with its interval against operations, both logarithmic, with the line."""
-    p50 = [r.measurement for r in found.records if r.measurement]
-    x = _axis(list(found.gops), "Operations of one inference [G-Ops], logarithmic", frame, 0.15)
+    p50 = [r.measurement for r in fitted.records if r.measurement]
+    x = _axis(list(fitted.gops), "Operations of one inference [G-Ops], logarithmic", frame, 0.15)
     y = _axis([v for m in p50 for v in (m.p50_ms_low, m.p50_ms_high)], "Measured p50 [ms], logarithmic", frame, 0.1)
     scales = Scales(x, y, frame)
     bars = [
         (scales.across(g) - 3, scales.up(m.p50_ms_low), scales.across(g) + 3, scales.up(m.p50_ms_high))
-        for g, m in zip(found.gops, p50, strict=True)
+        for g, m in zip(fitted.gops, p50, strict=True)
     ]
     ends = [10 ** x["range"][0], 10 ** x["range"][1]]
-    bars += scales.line([(g, found.p50_ms(g)) for g in np.geomspace(ends[0], ends[1], 90)])
+    bars += scales.line([(g, fitted.p50_ms(g)) for g in np.geomspace(ends[0], ends[1], 90)])
     line = {
         "type": "scatter", "mode": "lines", "name": "least-squares fit", "meta": "fit", "hoverinfo": "skip",
-        "x": ends, "y": [found.p50_ms(end) for end in ends], "line": {"dash": "dot", "color": "#888", "width": 1.5},
+        "x": ends, "y": [fitted.p50_ms(end) for end in ends], "line": {"dash": "dot", "color": "#888", "width": 1.5},
     }  # fmt: skip
     data = [line]
-    for trace, index in _per_family(found, "fitted"):
+    for trace, index in _per_family(fitted, "fitted"):
         mine = [p50[i] for i in index]
         trace |= {
-            "x": [found.gops[i] for i in index],
+            "x": [fitted.gops[i] for i in index],
             "y": [m.p50_ms for m in mine],
             "error_y": {
                 "type": "data", "symmetric": False, "color": trace["marker"]["color"], "thickness": 1.2, "width": 3,
@@ -102,22 +102,22 @@ def fit_figure(found: Fit, frame: Frame) -> dict[str, Any]:
             },
         }  # fmt: skip
         data.append(trace)
-    notes = names(found.records, found.gops, [m.p50_ms for m in p50], scales, bars)
+    notes = names(fitted.records, fitted.gops, [m.p50_ms for m in p50], scales, bars)
     return with_legend(data, layout(frame, x=x, y=y, annotations=notes))
 
 
-def residuals_figure(found: Fit, frame: Frame) -> dict[str, Any]:
+def residuals_figure(fitted: Fit, frame: Frame) -> dict[str, Any]:
     """Measured over fitted p50, a row a family, the slowest for its operations on top."""
     middles = {
-        name: median(ratio for r, ratio in zip(found.records, found.ratios, strict=True) if family(r.case) == name)
-        for name in {family(r.case) for r in found.records}
+        name: median(ratio for r, ratio in zip(fitted.records, fitted.ratios, strict=True) if family(r.case) == name)
+        for name in {family(r.case) for r in fitted.records}
     }
     order = sorted(middles, key=lambda name: (middles[name], name))
     data = [
-        trace | {"x": [found.ratios[i] for i in index], "y": [trace["name"]] * len(index), "showlegend": False}
-        for trace, index in _per_family(found, "residuals")
+        trace | {"x": [fitted.ratios[i] for i in index], "y": [trace["name"]] * len(index), "showlegend": False}
+        for trace, index in _per_family(fitted, "residuals")
     ]
-    x = _axis([0.9, 1.1, *found.ratios], "Measured p50 over the fit's, logarithmic", frame)
+    x = _axis([0.9, 1.1, *fitted.ratios], "Measured p50 over the fit's, logarithmic", frame)
     drawn = layout(
         frame, x=x, y={"type": "category", "categoryorder": "array", "categoryarray": [plain(name) for name in order],
                        "range": [-0.6, len(order) - 0.4], "showgrid": True},
@@ -129,17 +129,17 @@ def residuals_figure(found: Fit, frame: Frame) -> dict[str, Any]:
     return {"data": data, "layout": drawn}
 
 
-def _per_family(found: Fit, meta: str) -> list[tuple[dict[str, Any], list[int]]]:
+def _per_family(fitted: Fit, meta: str) -> list[tuple[dict[str, Any], list[int]]]:
     """For each family a trace without its coordinates, and which records it holds."""
-    families = [family(r.case) for r in found.records]
-    judged = quality.of(found.records)
+    families = [family(r.case) for r in fitted.records]
+    metric = quality.of(fitted.records)
     traces: list[tuple[dict[str, Any], list[int]]] = []
     for name in in_order(set(families)):
         index = [i for i, other in enumerate(families) if other == name]
         traces.append(({
             "type": "scatter", "mode": "markers", "name": plain(name), "legendgroup": name, "meta": meta,
-            "customdata": [found.records[i].case.name for i in index],
-            "text": [f"{every_number(found.records[i], judged)}<br>{found.ratios[i]:.2f} x what the fit says"
+            "customdata": [fitted.records[i].case.name for i in index],
+            "text": [f"{every_number(fitted.records[i], metric)}<br>{fitted.ratios[i]:.2f} x what the fit says"
                      for i in index],
             "hovertemplate": "%{text}<extra></extra>",
             "marker": {"size": 10, "symbol": shape(name), "color": hue(name), "line": {"width": 1, "color": "#fff"}},
@@ -149,18 +149,18 @@ def _per_family(found: Fit, meta: str) -> list[tuple[dict[str, Any], list[int]]]
 
 def fits(subject: Subject) -> Iterator[Figure]:
     """Whether operations predict latency, and what they miss."""
-    found = fit(subject.records)
-    if found is None:
+    fitted = fit(subject.records)
+    if fitted is None:
         return
-    off = 100 * (median(max(ratio, 1 / ratio) for ratio in found.ratios) - 1)
-    least, most = min(found.ratios), max(found.ratios)
+    off = 100 * (median(max(ratio, 1 / ratio) for ratio in fitted.ratios) - 1)
+    least, most = min(fitted.ratios), max(fitted.ratios)
     yield Figure(
         id="fit",
         title="Do operations predict latency?",
-        question=f"The line is the best straight one: p50 = {found.factor:.3g} ms x G-Ops^{found.exponent:.2f}, "
-        f"R² = {found.r2:.2f}. Half of the networks lie more than {off:.0f} % off it, from {least:.2f} to {most:.2f} "
+        question=f"The line is the best straight one: p50 = {fitted.factor:.3g} ms x G-Ops^{fitted.exponent:.2f}, "
+        f"R² = {fitted.r2:.2f}. Half of the networks lie more than {off:.0f} % off it, from {least:.2f} to {most:.2f} "
         "times what it says: choose by measured time.",
-        draw=partial(fit_figure, found),
+        draw=partial(fit_figure, fitted),
         alternative=f"Measured p50 against G-Ops, both logarithmic, with a straight line; {TABLE}",
     )
     yield Figure(
@@ -168,6 +168,6 @@ def fits(subject: Subject) -> Iterator[Figure]:
         title="Which families are slower than their operations?",
         question="How far each network lies from that line, a row a family. Right of the dotted line: slower than its "
         "operations promise.",
-        draw=partial(residuals_figure, found),
+        draw=partial(residuals_figure, fitted),
         alternative="Measured over fitted p50 of each network, a row a family",
     )

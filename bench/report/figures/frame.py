@@ -97,8 +97,8 @@ def with_legend(data: list[dict[str, Any]], drawn: dict[str, Any], above: float 
 
 def accuracy_range(records: list[Record]) -> tuple[float, float]:
     """The range of the accuracy axis in percent, the same in every figure of a page."""
-    judged = quality.of(records)
-    known = [value for r in records for value in (judged.value(r), *(judged.interval(r) or ())) if value is not None]
+    metric = quality.of(records)
+    known = [value for r in records for value in (metric.value(r), *(metric.interval(r) or ())) if value is not None]
     if not known:
         return 0.0, 100.0
     low, high = min(known), max(known)
@@ -125,9 +125,9 @@ def log_ticks(low: float, high: float) -> list[float]:
     [15.0, 17.0, 20.0, 25.0]
     """
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    found: list[float] = []
+    ticks: list[float] = []
     for steps in ((1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7), (1, 1.2, 1.5, 1.7, 2, 2.5, 3, 3.5, 4, 4.5, 5, 6, 7, 8, 9)):
-        found = [float(f"{step * 10.0**k:.6g}") for k in decades for step in steps if low <= step * 10.0**k <= high]
-        if len(found) >= 4:
+        ticks = [float(f"{step * 10.0**k:.6g}") for k in decades for step in steps if low <= step * 10.0**k <= high]
+        if len(ticks) >= 4:
             break
-    return found
+    return ticks

@@ -11,9 +11,9 @@ from bench.report.figures.frame import plain
 from bench.units import percent
 
 
-def every_number(record: Record, judged: Quality, better: Sequence[Record] = ()) -> str:
+def every_number(record: Record, metric: Quality, better: Sequence[Record] = ()) -> str:
     """All that is known of a record, in Plotly's small HTML, names as text; `better` are models that dominate it."""
-    lines = [f"<b>{plain(record.case.name)}</b>", accuracy(record, judged)]
+    lines = [f"<b>{plain(record.case.name)}</b>", accuracy(record, metric)]
     lines += [f"{one.label} {text}" for one in quantities.shown("hover") if (text := one.text(record)) is not None]
     if better:
         names = ", ".join(r.case.name for r in better[:3])
@@ -22,12 +22,12 @@ def every_number(record: Record, judged: Quality, better: Sequence[Record] = ())
     return "<br>".join(lines)
 
 
-def accuracy(record: Record, judged: Quality) -> str:
+def accuracy(record: Record, metric: Quality) -> str:
     """The accuracy with its interval, where it has one, and where it comes from."""
-    value, interval, known = judged.value(record), judged.interval(record), record.accuracy
+    value, interval, known = metric.value(record), metric.interval(record), record.accuracy
     if value is None:
         return "no accuracy known for exactly this variant"
     shown = f" [{interval[0]:.1f}, {interval[1]:.1f}]" if interval else ""
     images = f" on {known.n:,} images" if known.n else ""
     where = f": {plain(known.source)}" if known.source else ""
-    return f"{judged.label} {percent(value)}{shown}, {known.origin}{images}{where}"
+    return f"{metric.label} {percent(value)}{shown}, {known.origin}{images}{where}"

@@ -155,19 +155,19 @@ def _candidates(at: _Boxes, radius: float, w: float, h: float, farthest: float) 
         steps = 8 if distance < 24 else 16 if distance < 60 else 24
         tries += [(distance, 2 * math.pi * k / steps) for k in range(steps)]
         distance += 4 if distance < 40 else 9
-    found = np.array(tries).reshape(-1, 2)
-    x = at[0] + np.cos(found[:, 1]) * (found[:, 0] + w / 2)
-    y = at[1] + np.sin(found[:, 1]) * (found[:, 0] + h / 2)
-    return found[:, 0], np.stack([x - w / 2, y - h / 2, x + w / 2, y + h / 2], axis=1)
+    places = np.array(tries).reshape(-1, 2)
+    x = at[0] + np.cos(places[:, 1]) * (places[:, 0] + w / 2)
+    y = at[1] + np.sin(places[:, 1]) * (places[:, 0] + h / 2)
+    return places[:, 0], np.stack([x - w / 2, y - h / 2, x + w / 2, y + h / 2], axis=1)
 
 
 def _overlaps(a: _Boxes, b: _Boxes) -> np.ndarray[Any, np.dtype[np.bool_]]:
     """(n, m): which of n boxes overlap which of m."""
-    found: np.ndarray[Any, np.dtype[np.bool_]] = (
+    overlaps: np.ndarray[Any, np.dtype[np.bool_]] = (
         (a[:, None, 0] < b[None, :, 2]) & (b[None, :, 0] < a[:, None, 2])
         & (a[:, None, 1] < b[None, :, 3]) & (b[None, :, 1] < a[:, None, 3])
     )  # fmt: skip
-    return found
+    return overlaps
 
 
 def _leaders(at: _Boxes, tried: _Boxes, boxes: _Boxes) -> np.ndarray[Any, np.dtype[np.bool_]]:
@@ -181,8 +181,8 @@ def _leaders_of(at: _Boxes, boxes: _Boxes, tried: _Boxes) -> np.ndarray[Any, np.
     """(n,): how many leaders of the names already written each of n boxes would lie on."""
     middles = np.stack([boxes[:, [0, 2]].mean(axis=1), boxes[:, [1, 3]].mean(axis=1)], axis=1)
     along = at + _STEPS * (middles - at)  # (steps, m, 2)
-    found: np.ndarray[Any, np.dtype[np.int_]] = _within(along[:, :, None], tried[None, None]).any(axis=0).sum(axis=0)
-    return found
+    crossed: np.ndarray[Any, np.dtype[np.int_]] = _within(along[:, :, None], tried[None, None]).any(axis=0).sum(axis=0)
+    return crossed
 
 
 def _within(points: _Boxes, boxes: _Boxes) -> np.ndarray[Any, np.dtype[np.bool_]]:

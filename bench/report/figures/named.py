@@ -31,7 +31,7 @@ class Scales:
 
 
 def names(
-    records: Sequence[Record], x: Sequence[float], y: Sequence[float], scales: Scales, taken: Sequence[Box] = ()
+    records: Sequence[Record], x: Sequence[float], y: Sequence[float], scales: Scales, occupied: Sequence[Box] = ()
 ) -> list[dict[str, Any]]:
     """Plotly's annotations with the records' names; `taken`: boxes in pixels that are kept free."""
     frame = scales.frame
@@ -39,7 +39,7 @@ def names(
     points = [
         Point(texts[r.case.name], scales.across(a), scales.up(b), 5.0) for r, a, b in zip(records, x, y, strict=True)
     ]
-    labels = place(points, *frame.plot, frame.font, list(taken))
+    labels = place(points, *frame.plot, frame.font, list(occupied))
     return [
         {
             "name": r.case.name, "x": math.log10(a), "y": math.log10(b), "text": plain(label.text),

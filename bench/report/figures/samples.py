@@ -86,11 +86,11 @@ def _start(visit: Visit) -> float:
 
 def _thinned(visit: Visit, count: int, p50_ms: float) -> tuple[list[float], list[float]]:
     """Seconds since the visit began, and samples over the p50."""
-    taken = np.asarray(visit.samples_ns, dtype=np.float64) / 1e9
-    ended = np.cumsum(taken)
-    evenly = np.linspace(0, len(taken) - 1, min(count, len(taken))).round().astype(int)
-    index = np.unique([*evenly, int(taken.argmin()), int(taken.argmax())])
-    return ended[index].tolist(), [float(f"{value:.4g}") for value in 1e3 * taken[index] / p50_ms]
+    seconds = np.asarray(visit.samples_ns, dtype=np.float64) / 1e9
+    ended = np.cumsum(seconds)
+    evenly = np.linspace(0, len(seconds) - 1, min(count, len(seconds))).round().astype(int)
+    index = np.unique([*evenly, int(seconds.argmin()), int(seconds.argmax())])
+    return ended[index].tolist(), [float(f"{value:.4g}") for value in 1e3 * seconds[index] / p50_ms]
 
 
 def of_samples(subject: Subject) -> Iterator[Figure]:

@@ -30,13 +30,13 @@ def sweeps(records: list[Record], key: str) -> dict[str, list[Record]]:
             changes: dict[str, Any] = {"name": "", key: 0}
             same = json_text(replace(record.case, **changes))
             groups[same].setdefault(value, record)
-    found: dict[str, list[Record]] = {}
+    by_sweep: dict[str, list[Record]] = {}
     for group in groups.values():
         if len(group) > 1:
             ordered = [group[value] for value in sorted(group)]
             name = re.sub(rf"\s*\b{key}=\d+", "", ordered[0].case.name).strip() or ordered[0].case.model
-            found[name if name not in found else ordered[0].case.name] = ordered
-    return found
+            by_sweep[name if name not in by_sweep else ordered[0].case.name] = ordered
+    return by_sweep
 
 
 def sweep_figure(records: list[Record], frame: Frame, key: str) -> dict[str, Any]:
@@ -44,7 +44,7 @@ def sweep_figure(records: list[Record], frame: Frame, key: str) -> dict[str, Any
     data = []
     values: set[int] = set()
     seen: dict[str, int] = defaultdict(int)
-    judged = quality.of(records)
+    metric = quality.of(records)
     for name, group in sweeps(records, key).items():
         of = family(group[0].case)
         x = [getattr(r.case, key) for r in group]
@@ -59,7 +59,7 @@ def sweep_figure(records: list[Record], frame: Frame, key: str) -> dict[str, Any
                 "arrayminus": [m.throughput_per_s - work / m.p50_ms_high for m, work in measured],
             },
             "customdata": [r.case.name for r in group],
-            "text": [f"{every_number(r, judged)}<br>{m.throughput_per_s:,.1f} /s"
+            "text": [f"{every_number(r, metric)}<br>{m.throughput_per_s:,.1f} /s"
                      for r, (m, _) in zip(group, measured, strict=True)],
             "hovertemplate": "%{text}<extra></extra>",
             "line": {"color": hue(of), "dash": _DASHES[seen[of] % len(_DASHES)], "width": 1.5},

@@ -72,8 +72,8 @@ def tradeoff_figure(
 
 def _earlier(shown: list[Record], runs: Sequence[Run], price: Price, low: float, high: float) -> list[dict[str, Any]]:
     """What the shown cases paid in earlier runs, as far as it lies on the axis."""
-    judged = quality.of(shown)
-    at = {r.case.name: judged.value(r) for r in shown}
+    metric = quality.of(shown)
+    at = {r.case.name: metric.value(r) for r in shown}
     points = [
         (value * price.scale, at[record.case.name], record.case.name, run.started_at)
         for run in runs
@@ -95,22 +95,22 @@ def _earlier(shown: list[Record], runs: Sequence[Run], price: Price, low: float,
 def quantised(records: Iterable[Record]) -> list[tuple[Record, Record]]:
     """Pairs of a case in fp32 and the same in a lower precision, where the accuracy of both is known."""
     everything = list(records)
-    judged = quality.of(everything)
-    return precision.pairs(r for r in everything if judged.value(r) is not None)
+    metric = quality.of(everything)
+    return precision.pairs(r for r in everything if metric.value(r) is not None)
 
 
 def _arrow(start: Record, end: Record, paid: dict[int, float]) -> dict[str, Any]:
-    judged = quality.of([start, end])
+    metric = quality.of([start, end])
     return {
         "xref": "x", "yref": "y", "axref": "x", "ayref": "y", "text": "", "showarrow": True,
-        "x": math.log10(paid[id(end)]), "y": judged.value(end),
-        "ax": math.log10(paid[id(start)]), "ay": judged.value(start),
+        "x": math.log10(paid[id(end)]), "y": metric.value(end),
+        "ax": math.log10(paid[id(start)]), "ay": metric.value(start),
         "arrowhead": 2, "arrowsize": 1, "arrowwidth": 1.4, "arrowcolor": "#777", "standoff": 6, "startstandoff": 6,
     }  # fmt: skip
 
 
 def _front(best: list[Record], paid: dict[int, float]) -> dict[str, Any]:
-    judged = quality.of(best)
+    metric = quality.of(best)
     return {
         "type": "scatter",
         "mode": "lines",
@@ -118,7 +118,7 @@ def _front(best: list[Record], paid: dict[int, float]) -> dict[str, Any]:
         "meta": "front",
         "hoverinfo": "skip",
         "x": [paid[id(r)] for r in best],
-        "y": [judged.value(r) for r in best],
+        "y": [metric.value(r) for r in best],
         "line": {"shape": "hv", "width": 1.5, "dash": "dot", "color": "#888"},
     }
 
@@ -126,7 +126,7 @@ def _front(best: list[Record], paid: dict[int, float]) -> dict[str, Any]:
 def latency(subject: Subject) -> Iterator[Figure]:
     """Accuracy against measured latency."""
     records = subject.records
-    judged = quality.of(records)
+    metric = quality.of(records)
     timed = [r for r in records if LATENCY.value(r)]
     if timed:
         yield Figure(
@@ -136,7 +136,7 @@ def latency(subject: Subject) -> Iterator[Figure]:
             question="Which model is the most accurate within my time? Up and to the left is better; models off the "
             "dotted Pareto front are pale, because another one is both faster and more accurate.",
             draw=partial(tradeoff_figure, records, price=LATENCY, earlier=subject.earlier),
-            alternative=f"Bubbles: {judged.label} against p50; {TABLE}",
+            alternative=f"Bubbles: {metric.label} against p50; {TABLE}",
             notes=origin_notes(timed)
             + (("Arrows lead from fp32 to the same network in a lower precision.",) if quantised(records) else ()),
         )
@@ -145,7 +145,7 @@ def latency(subject: Subject) -> Iterator[Figure]:
 def size(subject: Subject) -> Iterator[Figure]:
     """Accuracy against the size of the file."""
     records = subject.records
-    judged = quality.of(records)
+    metric = quality.of(records)
     if any(SIZE.value(r) for r in records):
         yield Figure(
             id="size",
@@ -153,14 +153,14 @@ def size(subject: Subject) -> Iterator[Figure]:
             short="Size",
             question="What does accuracy cost to store and to send?",
             draw=partial(tradeoff_figure, records, price=SIZE),
-            alternative=f"Bubbles: {judged.label} against the size of the file; {TABLE}",
+            alternative=f"Bubbles: {metric.label} against the size of the file; {TABLE}",
         )
 
 
 def memory(subject: Subject) -> Iterator[Figure]:
     """Accuracy against peak memory."""
     records = subject.records
-    judged = quality.of(records)
+    metric = quality.of(records)
     if any(MEMORY.value(r) for r in records):
         yield Figure(
             id="memory",
@@ -169,5 +169,5 @@ def memory(subject: Subject) -> Iterator[Figure]:
             question="What fits on a small machine? Peak resident memory of the process that was timed, the runtime "
             "included.",
             draw=partial(tradeoff_figure, records, price=MEMORY),
-            alternative=f"Bubbles: {judged.label} against peak memory; {TABLE}",
+            alternative=f"Bubbles: {metric.label} against peak memory; {TABLE}",
         )
