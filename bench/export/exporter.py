@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import os
-import re
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +13,7 @@ import msgspec
 
 from bench.cost.layers import LayerCost
 from bench.errors import Failed
-from bench.export import cache
+from bench.export import cache, memory
 from bench.export.preparation import prepared
 from bench.export.request import ExportRequest
 from bench.models.file import file_sha256
@@ -28,7 +26,7 @@ def answer(asked: dict[str, Any]) -> dict[str, Any]:
     try:
         path, entry, cached = find_or_make(msgspec.convert(asked, ExportRequest))
     finally:
-        _give_back()
+        memory.give_back()
     return {"path": str(path), "entry": entry, "cached": cached}
 
 
@@ -59,7 +57,7 @@ def make(request: ExportRequest) -> tuple[Path, cache.Entry]:
     if not gc.isenabled() and not gc.get_freeze_count():
         gc.freeze()  # TensorFlow's own objects, which every collection would walk through
     start = time.perf_counter()
-    _reset_peak()
+    memory.reset_peak()
     ready = prepared(request)
     images, expected = ready.images, ready.expected
     with cache.workplace() as place:
@@ -67,7 +65,7 @@ def make(request: ExportRequest) -> tuple[Path, cache.Entry]:
             ready.model, shape=images.shape[1:], dtype=str(images.dtype), opset=request.opset, folder=place
         )
         ready.model = None
-        _give_back()  # Keras's copy of the weights, before ONNX's copies come
+        memory.give_back()  # Keras's copy of the weights, before ONNX's copies come
         target = place / "clean.onnx"
         nodes = clean.clean(raw, target, output=_output_name(expected))
         options = onnxruntime.SessionOptions()
@@ -91,7 +89,7 @@ def make(request: ExportRequest) -> tuple[Path, cache.Entry]:
             reorders_optimised=optimised["ReorderInput"] + optimised["ReorderOutput"],
             fidelity=checked,
             export_s=round(time.perf_counter() - start, 2),
-            export_peak_rss_bytes=_peak(),
+            export_peak_rss_bytes=memory.peak(),
             warnings=(*ready.warnings, *warnings),
         )
         entry = cache.Entry(
@@ -146,27 +144,3 @@ def layer_outputs(model: Any, images: Any) -> dict[str, Any]:
 
     weights.run(model, images, after=keep)
     return outputs
-
-
-def _give_back() -> None:
-    """Return freed memory to the system; glibc would keep it, more than a gigabyte after a large model."""
-    gc.collect()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
-
-
-def _reset_peak() -> None:
-    """Begin a new peak of the resident memory, where the system allows it."""
-    try:
-        Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        return
-
-
-def _peak() -> int | None:
-    try:
-        match = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    except OSError:
-        return None
-    return int(match[1]) * 1024 if match else None

@@ -6,7 +6,6 @@ The batch is 1: a graph that leaves it open keeps XNNPACK from much of it. Integ
 
 from __future__ import annotations
 
-import gc
 import os
 import time
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from typing import Any
 
 from bench import runtimes
 from bench.errors import Failed
-from bench.export import cache
+from bench.export import cache, memory
 from bench.export.request import ExportRequest
 from bench.models.file import file_sha256
 from bench.records import Artifact, Fidelity
@@ -35,6 +34,7 @@ def make(request: ExportRequest) -> tuple[Path, cache.Entry]:
 
     runtimes.require("litert")
     start = time.perf_counter()
+    memory.reset_peak()
     ready = prepared(request)
     images, expected = ready.images, ready.expected
     if ready.layers is None:
@@ -44,7 +44,7 @@ def make(request: ExportRequest) -> tuple[Path, cache.Entry]:
         ranges = calibrating.parts(request, images.shape[1:], str(images.dtype), takes_pixels=ready.takes_pixels)[0]
     content = _converted(ready.model, images, request.precision, ranges)
     ready.model = None
-    gc.collect()
+    memory.give_back()
     with cache.workplace() as place:
         target = place / "converted.tflite"
         target.write_bytes(content)
@@ -69,7 +69,7 @@ def make(request: ExportRequest) -> tuple[Path, cache.Entry]:
         artifact = Artifact(
             sha256=file_sha256(target), size_bytes=target.stat().st_size, opset=None, key=request.key, fidelity=seen,
             nodes=sum(session.ran()["nodes"].values()), calibration=request.calibration or request.images,
-            export_s=round(time.perf_counter() - start, 2),
+            export_s=round(time.perf_counter() - start, 2), export_peak_rss_bytes=memory.peak(),
             warnings=(*ready.warnings, *([calibrating.OF_NOISE] if of_noise else [])),
         )  # fmt: skip
         entry = cache.Entry(
