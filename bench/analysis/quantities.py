@@ -198,6 +198,20 @@ def _of_detection(field: str) -> Reader:
     return read
 
 
+def _capacity(record: Record) -> float | None:
+    """Requests a second within p99 that were measured; of images all at once there is no response time."""
+    return record.load.rate_per_s if record.load and record.load.p99_limit_ms else None
+
+
+def _capacity_interval(record: Record) -> Interval | None:
+    return (record.load.rate_per_s_low, record.load.rate_per_s_high) if record.load else None
+
+
+def _capacity_note(record: Record) -> str:
+    limit = record.load.p99_limit_ms if record.load else None
+    return f" within {quantity(limit, 'ms')}" if limit else ""
+
+
 def _uncounted(record: Record) -> bool:
     return bool(record.cost and record.cost.uncounted)
 
@@ -265,6 +279,10 @@ QUANTITIES: dict[str, Quantity] = named((
              read=_of_measurement("min_ms")),
     Quantity(name="throughput", field="throughput_per_s", label="throughput", unit="per_s", better="more", shown=_PAGE,
              compared=False, read=_of_measurement("throughput_per_s")),
+    Quantity(name="rps", field="rate_per_s", label="requests a second", heading="Requests a second within p99",
+             unit="per_s", better="more", example="200", about="Requests a second under load",
+             how="; put one on it: `bench load MODEL --p99 50ms`, or the key load of a suite",
+             shown=PLACES - {"console", "markdown"}, read=_capacity, interval=_capacity_interval, note=_capacity_note),
     Quantity(name="load", field="load_ms", label="load", unit="ms", shown=_PAGE, read=_of_measurement("load_ms"),
              meter=Meter(lambda visit: visit.load_ms)),
     Quantity(name="first_inference", field="first_inference_ms", label="first inference", unit="ms", shown=_CSV,

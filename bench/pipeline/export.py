@@ -55,7 +55,7 @@ def _give(work: Work, case: PlannedCase, path: Path, artifact: Artifact, cost: C
     """A case has its file. What was measured of another one, in a run taken up again, is not true of this one."""
     before = work.records[case.name].artifact
     if before is not None and before.sha256 != artifact.sha256:
-        work.set(case, measurement=None, kinds_ms=None, accuracy=_unmeasured(case))
+        work.set(case, measurement=None, kinds_ms=None, load=None, accuracy=_unmeasured(case))
     work.set(case, artifact=artifact, cost=cost)
     work.paths[case.name] = path
 

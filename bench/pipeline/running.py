@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench import runtimes, store
 from bench.errors import BenchError, WrongUsage
-from bench.pipeline import calibrate, export, fidelity, judge, profile, time, train
+from bench.pipeline import calibrate, export, fidelity, judge, load, profile, time, train
 from bench.pipeline.watch import Silent, Watch
 from bench.pipeline.work import Phase, Work
 from bench.records import INTERRUPTED, SCHEMA_VERSION, Case, Machine, PlannedCase, Record, Run, Settings
@@ -20,8 +20,11 @@ _log = logging.getLogger(__name__)
 
 PHASES: tuple[Phase, ...] = (
     train.PHASE, export.PHASE, fidelity.PHASE, calibrate.PHASE, time.PHASE, calibrate.AGAIN, profile.PHASE, judge.PHASE,
+    load.PHASE,
 )  # fmt: skip
 """What a run does, in order."""
+OF_LOAD: tuple[Phase, ...] = (train.PHASE, export.PHASE, fidelity.PHASE, time.PHASE, load.PHASE)
+"""What is done of it to answer a question about load alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,7 @@ def run(
     options: Options | None = None,
     results: Path = Path("results"),
     watch: Watch | None = None,
+    phases: Sequence[Phase] = PHASES,
 ) -> Outcome:
     """Measure a suite and store the run under `results/runs/`, rewritten after every step.
 
@@ -104,7 +108,7 @@ def run(
         )  # fmt: skip
     folder = store.create(results, begun)
     with store.held(folder):
-        return _finish(Work(begun, folder, watch or Silent()))
+        return _finish(Work(begun, folder, watch or Silent()), phases)
 
 
 def resume(folder: Path, *, watch: Watch | None = None) -> Outcome:
@@ -136,7 +140,7 @@ def _at_present(begun: Run, here: Machine) -> Run:
     records = tuple(
         record
         if store.timed(present, record) == store.timed(begun, record)
-        else replace(record, measurement=None, kinds_ms=None, error=record.error or INTERRUPTED)
+        else replace(record, measurement=None, kinds_ms=None, load=None, error=record.error or INTERRUPTED)
         for record in begun.records
     )
     return replace(present, records=records, roofline=begun.roofline if records == begun.records else None)
@@ -172,11 +176,11 @@ def _refuse_unusable(cases: Iterable[Case]) -> None:
     raise problems[0]
 
 
-def _finish(work: Work) -> Outcome:
+def _finish(work: Work, phases: Sequence[Phase] = PHASES) -> Outcome:
     """Do what is not done yet, phase by phase; at the end the run says whether to trust it."""
     from bench.analysis import trust
 
-    for phase in PHASES:
+    for phase in phases:
         cases = phase.wanted(work)
         if cases:
             with work.timed(phase.name):

@@ -10,6 +10,7 @@ from bench.records.case import (
     Calibration,
     Case,
     LabelledImages,
+    LoadAsked,
     PlannedCase,
     Training,
 )
@@ -18,6 +19,13 @@ from bench.records.comparison import (
     Comparison,
     QuantityChange,
     Verdict,
+)
+from bench.records.load import (
+    Load,
+    LoadDrift,
+    LoadPoint,
+    LoadSetup,
+    LoadStep,
 )
 from bench.records.numbers import (
     Amount,
@@ -55,7 +63,8 @@ from bench.records.run import (
 __all__ = [
     "INTERRUPTED", "SCHEMA_VERSION", "VERDICTS", "Accuracy", "Amount", "Arguments", "Artifact", "AtLeastZero",
     "Calibration", "Case", "Comparison", "Cost", "Count", "DetectionAccuracy", "Doubt", "Fidelity", "Health",
-    "KindCost", "LabelledImages", "Machine", "Measurement", "Metered", "Percent", "PlannedCase", "Positive",
+    "KindCost", "LabelledImages", "Load", "LoadAsked", "LoadDrift", "LoadPoint", "LoadSetup", "LoadStep",
+    "Machine", "Measurement", "Metered", "Percent", "PlannedCase", "Positive",
     "PublishedAccuracy", "QuantityChange", "Record", "Roofline", "Run", "Settings", "Timed", "Training", "Trust",
     "Verdict", "Visit",
 ]  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from bench.records.numbers import Count
+from bench.records.numbers import AtLeastZero, Count, Positive
 
 Arguments = dict[str, Any]
 """Arguments of a model's constructor beyond its input shape: JSON scalars by name, e.g. {"alpha": 0.5}."""
@@ -44,6 +44,24 @@ class Calibration:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class LoadAsked:
+    """What a case's load is asked for, as a suite's key `load` names it."""
+
+    p99_ms: Positive | None = None  # limit of the response time's p99; None: with `fps`, a frame's period
+    streams: Count | None = None  # whether so many cameras hold; None with `fps`: how many do
+    fps: Positive | None = None  # frames a second of each camera; None: Poisson arrivals
+    offline: bool = False  # the most images a second, with no limit
+    minutes: Positive | None = None  # how long the load is kept up in the end, to see whether it lasts
+    budget_s: Positive = 75.0  # of the search
+    instances: Count | None = None  # None: those that hold most
+    threads: Count | None = None  # of each instance; None: those that hold most
+    batch: Count | None = None  # most requests served together; None: those that hold most
+    longest_wait_ms: AtLeastZero = 0.0  # for a batch to fill
+    processes: bool = True  # instances are processes; else threads of one
+    seed: int = 0  # of the arrivals
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Case:
     """What a suite asks for: a model with its arguments, in one precision, with one batch size, in one runtime."""
 
@@ -64,6 +82,7 @@ class Case:
     accuracy: LabelledImages | None = None  # None: not measured on images
     train: Training | None = None  # None: not trained here
     calibrate: Calibration | None = None  # of a reduced precision; None: embedded data, or noise
+    load: LoadAsked | None = None  # None: no load is put on it
 
     @property
     def is_onnx(self) -> bool:

@@ -8,6 +8,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from bench.records.case import PlannedCase
+from bench.records.load import Load
 from bench.records.numbers import Amount, AtLeastZero, Count, Percent, Positive
 
 
@@ -214,6 +215,7 @@ class Record:
     measurement: Measurement | None = None
     accuracy: Accuracy = field(default_factory=lambda: Accuracy(origin="none"))
     fidelity: Fidelity | None = None  # of the file in its runtime, against the default one; None: it is the default one
+    load: Load | None = None  # None: no load was put on it
     kinds_ms: dict[str, float] | None = None  # of one profiled inference by kind of
     # layer, and "layout": profiling slows it, so only the proportions say something
     error: str | None = None  # None, or why there is no measurement, or what else failed

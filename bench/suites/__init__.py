@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import WrongUsage, suggestion
-from bench.records import Calibration, Case, LabelledImages, Training
+from bench.records import Calibration, Case, LabelledImages, LoadAsked, Training
 from bench.suites.keys import (
     ACCURACY_KEYS,
     CALIBRATE_KEYS,
@@ -21,6 +21,7 @@ from bench.suites.keys import (
     HEADS,
     INTERPOLATIONS,
     KEYS,
+    LOAD_KEYS,
     NO_FILE,
     PRECISIONS,
     PREPROCESSES,
@@ -44,12 +45,12 @@ from bench.suites.values import (
     shapes,
     sizes,
 )  # fmt: skip
-from bench.units import readable
+from bench.units import parse_quantity, readable
 
 __all__ = [
     "CLASS_ORDERS", "DATA_SETS", "FOLDER", "HEADS", "INTERPOLATIONS", "PRECISIONS", "PREPROCESSES", "RESIZES",
-    "RUNTIMES", "Suite", "backbones", "calibrated", "case_of_model", "distinct", "in_runtimes", "load_suite", "names",
-    "only", "runtime_of", "select",
+    "RUNTIMES", "Suite", "backbones", "calibrated", "case_of_model", "distinct", "in_runtimes", "load_asked",
+    "load_suite", "names", "only", "runtime_of", "select",
 ]  # fmt: skip
 
 _PACKAGE = Path(__file__).resolve().parent.parent
@@ -228,6 +229,35 @@ def _training(table: Mapping[str, Any], where: Location) -> Training:
     return Training(**table)
 
 
+def load_asked(table: Mapping[str, Any], at: str = '"load"') -> LoadAsked:
+    """What a case's key `load` says, or the options of `bench load`; None values are left out. Raises WrongUsage."""
+    given = {key: value for key, value in table.items() if value is not None}
+    check_table(at, given, LOAD_KEYS)
+    if given.get("offline"):
+        useless = sorted({"p99", "streams", "fps", "minutes", "longest_wait"} & set(given))
+        if useless:
+            raise WrongUsage(f"{at}: {', '.join(useless)} has no effect offline, where nothing waits for an answer")
+    elif "p99" not in given and "fps" not in given:
+        raise WrongUsage(f"{at} says no limit of the response time; add p99 (--p99 50ms), or offline (--offline)")
+    if "streams" in given and "fps" not in given:
+        raise WrongUsage(f"{at}: so many streams of how many frames a second? add fps (--fps 15)")
+    if given.get("longest_wait") and given.get("batch", 2) == 1:
+        raise WrongUsage(f"{at}: longest_wait has no effect on a batch of 1")
+    times = {}
+    for key, name in (("p99", "p99_ms"), ("longest_wait", "longest_wait_ms")):
+        if key in given:
+            try:
+                times[name] = parse_quantity(given.pop(key), "ms")
+            except WrongUsage as error:
+                raise WrongUsage(f"{at}: {key}: {error}") from error
+            if not 0 < times[name] < 1e9:
+                raise WrongUsage(f"{at}: {key} must be above 0, e.g. 50ms")
+    if "budget" in given:
+        times["budget_s"] = given.pop("budget")
+    processes = given.pop("instances_are", "processes") == "processes"
+    return LoadAsked(**given | times, processes=processes)
+
+
 def calibrated(cases: Iterable[Case], folder: str, preprocess: str | None = None) -> tuple[Case, ...]:
     """The cases, those of a lower precision with their calibration images.
 
@@ -307,6 +337,7 @@ def _case(
         train=_training(values["train"], where) if "train" in values else None,
         calibrate=_calibration(values["calibrate"], base, where.of("calibrate")) if reduced else None,
         accuracy=_labelled_images(values["accuracy"], model, base, where) if "accuracy" in values else None,
+        load=load_asked(values["load"], where.of("load")) if "load" in values else None,
         runtime=values.get("runtime", runtime_of(model)),
         **{
             key: values[key]

@@ -36,12 +36,27 @@ KEYS: dict[str, Key] = {
     "arguments": Key(dict, "a table of the builder's arguments", sweeps=False),
     "accuracy": Key(dict, 'a table, e.g. {images = "DIR"}', sweeps=False),
     "train": Key(dict, 'a table, e.g. {data = "digits"}', sweeps=False),
+    "load": Key(dict, 'a table, e.g. {p99 = "50ms"}', sweeps=False),
     "calibrate": Key((str, dict), 'a folder of images, or a table, e.g. {images = "DIR"}', sweeps=False),
 }
 TRAIN_KEYS: dict[str, Key] = {
     "data": Key(str, f"one of {', '.join(DATA_SETS)}", valid=DATA_SETS),
     "examples": Key(int, "a positive whole number of images", least=0),
     "epochs": Key(int, "a positive whole number", least=0),
+}
+LOAD_KEYS: dict[str, Key] = {
+    "p99": Key(str, 'a time, e.g. "50ms"'),
+    "streams": Key(int, "a positive whole number of cameras", least=0),
+    "fps": Key(float, "a positive number of frames a second", least=0.0, most=1e6),
+    "offline": Key(bool, "true or false"),
+    "minutes": Key(float, "a positive number of minutes", least=0.0, most=1e5),
+    "budget": Key(float, "a positive number of seconds", least=0.0, most=1e5),
+    "instances": Key(int, "a positive whole number", least=0, most=1024),
+    "threads": Key(int, "a positive whole number", least=0, most=1024),
+    "batch": Key(int, "a positive whole number", least=0, most=4096),
+    "longest_wait": Key(str, 'a time, e.g. "5ms"'),
+    "instances_are": Key(str, "processes or threads", valid=("processes", "threads")),
+    "seed": Key(int, "a whole number above 0", least=0),
 }
 ACCURACY_KEYS: dict[str, Key] = {
     "images": Key(str, "a folder of images"),

@@ -1,0 +1,68 @@
+"""Real instances, of a runtime that sleeps."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.capacity.arrivals import Poisson
+from bench.capacity.queueing import Setup
+from bench.capacity.station import Target, station
+from bench.errors import Failed
+from bench.records import PlannedCase
+
+pytestmark = pytest.mark.worker
+MADE_UP = Path(__file__).with_name("madeup.py")
+PLAN = Poisson().plan(100.0, 60, seed=1)
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Target:
+    path = tmp_path / "model.sleep"
+    path.write_text("fixed 4")
+    case = PlannedCase(name="sleep", model=str(path), device="cpu", provider="bed", threads=1)
+    return Target(case=case, path=path, runtime=MADE_UP)
+
+
+@pytest.mark.parametrize("processes", [True, False])
+def test_every_request_is_served_and_no_service_begins_before_it_is_due(target: Target, processes: bool) -> None:
+    with station(replace(target, processes=processes), Setup(instances=2)) as running:
+        assert len(running.processes) == (2 if processes else 1)
+        served = running.serve(PLAN, grace_s=5)
+    assert served.lost == 0
+    assert (served.waits_s >= 0).all()
+    assert (served.responses_s >= 0.004).all()
+    assert len(served.services_s[1]) == len(PLAN)
+    assert served.rss_bytes > 1e6
+
+
+def test_a_response_counts_from_the_planned_arrival(target: Target) -> None:
+    """Four at once on one instance of 4 ms: the last one's response is all four services."""
+    with station(target, Setup(instances=1)) as running:
+        served = running.serve(np.array([0.0, 0.0, 0.0, 0.0]), grace_s=5)
+    assert served.responses_s[3] >= 0.016
+    assert served.responses_s[0] < served.responses_s[1] < served.responses_s[2] < served.responses_s[3]
+
+
+def test_an_instance_that_dies_is_started_again_and_its_request_is_lost(target: Target, tmp_path: Path) -> None:
+    faults = {"die_at": 20, "died": str(tmp_path / "died")}
+    with station(replace(target, faults=faults), Setup(instances=1)) as running:
+        served = running.serve(PLAN, grace_s=30)
+    assert served.restarts == 1
+    assert served.lost == 1
+    assert np.isinf(served.responses_s[20])
+    assert np.isfinite(served.responses_s[21:]).all()
+
+
+def test_what_is_not_begun_in_time_is_not_served(target: Target) -> None:
+    with station(target, Setup(instances=1)) as running:
+        served = running.serve(np.zeros(60), grace_s=0.05)
+    assert 0 < served.lost < 60
+
+
+def test_a_file_that_is_none_ends_in_one_line(target: Target) -> None:
+    target.path.unlink()
+    with pytest.raises(Failed, match="no file") as told, station(target, Setup(instances=1)):
+        pass
+    assert "\n" not in str(told.value)
