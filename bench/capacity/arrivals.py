@@ -41,7 +41,7 @@ class Poisson:
         """See `Arrivals.plan`.
 
         >>> Poisson().plan(100, 3, seed=1).round(4).tolist()
-        [0.0107, 0.0138, 0.0677]
+        [0.0107, 0.0138, 0.0676]
         """
         return np.asarray(np.cumsum(np.random.default_rng(seed).exponential(1 / rate_per_s, count)))
 

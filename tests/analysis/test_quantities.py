@@ -140,7 +140,7 @@ def test_every_quantity_has_a_unit_and_its_own_names() -> None:
     for one in quantities.limited().values():
         assert parse_quantity(one.example, one.unit) > 0
         assert one.better in ("less", "more")
-    assert {name for name, one in quantities.limited().items() if one.at_least} == {"top1", "map"}
+    assert {name for name, one in quantities.limited().items() if one.at_least} == {"top1", "map", "rps"}
 
 
 def test_a_count_with_something_uncounted_is_a_lower_bound() -> None:
