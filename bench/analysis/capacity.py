@@ -54,9 +54,11 @@ def answer(held: Load) -> str:
     """The answer in one line."""
     limit = "" if held.p99_limit_ms is None else f" within p99 {latency(held.p99_limit_ms)}"
     if held.rate_per_s == 0:
-        alone = latency(held.unloaded_p99_ms) if held.unloaded_p99_ms else "longer"
-        advice = f"; give --p99 {math.ceil(2 * (held.unloaded_p99_ms or 0))}ms or more, or a faster model"
-        return f"nothing{limit}: a single request without any load has a p99 of {alone}{advice}"
+        alone = held.unloaded_p99_ms or 0.0
+        if held.steps:
+            return f"nothing{limit}: more than 1 % of the requests took longer at every rate; see `bench doctor`"
+        advice = f"give --p99 {math.ceil(2 * alone)}ms or more, or a faster model"
+        return f"nothing{limit}: a single request without any load has a p99 of {latency(alone)}; {advice}"
     rate = quantity(held.rate_per_s, "per_s", (held.rate_per_s_low, held.rate_per_s_high))
     if held.verdict == "offline":
         return f"{rate} images, all instances busy"

@@ -331,7 +331,7 @@ class _Search:
             doubts.append(f"in {len(apart)} of {len(steps)} steps service times do not explain the response times; "
                           "the machine stalls, or requests disturb each other: see `bench doctor`")  # fmt: skip
         low, high = value.interval()
-        if high > value.value * 1.15:
+        if 0 < value.value * 1.15 < high:
             ends = f"-{100 * (1 - low / value.value):.0f} % to +{100 * (min(high / value.value, 100) - 1):.0f} %"
             doubts.append(f"the interval is wide, {ends}; give a longer --budget, or quieten the machine")
         return doubts

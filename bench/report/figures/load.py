@@ -19,6 +19,7 @@ from bench.units import latency, quantity
 
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 _MOST_CURVES = 5  # in one figure; more cannot be told apart
+_FURTHEST = 4.0  # times the limit that the axis goes up for a step that was far beyond it
 _NOT_TRIED = "not tried"
 
 
@@ -88,7 +89,9 @@ def hockey_stick(records: list[Record], frame: Frame) -> dict[str, Any]:
             "hovertemplate": "%{text}<extra></extra>", "line": {"color": colour, "dash": dash, "width": 1.8},
         })  # fmt: skip
         data.append(_measured(held, name, colour))
-        tops += [point.p99_ms for point in held.curve] + [held.p99_limit_ms or 0.0]
+        tops += [*(point.p99_ms for point in held.curve), held.p99_limit_ms or 0.0]
+        measured = [step.p99_ms for step in held.steps if step.p99_ms is not None]
+        tops += [min(p99, _FURTHEST * (held.p99_limit_ms or p99)) for p99 in measured]
     low = min(point.p99_ms_low for r in records if r.load for point in r.load.curve)
     high = 1.3 * max(tops)
     for limit in limits:
@@ -174,7 +177,7 @@ def setups_figure(record: Record, frame: Frame) -> dict[str, Any]:
     values = [[_value(cell, offline) if cell else None for cell in row] for row in grid]
     data = [{
         "type": "heatmap", "x": [str(each) for each in threads], "y": [str(count) for count in instances],
-        "z": values, "meta": "setups", "name": "setups", "showlegend": False, "colorscale": "Blues", "xgap": 2,
+        "z": values, "meta": "setups", "name": "setups", "showlegend": False, "colorscale": "Blues", "reversescale": True, "xgap": 2,
         "ygap": 2, "text": [[_in_cell(cell, offline) for cell in row] for row in grid],
         "texttemplate": "%{text}", "textfont": {"size": frame.font}, "zmin": 0,
         "hovertemplate": "%{y} instances of %{x} threads: %{text}<extra></extra>",
