@@ -63,6 +63,6 @@ def test_what_is_not_begun_in_time_is_not_served(target: Target) -> None:
 
 def test_a_file_that_is_none_ends_in_one_line(target: Target) -> None:
     target.path.unlink()
-    with pytest.raises(Failed, match="cannot load .*No such file") as told, station(target, Setup(instances=1)):
+    with pytest.raises(Failed, match=r"cannot load .*No such file") as told, station(target, Setup(instances=1)):
         pass
     assert "\n" not in str(told.value)
