@@ -177,8 +177,8 @@ def setups_figure(record: Record, frame: Frame) -> dict[str, Any]:
     values = [[_value(cell, offline) if cell else None for cell in row] for row in grid]
     data = [{
         "type": "heatmap", "x": [str(each) for each in threads], "y": [str(count) for count in instances],
-        "z": values, "meta": "setups", "name": "setups", "showlegend": False, "colorscale": "Blues", "reversescale": True,
-        "xgap": 2, "ygap": 2, "text": [[_in_cell(cell, offline) for cell in row] for row in grid],
+        "z": values, "meta": "setups", "name": "setups", "showlegend": False, "colorscale": "Blues",
+        "reversescale": True, "xgap": 2, "ygap": 2, "text": [[_in_cell(cell, offline) for cell in row] for row in grid],
         "texttemplate": "%{text}", "textfont": {"size": frame.font}, "zmin": 0,
         "hovertemplate": "%{y} instances of %{x} threads: %{text}<extra></extra>",
         "colorbar": {"title": {"text": "images/s" if offline else "requests/s"}, "thickness": 12},
