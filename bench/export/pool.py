@@ -24,7 +24,7 @@ from bench.records import Artifact, Cost
 from bench.suites import backbones
 
 _BASE_BYTES = 1.2e9  # TensorFlow, tf2onnx and ONNX Runtime in one process
-_COPIES = 5  # of a model's weights that are alive at once, at most
+_COPIES = {"onnx": 5, "tflite": 9}  # of a model's weights that are alive at once, at most
 _RECYCLE_BYTES = 1.3e9  # a worker that keeps more than this after a model is replaced
 _UNKNOWN_PARAMS = 60_000_000
 
@@ -87,7 +87,7 @@ def export(
 def need_bytes(request: ExportRequest) -> float:
     """The memory that an export is expected to take, from the number of weights."""
     params = backbones().get(request.model, {}).get("params") or _UNKNOWN_PARAMS
-    return _BASE_BYTES + _COPIES * 4 * params
+    return _BASE_BYTES + _COPIES[request.format] * 4 * params
 
 
 class _Pool:

@@ -21,7 +21,7 @@ from bench.records import Case
 from bench.suites import DATA_SETS
 from bench.suites.values import KERAS_FILES
 
-EXPORTER_VERSION = 13  # raise it whenever the exporter makes another file from the same request
+EXPORTER_VERSIONS = {"onnx": 13, "tflite": 14}  # raise it where the same request makes another file
 OPSET = 18
 INTEGERS = {
     "u8s8": "activations of 8 bits without sign, weights of 8 with sign",
@@ -54,7 +54,11 @@ class ExportRequest:
     @property
     def key(self) -> str:
         """A hash over everything that changes the file: the choices, the files they name, and the libraries."""
-        content = asdict(self) | {"exporter": EXPORTER_VERSION, "libraries": _versions(), "files": self._files()}
+        content = asdict(self) | {
+            "exporter": EXPORTER_VERSIONS[self.format],
+            "libraries": _versions(),
+            "files": self._files(),
+        }
         if self.format == "onnx":
             del content["format"]  # its key is what it was before there was another
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]

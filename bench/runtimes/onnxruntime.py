@@ -17,6 +17,31 @@ PROBE = base64.b64decode(
     "CAk6QQoOCgF4CgF4EgF5IgNBZGQSBXByb2JlWhMKAXgSDgoMCAESCAoCCAEKAggEYhMKAXkSDgoMCAESCAoCCAEKAggEQgQKABAO"
 )
 PACE = None
+CAN_REST = True
+PROGRAM = """\
+import time
+
+import numpy as np
+import onnxruntime
+
+options = onnxruntime.SessionOptions()
+options.intra_op_num_threads = $threads
+options.inter_op_num_threads = 1
+options.add_session_config_entry("session.intra_op.allow_spinning", "$spin")
+session = onnxruntime.InferenceSession($model, options, providers=[$provider])
+rng = np.random.default_rng(0)
+inputs = $inputs
+feeds = {name: rng.random(shape).astype(kind) for name, (shape, kind) in inputs.items()}
+times = []
+for number in range(2000):
+    begin = time.perf_counter()
+    outputs = session.run(None, feeds)
+    times.append(time.perf_counter() - begin)
+    if number >= 20 and sum(times) > 3:
+        break
+warm = sorted(times[len(times) // 3 :])
+print(f"p50 {1e3 * warm[len(warm) // 2]:.3f} ms")
+"""
 EXPLAINED = {
     r"Unsupported model IR version: (\d+), max supported IR version: (\d+)": (
         "it has IR version {}, and this ONNX Runtime reads up to {}; upgrade onnxruntime, or export it again with an "

@@ -218,6 +218,7 @@ def _session(runtime: Any, spec: dict[str, Any], profile: str | None = None, sha
     if Path(path).suffix.lower() not in runtime.SUFFIXES:
         raise _Refused(f"{runtime.TITLE} reads {', '.join(runtime.SUFFIXES)}, not {Path(path).name}")
     options = {"provider": provider, "threads": spec["threads"], "profile": profile, "shared": shared}
+    options["spin"] = spec.get("spin", True)
     return runtime.load(path, options)
 
 

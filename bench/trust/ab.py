@@ -19,7 +19,7 @@ from bench.errors import BenchError, Failed
 from bench.export.own import sized
 from bench.models.file import sha256_of
 from bench.processes import process
-from bench.records import Health, PlannedCase, Settings
+from bench.records import Health, PlannedCase, Settings, Visit
 from bench.runtimes.device import DEFAULT
 from bench.timing.schedule import as_visit, disturbances, now, specification, timeout_s
 from bench.trust.trial import Pair, block_ratio
@@ -44,6 +44,10 @@ class Side:
     python: str = sys.executable
     runtime: str = DEFAULT
     inject: float = 0.0
+    threads: int | None = None  # None: those of the setup
+    spin: bool = True  # whether idle threads may spin, as the runtime does by default
+    batch_size: int | None = None  # where given, times are those of one input of it; None: that of the setup
+    precision: str = "fp32"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,10 +75,12 @@ class Sides:
                     f"no file {side.path}; correct the path, or make one with `bench export MODEL -o FILE.onnx`"
                 )
         self.setup = setup
-        cases = sized([_case("A", a, setup), _case("B", b, setup)], setup.input_shapes, setup.dimensions)
+        cases = sized([case_of("A", a, setup), case_of("B", b, setup)], setup.input_shapes, setup.dimensions)
         self.sides = dict(zip("AB", zip((a, b), cases, strict=True), strict=True))
         self.same_file = sha256_of(a.path) == sha256_of(b.path)
-        self.one_process = (a.python, a.runtime) == (b.python, b.runtime) and _fits(a.path, b.path)
+        # A pool of threads has one size, and spins or rests for both.
+        alike = all(getattr(a, part) == getattr(b, part) for part in ("python", "runtime", "threads", "spin"))
+        self.one_process = alike and a.spin and _fits(a.path, b.path)
         self.runtimes = ("", "")
 
     @property
@@ -97,7 +103,7 @@ class Sides:
         return self._in_two(number, a_first)
 
     def _in_one(self, number: int, a_first: bool) -> Pair:
-        settings = self._settings(BOTH_S, BOTH_COUNT, BOTH_WARMUP_S)
+        settings = _settings(self.setup, self.provider, BOTH_S, BOTH_COUNT, BOTH_WARMUP_S)
         a, b = (
             specification(case, side.path, settings, inject=side.inject, do="turns", seed=number)
             for side, case in self.sides.values()
@@ -107,7 +113,8 @@ class Sides:
             python=self.sides["A"][0].python, timeout_s=2 * timeout_s(settings),
         )  # fmt: skip
         self.runtimes = (result["runtime"],) * 2
-        blocks: list[list[float]] = result["blocks_ns"]
+        inputs = [side.batch_size or 1 for side, _ in self.sides.values()]
+        blocks = [[ns / each for ns in timed] for timed, each in zip(result["blocks_ns"], inputs, strict=True)]
         return Pair(
             a_p50_ms=median(blocks[0]) / 1e6,
             b_p50_ms=median(blocks[1]) / 1e6,
@@ -117,41 +124,58 @@ class Sides:
         )
 
     def _in_two(self, number: int, a_first: bool) -> Pair:
-        settings = self._settings(MIN_TIME_S, MIN_COUNT, WARMUP_S)
         visits = {}
         for name in "AB" if a_first else "BA":
             side, case = self.sides[name]
-            started_at = now()
             try:
-                spec = specification(case, side.path, settings, inject=side.inject)
-                result = process.visit(spec, python=side.python, timeout_s=timeout_s(settings))
+                visits[name] = _visited(side, case, self.setup, number)
             except BenchError as error:
                 raise type(error)(f"{name} ({side.path}): {error}") from error
-            visits[name] = as_visit(result, name, number, started_at)
         one, other = visits["A"], visits["B"]
         self.runtimes = (one.runtime, other.runtime)
         # The pace is measured by the runtime, so that two of them have two paces.
         alike = self.sides["A"][0].runtime == self.sides["B"][0].runtime
         return Pair(
-            a_p50_ms=median(one.samples_ns) / 1e6,
-            b_p50_ms=median(other.samples_ns) / 1e6,
+            a_p50_ms=_p50_ms(one, self.sides["A"][0]),
+            b_p50_ms=_p50_ms(other, self.sides["B"][0]),
             a_first=a_first,
             a_pace_ms=one.health.pace_ms if alike else None,
             b_pace_ms=other.health.pace_ms if alike else None,
             disturbed=bool(one.disturbances or other.disturbances),
         )
 
-    def _settings(self, min_time_s: float, min_count: int, warmup_s: float) -> Settings:
-        return Settings(
-            rounds=1, min_time_s=min_time_s, min_count=min_count, warmup_s=warmup_s, budget_s=None,
-            seed=self.setup.seed, device=self.setup.device, provider=self.provider,
-        )  # fmt: skip
+
+def p50_ms(side: Side, setup: Setup) -> float:
+    """The median of one visit to a side alone, in ms. Raises as a visit does."""
+    (case,) = sized([case_of("A", side, setup)], setup.input_shapes, setup.dimensions)
+    return _p50_ms(_visited(side, case, setup, 0), side)
 
 
-def _case(name: str, side: Side, setup: Setup) -> PlannedCase:
+def _visited(side: Side, case: PlannedCase, setup: Setup, number: int) -> Visit:
+    settings = _settings(setup, case.provider, MIN_TIME_S, MIN_COUNT, WARMUP_S)
+    started_at = now()
+    spec = specification(case, side.path, settings, inject=side.inject, spin=side.spin)
+    result = process.visit(spec, python=side.python, timeout_s=timeout_s(settings))
+    return as_visit(result, case.name, number, started_at)
+
+
+def _p50_ms(visit: Visit, side: Side) -> float:
+    return median(visit.samples_ns) / 1e6 / (side.batch_size or 1)
+
+
+def _settings(setup: Setup, provider: str, min_time_s: float, min_count: int, warmup_s: float) -> Settings:
+    return Settings(
+        rounds=1, min_time_s=min_time_s, min_count=min_count, warmup_s=warmup_s, budget_s=None, seed=setup.seed,
+        device=setup.device, provider=provider,
+    )  # fmt: skip
+
+
+def case_of(name: str, side: Side, setup: Setup) -> PlannedCase:
+    """A side as it is timed."""
     return PlannedCase(
-        name=name, model=str(side.path), batch_size=setup.batch_size, device=setup.device, runtime=side.runtime,
-        provider=runtimes.get(side.runtime).DEVICES[setup.device], threads=setup.threads,
+        name=name, model=str(side.path), batch_size=side.batch_size or setup.batch_size, device=setup.device,
+        runtime=side.runtime, provider=runtimes.get(side.runtime).DEVICES[setup.device], precision=side.precision,
+        threads=side.threads or setup.threads,
     )  # fmt: skip
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from bench import export, runtimes, suites
@@ -11,7 +13,7 @@ pytest.importorskip("ai_edge_litert")
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("precision", "within", "runs"), [("fp32", 1e-6, "f32"), ("int8", 0.02, "i8")])
-def test_a_small_network_computes_the_same(precision: str, within: float, runs: str) -> None:
+def test_a_small_network_computes_the_same(precision: str, within: float, runs: str, tmp_path: Path) -> None:
     import keras
     import numpy as np
 
@@ -24,7 +26,7 @@ def test_a_small_network_computes_the_same(precision: str, within: float, runs: 
         layers.DepthwiseConv2D(3), layers.GlobalAveragePooling2D(), layers.Dense(10, activation="softmax"),
     ])  # fmt: skip
     x = np.random.default_rng(0).standard_normal((4, 16, 16, 3), dtype=np.float32)
-    content = tflite._converted(model, x, precision, x)
+    content = tflite._converted(model, x, precision, x, tmp_path)
     session = runtimes.get("litert").load(content, {"provider": "CPU", "threads": 1})
     name = session.inputs[0][0]
     got = np.concatenate([session.run({name: x[i : i + 1]})[0] for i in range(len(x))])

@@ -12,6 +12,8 @@ SUFFIXES = (".onnx",)
 DEVICES = {"cpu": "abacus"}
 PROBE = b"Add"
 PACE = None
+CAN_REST = False
+PROGRAM = "print('p50 1.000 ms')\n"
 
 
 def version() -> str:
