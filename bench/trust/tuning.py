@@ -220,7 +220,7 @@ def program(choice: Choice, setup: Setup) -> str:
         kinds = {each.name: each.dtype for each in onnx_file.read(side.path).inputs}
         shapes = {name: (list(shape), kinds[name]) for name, shape in sizes.items()}
     return Template(runtime.PROGRAM).substitute(
-        model=repr(str(side.path)), inputs=repr(shapes), threads=side.threads or setup.threads,
+        model=repr(str(side.path.resolve())), inputs=repr(shapes), threads=side.threads or setup.threads,
         spin="1" if side.spin else "0", provider=repr(runtime.DEVICES[setup.device]),
     )  # fmt: skip
 

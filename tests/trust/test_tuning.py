@@ -126,11 +126,12 @@ def test_throughput_is_held_against_by_the_input(tmp_path: Path, monkeypatch: py
 
 
 @pytest.mark.parametrize("name", [*suites.RUNTIMES])
-def test_a_runtime_s_program_is_short_and_runs(name: str, tmp_path: Path) -> None:
+def test_a_runtime_s_program_is_short_and_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runtime = runtimes.get(name)
     if runtimes.installed(name) is None:
         pytest.skip(f"{name} is not installed")
-    path = tmp_path / f"it's a {name}{runtime.SUFFIXES[0]}"
+    monkeypatch.chdir(tmp_path)
+    path = Path(f"it's a {name}{runtime.SUFFIXES[0]}")
     path.write_bytes(runtime.PROBE)
     for spin in (True, False):
         text = tuning.program(Choice(Side(path, runtime=name, threads=1, spin=spin), "one"), Setup())
