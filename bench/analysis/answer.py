@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from bench.analysis.quantities import QUANTITIES, limited
@@ -23,6 +24,15 @@ def in_words(choice: Choice) -> list[str]:
         count = len(choice.left_out)
         lines.append(f"batch size {choice.batch_size} only: {count} {'model' if count == 1 else 'models'} left out")
     return lines
+
+
+def costs_in_words(costs: Mapping[str, float | None], price_per_hour: float) -> list[str]:
+    """What a million inferences cost, a line a model."""
+    return [
+        f"a million inferences of {case} at {price_per_hour:g} an hour: "
+        + ("not known, as no load was put on it; see `bench load`" if cost is None else significant(cost))
+        for case, cost in costs.items()
+    ]
 
 
 def _answer(choice: Choice) -> list[str]:

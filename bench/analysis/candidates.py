@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from bench.analysis import quality, quantities
 from bench.analysis.quality import TOP1, Quality
@@ -28,6 +29,7 @@ class Candidate:
     p50_ms: float
     p50_ms_low: float
     p50_ms_high: float
+    load_p99_ms: float | None = None  # the limit of the response time within which its requests a second were measured
     limited: dict[str, float | None] = field(default_factory=dict)  # every quantity that can be limited, by its name
     intervals: dict[str, Interval] = field(default_factory=dict)  # theirs, where they have one
 
@@ -40,6 +42,18 @@ def candidates(run: Run, *, device: str | None = None) -> list[Candidate]:
         for record in run.records
         if record.measurement is not None and device in (None, record.case.device)
     ]
+
+
+def within_p99(everything: Sequence[Candidate], limits: Mapping[str, float]) -> list[Candidate]:
+    """The candidates as a limit on p99 and one on requests a second see them together: those that one holds within a
+    longer p99 are not known to be held within this one."""
+    if "rps" not in limits or "p99" not in limits:
+        return list(everything)
+    return [
+        replace(c, limited=c.limited | {"rps": None})
+        if c.load_p99_ms is not None and c.load_p99_ms > limits["p99"] else c
+        for c in everything
+    ]  # fmt: skip
 
 
 def accuracy_interval(record: Record, metric: Quality) -> Interval | None:
@@ -97,6 +111,7 @@ def _candidate(record: Record, metric: Quality) -> Candidate:
         p50_ms=m.p50_ms,
         p50_ms_low=m.p50_ms_low,
         p50_ms_high=m.p50_ms_high,
+        load_p99_ms=record.load.p99_limit_ms if record.load else None,
         limited={name: one.read(record) for name, one in known.items()},
         intervals={name: span for name, one in known.items() if (span := one.interval_of(record)) is not None},
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from bench.records import Load, LoadSetup, LoadStep, Record
+from bench.records import Load, LoadDrift, LoadSetup, LoadStep, Record
 from bench.units import duration, latency, quantity, significant
 
 STEP_HEADINGS = ("rate", "requests", "p50", "p99 [95 % interval]", "beyond the limit", "busy", "late, p99", "")
@@ -42,6 +42,8 @@ def in_words(record: Record, price_per_hour: float | None = None) -> Iterator[st
         what = "images" if held.verdict == "offline" else "inferences"
         yield f"cost     {significant(costs[0])} [{significant(costs[1])}, {_end(costs[2])}] for a million {what} at " \
               f"{price_per_hour:g} an hour"  # fmt: skip
+    if held.drift:
+        yield f"lasting  {drift_in_words(held.drift)}"
     took = f"took     {duration(held.seconds)}"
     if held.steps:
         took += f", {held.requests:,} requests in {len(held.steps)} steps"
@@ -71,6 +73,22 @@ def answer(held: Load) -> str:
         streams = [math.floor(value / held.fps) for value in rates]
         return f"{streams[0]} [{streams[1]}, {streams[2]}] streams of {held.fps:g} frames/s{limit}: {rate}"
     return f"{rate} requests{limit}"
+
+
+def drift_in_words(drift: LoadDrift) -> str:
+    """What became of a load that was kept up."""
+    low, high = 100 * drift.change_low, 100 * drift.change_high
+    words = f"{drift.verdict}: after {drift.minutes:.3g} minutes at {quantity(drift.rate_per_s, 'per_s')} service " \
+            f"times changed by {100 * drift.change:+.1f} % [{low:+.1f}, {high:+.1f}]"  # fmt: skip
+    if drift.slower_from_s is not None:
+        words += f", slower from {duration(drift.slower_from_s)} on"
+    if drift.p99_ms_begin is not None and drift.p99_ms_end is not None:
+        words += f"; p99 {latency(drift.p99_ms_begin)} at the begin, {latency(drift.p99_ms_end)} at the end"
+    change = drift.memory_change_bytes
+    words += f"; memory {'+' if change >= 0 else '-'}{quantity(abs(change), 'bytes')}"
+    if drift.verdict == "slower":
+        words += ". See the clocks and the temperature, `bench doctor`"
+    return words
 
 
 def setup_in_words(held: Load | LoadSetup) -> str:

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bench.analysis import answer, quality, quantities, resampling, trust
-from bench.analysis.candidates import Candidate, candidates, same_accuracy, same_latency
+from bench.analysis.candidates import Candidate, candidates, same_accuracy, same_latency, within_p99
+from bench.analysis.capacity import cost_of_million
 from bench.analysis.resampling import RESAMPLES, Draws
 from bench.errors import NoModel, WrongUsage, suggestion
 from bench.records import Run
@@ -146,11 +147,12 @@ def choose(
     """Choose among candidates, each with its draws. The page does the same (`report/static/pick.js`): change both.
 
     Within limits the winner is the fastest of those whose accuracy cannot be told from the best one: published figures
-    stand on 50,000 images, so a few tenths of a point are noise. Where the limits are minima only, or a model is named
-    that the winner is to be as accurate as, it is the fastest. Without limits there is no winner, but the front.
+    stand on 50,000 images, so a few tenths of a point are noise. Where accuracies alone are limited, or a model is
+    named that the winner is to be as accurate as, it is the fastest. Without limits there is no winner, but the front.
 
     Raises WrongUsage where the model `like` is unknown, or its accuracy.
     """
+    everything = within_p99(everything, limits)
     batch = batch_size or min((c.batch_size for c in everything), default=None)
     index = [i for i, c in enumerate(everything) if c.batch_size == batch]
     measured, their_draws = [everything[i] for i in index], [drawn[i] for i in index]
@@ -165,7 +167,7 @@ def choose(
     if not limits and reference is None:
         unknown = tuple(c.case for c in measured if c.accuracy is None)
         return replace(choice, front=_front(measured, their_draws), unknown=unknown, resamples=RESAMPLES)
-    quick = reference is not None or all(quantities.QUANTITIES[name].at_least for name in limits)
+    quick = reference is not None or all(quantities.QUANTITIES[name].metric for name in limits)
     wins = Counter(
         resampling.winners(
             measured, their_draws, limits, quick=quick, like=None if reference is None else measured.index(reference)
@@ -190,6 +192,18 @@ def choose(
         on_the_edge=tuple(name for name, allowed in limits.items() if _reaches_past(winner, name, allowed)),
         binding=_binding(measured, limits, winner, quick=quick),
     )
+
+
+def costs(choice: Choice, price_per_hour: float) -> dict[str, float | None]:
+    """What a million inferences cost of each model that the choice names, at its measured capacity; None: not known.
+
+    Raises WrongUsage for a price that is no number above 0.
+    """
+    if not math.isfinite(price_per_hour) or price_per_hour <= 0:
+        raise WrongUsage(f"a price is a number above 0; --price-per-hour {price_per_hour:g} is none")
+    named = [choice.winner, choice.runner_up, *(step.model for step in choice.front)]
+    rates = {c.case: c.limited["rps"] for c in named if c is not None}
+    return {case: cost_of_million(rate, price_per_hour) if rate else None for case, rate in rates.items()}
 
 
 def exit_code(choice: Choice) -> int:

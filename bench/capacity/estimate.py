@@ -38,11 +38,12 @@ BEYOND = 0.01
 RESAMPLES = 100
 _DRAWN = 1000  # service times drawn of all visits together in each resample
 _BLOCKS = 20  # of a visit that is alone
-_STREAMS, _REQUESTS = 24, 3000  # replayed for a capacity
+_STREAMS, _REQUESTS = 96, 3000  # replayed for a capacity
+_GROUPS = 8  # of the streams: what they differ by is the error of replaying no more
 _FEW_STREAMS = 4  # ... for each of its resamples
 _GRID = 9  # rates that a capacity is looked for among
 _COARSE = 4  # times that they are moved, at most
-_REPLAYS = 400  # of a step, for what a step of its length can show
+_REPLAYS = 300  # of a step, for what a step of its length can show
 _LEAST_RATE_PER_S = 1e-3
 
 
@@ -76,13 +77,13 @@ def capacity(
 
     With `error` false only the value, quickly.
     """
-    centre = _centre(visits, setup, limit_s, arrivals, seed)
+    centre, replaying = _centre(visits, setup, limit_s, arrivals, seed)
     if not error or centre <= _LEAST_RATE_PER_S:
         return Estimate(0.0 if centre <= _LEAST_RATE_PER_S else centre, math.inf, 0)
     rng = np.random.default_rng(seed)
     pools = _resampled(visits, rng)
     logs = np.log(_among(pools, setup, limit_s, arrivals, seed, centre))
-    return Estimate(centre, _error(logs, visits), _degrees(visits))
+    return Estimate(centre, math.hypot(_error(logs, visits), replaying), _degrees(visits))
 
 
 def quantiles(
@@ -90,13 +91,16 @@ def quantiles(
 ) -> list[Estimate]:
     """The quantiles of the response time in s at a rate."""
     whole = _replayed(_pooled(visits), setup, np.array([rate_per_s]), arrivals, _STREAMS, _REQUESTS, seed)
-    values = np.quantile(queueing.settled(whole), qs)
+    settled = queueing.settled(whole)
+    values = np.quantile(settled, qs)
+    grouped = np.log(np.quantile(settled.reshape(_GROUPS, -1), qs, axis=1))
+    replaying = grouped.std(axis=1, ddof=1) / math.sqrt(_GROUPS)
     few = _replayed(_resampled(visits, np.random.default_rng(seed)), setup, np.array([rate_per_s]), arrivals,
                     _FEW_STREAMS, _REQUESTS, seed)  # fmt: skip
     drawn = np.quantile(queueing.settled(few).reshape(RESAMPLES, -1), qs, axis=1)
     return [
-        Estimate(float(value), _error(np.log(many), visits), _degrees(visits))
-        for value, many in zip(values, drawn, strict=True)
+        Estimate(float(value), math.hypot(_error(np.log(many), visits), float(more)), _degrees(visits))
+        for value, many, more in zip(values, drawn, replaying, strict=True)
     ]
 
 
@@ -113,9 +117,7 @@ def of_step(
     truth = float(np.quantile(
         queueing.settled(_replayed(_pooled([services]), setup, rates, arrivals, _STREAMS, _REQUESTS, seed)), q
     ))  # fmt: skip
-    streams = _REPLAYS // RESAMPLES
-    runs = _replayed(_resampled([services], np.random.default_rng(seed)), setup, rates, arrivals, streams,
-                     len(measured_s), seed + 1)  # fmt: skip
+    runs = _replayed(_pooled([services]), setup, rates, arrivals, _REPLAYS, len(measured_s), seed + 1)
     off = np.log(np.quantile(queueing.settled(runs), q, axis=-1).ravel() / truth)
     far, low, high, near = np.quantile(off, [0.999, 0.975, 0.025, 0.001])
     agrees = bool(value * math.exp(-far) <= truth <= value * math.exp(-near))
@@ -123,8 +125,11 @@ def of_step(
     return value, interval, agrees
 
 
-def _centre(visits: Sequence[Services], setup: Setup, limit_s: float, arrivals: Arrivals, seed: int) -> float:
-    """The capacity by the service times of all visits, each visit with the same weight."""
+def _centre(
+    visits: Sequence[Services], setup: Setup, limit_s: float, arrivals: Arrivals, seed: int
+) -> tuple[float, float]:
+    """The capacity by the service times of all visits, each visit with the same weight, and the error of replaying no
+    more than so many arrivals, on the log scale."""
     pooled, most = _pooled(visits), saturation(visits, setup)
     low, high = 0.0, 1.0
     for _ in range(_COARSE):
@@ -135,19 +140,23 @@ def _centre(visits: Sequence[Services], setup: Setup, limit_s: float, arrivals: 
             break
         high = float(grid[0]) / most
     else:
-        return 0.0
+        return 0.0, 0.0
     at = int(within[-1])
     low, high = float(grid[at - 1]) if at else low * most, float(grid[min(at + 2, len(grid) - 1)])
     for _ in range(_COARSE):
         grid = np.linspace(low, high, _GRID)[low == 0.0 :]
-        beyond = _beyond(pooled, setup, limit_s, arrivals, _STREAMS, seed, grid)
+        by_stream = _by_stream(pooled, setup, limit_s, arrivals, _STREAMS, seed, grid)[0]
+        beyond = by_stream.mean(axis=1)[None]
         if beyond[0, 0] > BEYOND and low > 0.0:
             low, high = low * 0.8, float(grid[1])
         elif beyond[0, -1] <= BEYOND and high < most:
             low, high = float(grid[-2]), min(most, high * 1.2)
         else:
             break
-    return float(_crossing(grid, beyond)[0]) if beyond[0, 0] <= BEYOND else 0.0
+    if beyond[0, 0] > BEYOND:
+        return 0.0, 0.0
+    groups = _crossing(grid, by_stream.reshape(len(grid), _GROUPS, -1).mean(axis=2).T)
+    return float(_crossing(grid, beyond)[0]), float(np.log(groups).std(ddof=1)) / math.sqrt(_GROUPS)
 
 
 def _among(pools: Services, setup: Setup, limit_s: float, arrivals: Arrivals, seed: int, centre: float) -> Floats:
@@ -180,8 +189,15 @@ def _beyond(
     pools: Services, setup: Setup, limit_s: float, arrivals: Arrivals, streams: int, seed: int, grid: Floats
 ) -> Floats:
     """(resamples, rates) the share of the response times beyond the limit."""
+    return np.asarray(_by_stream(pools, setup, limit_s, arrivals, streams, seed, grid).mean(axis=2))
+
+
+def _by_stream(
+    pools: Services, setup: Setup, limit_s: float, arrivals: Arrivals, streams: int, seed: int, grid: Floats
+) -> Floats:
+    """(resamples, rates, streams) the same of each stream of arrivals."""
     times = queueing.settled(_replayed(pools, setup, grid, arrivals, streams, _REQUESTS, seed))
-    return np.asarray((times > limit_s).mean(axis=(2, 3)))
+    return np.asarray((times > limit_s).mean(axis=3))
 
 
 def _replayed(

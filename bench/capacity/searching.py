@@ -15,19 +15,19 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
 
-from bench.capacity import estimate, queueing, setups
+from bench.capacity import estimate, lasting, queueing, setups
 from bench.capacity.arrivals import Arrivals, Poisson, Streams
 from bench.capacity.estimate import Estimate, Services
 from bench.capacity.queueing import Setup
 from bench.capacity.station import Served, Target, station
-from bench.errors import Failed, WrongUsage
+from bench.errors import BenchError, Failed, WrongUsage
 from bench.machine import facts, lock
-from bench.records import Load, LoadAsked, LoadPoint, LoadSetup, LoadStep
+from bench.records import Load, LoadAsked, LoadDrift, LoadPoint, LoadSetup, LoadStep
 
 SHARES = (0.85, 1.0, 0.95, 1.0, 1.05, 0.9, 1.0, 0.95, 1.0, 1.0)
 """The rates of the steps, of what is believed to be the capacity then."""
@@ -39,6 +39,7 @@ _FINALISTS, _NEAR = 2, 0.9  # setups that get steps, and how near to the best th
 _LOOK_S = 0.8  # of the first look, for each size of a batch
 _STEP_S = (3.0, 12.0)
 _LEAST_REQUESTS, _MOST_REQUESTS = 60, 40_000
+_MOST_KEPT = 2_000_000
 _LATE = 0.1  # of the limit: a p99 of the lateness above it makes a result unsound
 _CURVE = (0.2, 0.4, 0.6, 0.75, 0.85, 0.92, 0.97, 1.0, 1.04)
 _LOADGEN_S, _LOADGEN_QUERIES = 600.0, 270_336  # MLPerf's rules: a run of p99 lasts so long and has so many queries
@@ -112,7 +113,13 @@ class _Search:
             best = max(trials, key=lambda trial: trial.believed)
             self.arrivals = Streams(max(1, math.floor(best.believed / self.asked.fps)))
         leader, value = self._steps(self._finalists(trials))
-        return self._answer(leader, value, trials)
+        answer = self._answer(leader, value, trials)
+        if not self.asked.minutes:
+            return answer
+        try:
+            return replace(answer, drift=self._kept_up(answer, leader.setup))
+        except BenchError as error:  # the answer stands without it
+            return replace(answer, doubts=(*answer.doubts, f"the load was not kept up: {error}"))
 
     def left_s(self) -> float:
         return self.asked.budget_s - (time.monotonic() - self.began)
@@ -204,6 +211,22 @@ class _Search:
                 decided = self._decided(value) != "cannot say" if self.asked_per_s else narrow
                 if decided or number >= len(SHARES) or self.left_s() <= 0:
                     return leader, value
+
+    def _kept_up(self, answer: Load, setup: Setup) -> LoadDrift:
+        """What becomes of the load, or of the rate that is surely held, while it is kept up."""
+        rate = self.asked_per_s or answer.rate_per_s_low
+        minutes = self.asked.minutes or 0.0
+        count = min(int(60 * minutes * rate), _MOST_KEPT)
+        if count < _LEAST_REQUESTS:
+            raise Failed(f"{minutes:g} minutes at {rate:.3g} requests/s are too few to tell; give more --minutes")
+        planned = self.arrivals.plan(rate, count, self.asked.seed + 1)
+        self.say(f"keeping {rate:.4g} requests/s up for {planned[-1] / 60:.3g} minutes")
+        with self.opened(self.target, setup) as running:
+            before = running.rss_bytes
+            served = running.serve(planned, grace_s=max(0.2, 2 * self.limit_s))
+        if not served.services_s:
+            raise Failed(f"no request was served at {rate:.3g} a second")
+        return lasting.drift(served, planned, rate, before)
 
     def _step(self, trial: _Trial, number: int) -> None:
         """One step at a rate near the capacity that is believed in, or at the load that is asked for."""

@@ -18,6 +18,7 @@ from bench.cli.root import (
     show_trust,
     table,
 )
+from bench.errors import WrongUsage
 
 
 @cli.command()
@@ -145,6 +146,9 @@ class _Limits(click.Command):
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), help="Only models that were timed on it.")
 @click.option("--batch-size", type=click.IntRange(min=1), metavar="N",
               help="Compare the models of this batch size. [default: the smallest]")  # fmt: skip
+@click.option("--streams", type=click.IntRange(min=1), metavar="N", help="With --fps: so many cameras; sets --rps.")
+@click.option("--fps", type=click.FloatRange(min=0, min_open=True), metavar="F", help="Frames a second of each camera.")
+@click.option("--price-per-hour", type=float, metavar="P", help="Of this machine: adds what a million inferences cost.")
 @click.option("--like", metavar="MODEL", help="The fastest of those as accurate as MODEL, within the noise.")
 @results_option
 @as_json_option
@@ -153,6 +157,9 @@ def pick(
     device: str | None,
     batch_size: int | None,
     like: str | None,
+    streams: int | None,
+    fps: float | None,
+    price_per_hour: float | None,
     results: Path,
     as_json: bool,
     **limits: str | None,
@@ -162,19 +169,28 @@ def pick(
     Without limits: the models that no other beats in both accuracy and p50, and what each step costs and brings.
     Exit code 6: no model meets the limits.
     """
+    from msgspec import to_builtins
+
     from bench import store
     from bench.analysis import answer, choice, quantities
     from bench.units import parse_quantity
 
     known = quantities.limited()
     given = {name: parse_quantity(text, known[name].unit) for name, text in limits.items() if text is not None}
+    if (streams is None) != (fps is None):
+        raise WrongUsage("--streams and --fps go together, e.g. --streams 8 --fps 15")
+    if streams and fps:  # frames of cameras come less in bursts than requests: what holds these holds those
+        given["rps"] = max(given.get("rps", 0.0), streams * fps)
     loaded = store.load(run or store.latest(results, device=device))
     chosen = choice.pick(loaded, given, device=device, batch_size=batch_size, like=like)
+    costs = choice.costs(chosen, price_per_hour) if price_per_hour is not None else {}
     if as_json:
-        click.echo(store.json_text(chosen))
+        click.echo(store.json_text(to_builtins(chosen) | ({"cost_of_million": costs} if costs else {})))
     else:
         show_trust(loaded, short=True)
         for line in answer.in_words(chosen):
+            click.echo(line)
+        for line in answer.costs_in_words(costs, price_per_hour or 0.0):
             click.echo(line)
     raise SystemExit(choice.exit_code(chosen))
 

@@ -50,7 +50,7 @@ def candidate(rng: random.Random, number: int) -> Candidate:
     for name, one in quantities.limited().items():
         if name in ("p50", "top1", "map"):
             continue
-        scale = {"ms": 10.0, "bytes": 2e7, "count": 1e6, "W": 1.0}[one.unit]
+        scale = {"ms": 10.0, "bytes": 2e7, "count": 1e6, "W": 1.0, "per_s": 100.0}[one.unit]
         value = (
             None
             if one.unit == "W"
@@ -64,6 +64,7 @@ def candidate(rng: random.Random, number: int) -> Candidate:
         accuracy_source=rng.choice([None, "published: a table", "measured on 1,000 images"]),
         p50_ms=p50, p50_ms_low=p50 - half, p50_ms_high=p50 + half,
         limited={name: known[name] for name in quantities.limited()},
+        load_p99_ms=rng.choice([None, 5.0, 10.0, 20.0]),
         intervals={name: (0.9 * value, 1.1 * value) for name, value in known.items()
                    if value is not None and (name == "p50" or rng.random() < 0.3)},
     )  # fmt: skip

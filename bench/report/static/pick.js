@@ -42,6 +42,12 @@ const Pick = (() => {
   }
   const worth = (c) => c.accuracy ?? 0;
 
+  // Those that one holds within a longer p99 are not known to be held within this one (`within_p99` of candidates.py).
+  function withinP99(candidates, limits) {
+    if (!("rps" in limits) || !("p99" in limits)) return candidates;
+    return candidates.map((c) => c.load_p99_ms !== null && c.load_p99_ms > limits.p99 ? { ...c, limited: { ...c.limited, rps: null } } : c);
+  }
+
   function broken(candidate, limits, about) {
     const missed = {};
     for (const [name, allowed] of Object.entries(limits)) {
@@ -192,7 +198,7 @@ const Pick = (() => {
   // `models`: what the page was given: candidates, their draws, quality, trust, limits (what is known of each) and units.
   // `like`: the name of a model of known accuracy, or null.
   function pick(models, limits, like = null) {
-    const { candidates: everything, limits: about } = models, names = Object.keys(limits);
+    const { limits: about } = models, everything = withinP99(models.candidates, limits), names = Object.keys(limits);
     const batch = everything.length ? Math.min(...everything.map((c) => c.batch_size)) : null;
     const draws = models.draws.filter((_, i) => everything[i].batch_size === batch);
     let measured = everything.filter((c) => c.batch_size === batch);
@@ -207,7 +213,7 @@ const Pick = (() => {
     if (!names.length && reference < 0) {
       return { ...choice, front: frontOf(measured, draws), unknown: measured.filter((c) => c.accuracy === null).map((c) => c.case), resamples };
     }
-    const quick = reference >= 0 || names.every((name) => about[name].at_least);
+    const quick = reference >= 0 || names.every((name) => about[name].accuracy);
     const counts = winsOf(measured, draws, limits, about, quick, reference >= 0 ? reference : null);
     const wins = measured.map((c, i) => ({ case: c.case, resamples: counts[i] })).filter((win) => win.resamples)
       .sort((a, b) => b.resamples - a.resamples);
@@ -323,6 +329,7 @@ const Pick = (() => {
   }
   // Whether a candidate could be chosen: it meets the limits and is as accurate as `like`.
   function meets(models, candidate, limits, like) {
+    [candidate] = withinP99([candidate], limits);
     const reference = models.candidates.find((c) => c.case === like), least = Math.min(...models.candidates.map((c) => c.batch_size));
     return candidate.batch_size === least && !Object.keys(broken(candidate, limits, models.limits)).length && (!reference || asAccurate(candidate, reference));
   }
