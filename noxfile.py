@@ -91,7 +91,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """The test suite, or a layer of it (`-- -m fast`). Arguments go to pytest."""
-    install(session, "export", "cpu", "png", "data", "detection", "images", "openvino", "litert")
+    install(session, "export", "cpu", "png", "data", "detection", "images", "openvino", "litert", "fleet")
     session.install("-q", "-c", LOCK, "--group", "dev")
     session.run("pytest", "-n", "auto", "--dist", "loadfile", *session.posargs)
 

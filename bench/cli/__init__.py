@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from bench.cli import counting, detecting, guiding, judging, loading, measuring, reading, trusting, tuning  # noqa: F401 - they add their commands
+from bench.cli import counting, detecting, fleet, guiding, judging, loading, measuring, reading, trusting, tuning  # noqa: F401 - they add their commands
 from bench.cli.root import cli
 from bench.errors import BenchError, Failed, WrongUsage
 from bench.units import readable

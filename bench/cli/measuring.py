@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bench.cli import tables
+from bench.cli.fleet import Fleetwise, insecure_option, measure_fleet, tls_option
 from bench.cli.root import (
     Shapes,
     Sizes,
@@ -36,6 +37,7 @@ from bench.units import parse_duration
 
 if TYPE_CHECKING:
     from bench.records import Case
+    from bench.suites import Suite
 
 
 @cli.command()
@@ -69,6 +71,14 @@ if TYPE_CHECKING:
     "--calibrate", type=click.Path(file_okay=False), metavar="DIR",
     help="Images, in any layout, from which lower precisions take their ranges.",
 )  # fmt: skip
+@click.option(
+    "--scheduler", metavar="URL",
+    help="Measure on every machine of a Dask cluster: tls://HOST:8786, or a scheduler file. See `bench fleet`.",
+)  # fmt: skip
+@tls_option
+@insecure_option
+@click.option("--price", "prices", multiple=True, type=(str, float), metavar="MACHINE USD",
+              help="What a machine of the fleet costs an hour. Repeatable.")  # fmt: skip
 @results_option
 @as_json_option
 def run(
@@ -84,6 +94,10 @@ def run(
     patience: str,
     resume: str | None,
     calibrate: str | None,
+    scheduler: str | None,
+    tls: Path | None,
+    insecure: bool,
+    prices: tuple[tuple[str, float], ...],
     results: Path,
     as_json: bool,
 ) -> None:
@@ -95,21 +109,26 @@ def run(
     from bench.analysis import precision, roofline
     from bench.cli import progress
 
+    def chosen() -> Suite:
+        loaded = suites.load_suite(suite or ("default",))
+        of_runtimes = suites.in_runtimes(suites.only(loaded, models), runtimes)
+        sized = export.sized(of_runtimes.cases, dict(input_shapes), dict(dimensions))
+        return replace(of_runtimes, cases=sized if calibrate is None else suites.calibrated(sized, calibrate))
+
+    options = pipeline.Options(
+        device=device, threads=threads, rounds=rounds, budget_s=budget_s, patience_s=parse_duration(patience),
+        command=command_line(),
+    )  # fmt: skip
+    if scheduler is not None:
+        how = Fleetwise(scheduler, tls, insecure, dict(prices), resume, results, as_json)
+        measure_fleet(how, None if resume is not None and not suite else chosen(), options)
+        return
     with progress.watch() as watch:
         if resume is not None:
             folder = store.latest(results, measured=False) if resume == "latest" else Path(resume)
             outcome = pipeline.resume(folder, watch=watch)
         else:
-            loaded = suites.load_suite(suite or ("default",))
-            chosen = suites.in_runtimes(suites.only(loaded, models), runtimes)
-            chosen = replace(chosen, cases=export.sized(chosen.cases, dict(input_shapes), dict(dimensions)))
-            if calibrate is not None:
-                chosen = replace(chosen, cases=suites.calibrated(chosen.cases, calibrate))
-            options = pipeline.Options(
-                device=device, threads=threads, rounds=rounds, budget_s=budget_s, patience_s=parse_duration(patience),
-                command=command_line(),
-            )  # fmt: skip
-            outcome = pipeline.run(chosen, options=options, results=results, watch=watch)
+            outcome = pipeline.run(chosen(), options=options, results=results, watch=watch)
     comparison = against_baseline(outcome.run, results)
     page = report_of(outcome.folder, outcome.run, comparison)
     if as_json:

@@ -20,18 +20,18 @@ def _wanted(work: Work) -> list[PlannedCase]:
 
 
 def _calibrate(work: Work, cases: Sequence[PlannedCase]) -> None:
-    from bench.timing import calibration
-
     work.watch.phase(PHASE.name)
     work.watch.begin("calibrating: the machine's peak and bandwidth")
     (threads, _), *_ = Counter(case.threads for case in cases).most_common(1)
     try:
-        roofline = calibration.calibrate(work.begun.settings, threads, {case.runtime for case in cases})
+        roofline = work.place.calibrate(work.begun.settings, threads, {case.runtime for case in cases})
     except BenchError as error:
         work.watch.begin(f"no calibration: {error}")
         work.begun = replace(work.begun, roofline_error=str(error))
         return
     if work.begun.roofline:
+        from bench.timing import calibration
+
         roofline = calibration.higher(work.begun.roofline, roofline)
     work.begun = replace(work.begun, roofline=roofline, roofline_error=None)
 

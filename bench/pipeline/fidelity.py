@@ -13,7 +13,7 @@ from bench.runtimes.device import DEFAULT
 
 def _wanted(work: Work) -> list[PlannedCase]:
     """Cases of other runtimes whose file the default one reads, too, where that is installed."""
-    if runtimes.installed(DEFAULT) is None:
+    if work.place.installed(DEFAULT) is None:
         return []
     suffixes = runtimes.get(DEFAULT).SUFFIXES
     others = [record for record in work.with_file() if record.case.runtime != DEFAULT]
@@ -29,7 +29,7 @@ def _check(work: Work, cases: Sequence[PlannedCase]) -> None:
         work.try_again(case, PHASE.name)
         work.watch.begin(f"checking {case.name} against {runtimes.get(DEFAULT).TITLE}")
         try:
-            seen = fidelity.against(case, work.paths[case.name], DEFAULT, work.begun.settings)
+            seen = work.place.fidelity(case, work.paths[case.name], DEFAULT, work.begun.settings)
         except BenchError as error:
             work.fail(case, PHASE.name, str(error))
             del work.paths[case.name]

@@ -16,8 +16,6 @@ def _wanted(work: Work) -> list[PlannedCase]:
 
 
 def _judge(work: Work, cases: Sequence[PlannedCase]) -> None:
-    from bench import accuracy, training
-
     work.watch.plan({PHASE.name: len(cases)})
     work.watch.phase(PHASE.name)
     for case in cases:
@@ -25,11 +23,8 @@ def _judge(work: Work, cases: Sequence[PlannedCase]) -> None:
         work.try_again(case, PHASE.name)
         path = work.paths[case.name]
         try:
-            if case.train:
-                measured = training.accuracy(path, case.train.data, case.runtime)
-            else:
-                kept = work.folder / "accuracy" / f"{store.slug(case.name)}.jsonl"
-                measured = accuracy.measure(path, accuracy.settings_of(case), kept=kept)
+            kept = work.folder / "accuracy" / f"{store.slug(case.name)}.jsonl"
+            measured = work.place.accuracy(case, path, kept)
         except BenchError as error:
             work.fail(case, PHASE.name, f"accuracy not measured: {error}")
         else:

@@ -15,17 +15,13 @@ def _wanted(work: Work) -> list[PlannedCase]:
 
 
 def _load(work: Work, cases: Sequence[PlannedCase]) -> None:
-    from bench import capacity
-
     work.watch.plan({PHASE.name: len(cases)})
     work.watch.phase(PHASE.name)
     for case in cases:
-        assert case.load is not None  # those are wanted
         work.watch.begin(f"load on {case.name}")
         work.try_again(case, PHASE.name)
-        target = capacity.Target(case=case, path=work.paths[case.name], processes=case.load.processes)
         try:
-            answer = capacity.search(target, case.load, say=partial(_say, work, case.name))
+            answer = work.place.load(case, work.paths[case.name], partial(_say, work, case.name))
         except BenchError as error:
             work.fail(case, PHASE.name, f"load failed: {error}")
         else:

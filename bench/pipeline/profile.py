@@ -14,14 +14,14 @@ def _wanted(work: Work) -> list[PlannedCase]:
 
 
 def _profile(work: Work, cases: Sequence[PlannedCase]) -> None:
-    from bench.timing import Target, profile
+    from bench.timing import Target
 
     work.watch.plan({PHASE.name: len(cases)})
     work.watch.phase(PHASE.name)
     for case in cases:
         work.watch.begin(f"profiling {case.name}")
         try:
-            kinds = profile.by_kind(Target(case, work.paths[case.name]), work.begun.settings)
+            kinds = work.place.profile(Target(case, work.paths[case.name]), work.begun.settings)
         except BenchError as error:  # the measurement stands without it
             work.watch.begin(f"no profile of {case.name}: {error}")
         else:

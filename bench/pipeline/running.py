@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench import runtimes, store
+from bench import store
 from bench.errors import BenchError, WrongUsage
 from bench.pipeline import calibrate, export, fidelity, judge, load, profile, time, train
+from bench.pipeline.place import Here, Place
 from bench.pipeline.watch import Silent, Watch
 from bench.pipeline.work import Phase, Work
 from bench.records import INTERRUPTED, SCHEMA_VERSION, Case, Machine, PlannedCase, Record, Run, Settings
@@ -18,10 +19,15 @@ from bench.suites.values import FILE_SUFFIXES
 
 _log = logging.getLogger(__name__)
 
-PHASES: tuple[Phase, ...] = (
-    train.PHASE, export.PHASE, fidelity.PHASE, calibrate.PHASE, time.PHASE, calibrate.AGAIN, profile.PHASE, judge.PHASE,
-    load.PHASE,
-)  # fmt: skip
+MAKING: tuple[Phase, ...] = (train.PHASE, export.PHASE)
+"""What makes the files, wherever they are timed."""
+TIMING: tuple[Phase, ...] = (fidelity.PHASE, calibrate.PHASE, time.PHASE, calibrate.AGAIN, profile.PHASE)
+"""What happens on the machine that a run is about."""
+JUDGING: tuple[Phase, ...] = (judge.PHASE,)
+"""What a file is worth, wherever it is timed."""
+LOADING: tuple[Phase, ...] = (load.PHASE,)
+"""What a machine can serve."""
+PHASES = (*MAKING, *TIMING, *JUDGING, *LOADING)
 """What a run does, in order."""
 OF_LOAD: tuple[Phase, ...] = (train.PHASE, export.PHASE, fidelity.PHASE, time.PHASE, load.PHASE)
 """What is done of it to answer a question about load alone."""
@@ -65,19 +71,33 @@ def run(
     A case that fails gets its reason in `Record.error` and the others go on. Raises Failed when the device asked for
     cannot run or the results cannot be written, WrongUsage for a suite that is wrong.
     """
-    options = options or Options()
     suite = load_suite(suite) if isinstance(suite, str) else suite
+    place = Here()
+    begun = planned(suite, options or Options(), place)
+    folder = store.create(results, begun)
+    with store.held(folder):
+        return ended(done(Work(begun, folder, watch or Silent(), place), phases))
+
+
+def planned(suite: Suite, options: Options, place: Place) -> Run:
+    """The run of a suite at a place, of which nothing has been measured yet. Raises as `run`."""
     from bench.machine import facts
-    from bench.runtimes import device as devices
 
     if not suite.cases:
         raise WrongUsage("nothing to measure: the suite has no cases")
     names = sorted({case.runtime for case in suite.cases})
-    places = {name: devices.resolve(options.device if runtimes.installed(name) else "cpu", name) for name in names}
-    threads = options.threads or facts.cores_given()
+    places = {name: place.device(options.device, name) for name in names}
+    cores = place.cores()
+    threads = options.threads or cores
     cases = _planned(suite.cases, places, threads)
     device, provider = next(iter(places.values()))
-    begun = Run(
+    over = sorted({case.threads for case in cases} - set(range(1, cores + 1)))
+    if over and device == "cpu":
+        _log.warning(
+            "%s threads on %d cores wait for each other: such times are not to be trusted; use --threads %d or fewer",
+            ", ".join(map(str, over)), cores, cores,
+        )  # fmt: skip
+    return Run(
         schema_version=SCHEMA_VERSION,
         suite=suite.name,
         title=suite.title,
@@ -85,7 +105,7 @@ def run(
         commit=facts.commit(),
         left_out=suite.left_out,
         started_at=store.now(),
-        machine=facts.collect(device, threads, runtimes.versions(names)),
+        machine=place.facts(device, threads, names),
         settings=Settings(
             rounds=options.rounds,
             min_time_s=options.min_time_s,
@@ -100,15 +120,6 @@ def run(
         ),
         records=tuple(Record(case=case, error=INTERRUPTED) for case in cases),
     )
-    over = sorted({case.threads for case in cases} - set(range(1, facts.cores_given() + 1)))
-    if over and device == "cpu":
-        _log.warning(
-            "%s threads on %d cores wait for each other: such times are not to be trusted; use --threads %d or fewer",
-            ", ".join(map(str, over)), facts.cores_given(), facts.cores_given(),
-        )  # fmt: skip
-    folder = store.create(results, begun)
-    with store.held(folder):
-        return _finish(Work(begun, folder, watch or Silent()), phases)
 
 
 def resume(folder: Path, *, watch: Watch | None = None) -> Outcome:
@@ -118,20 +129,21 @@ def resume(folder: Path, *, watch: Watch | None = None) -> Outcome:
     """
     store.load(folder)  # what is no run is named before anything is written there
     with store.held(folder):
-        return _resumed(store.load(folder), folder, watch or Silent())
+        return ended(done(Work(taken_up(folder, Here()), folder, watch or Silent()), PHASES))
 
 
-def _resumed(begun: Run, folder: Path, watch: Watch) -> Outcome:
+def taken_up(folder: Path, place: Place) -> Run:
+    """A run that was interrupted, as it goes on at a place. Raises NotComparable when it was begun on another."""
     from bench.analysis.comparison import must_match_differences
     from bench.errors import NotComparable
-    from bench.machine import facts
 
-    threads = begun.machine.must_match.get("threads") or facts.cores_given()
-    here = facts.collect(begun.settings.device, threads, runtimes.versions(begun.runtimes))
+    begun = store.load(folder)
+    threads = begun.machine.must_match.get("threads") or place.cores()
+    here = place.facts(begun.settings.device, threads, begun.runtimes)
     differing = must_match_differences(begun.machine, here)
     if differing:
         raise NotComparable(f"{folder} was begun on another machine ({'; '.join(differing)}); start a new run here")
-    return _finish(Work(_at_present(begun, here), folder, watch))
+    return _at_present(begun, here)
 
 
 def _at_present(begun: Run, here: Machine) -> Run:
@@ -176,15 +188,20 @@ def _refuse_unusable(cases: Iterable[Case]) -> None:
     raise problems[0]
 
 
-def _finish(work: Work, phases: Sequence[Phase] = PHASES) -> Outcome:
-    """Do what is not done yet, phase by phase; at the end the run says whether to trust it."""
-    from bench.analysis import trust
-
+def done(work: Work, phases: Sequence[Phase]) -> Work:
+    """Do what is not done yet of these phases, one after another."""
     for phase in phases:
         cases = phase.wanted(work)
         if cases:
             with work.timed(phase.name):
                 phase.do(work, cases)
+    return work
+
+
+def ended(work: Work) -> Outcome:
+    """The end of a run: it says whether to trust it."""
+    from bench.analysis import trust
+
     work.begun = replace(work.begun, trust=trust.of(work.stored(), store.visits(work.folder)))
     work.stored()
     return Outcome(store.load(work.folder), work.folder)  # as it is stored: a name that is not UTF-8 is readable there

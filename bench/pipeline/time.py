@@ -28,7 +28,8 @@ def _time(work: Work, cases: Sequence[PlannedCase]) -> None:
     for case in cases:
         work.try_again(case, PHASE.name)
     _summarise(work, done)
-    for event in timing.visits(targets, work.begun.settings, done=done):
+    launch = None if work.place.is_here else work.place.visit
+    for event in timing.visits(targets, work.begun.settings, done=done, launch=launch):
         if isinstance(event, timing.VisitStarted):
             work.watch.begin(f"timing {event.case}, round {event.round + 1}")
             continue

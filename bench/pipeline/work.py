@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import runtimes, store
+from bench.pipeline.place import Here, Place
 from bench.pipeline.watch import Watch
 from bench.records import INTERRUPTED, PlannedCase, Record, Run
 
@@ -17,10 +18,11 @@ from bench.records import INTERRUPTED, PlannedCase, Record, Run
 class Work:
     """What is known of each case so far; on disk after every change that matters."""
 
-    def __init__(self, begun: Run, folder: Path, watch: Watch) -> None:
+    def __init__(self, begun: Run, folder: Path, watch: Watch, place: Place | None = None) -> None:
         self.begun = begun
         self.folder = folder
         self.watch = watch
+        self.place = place or Here()
         self.records = {record.case.name: record for record in begun.records}
         self.phases_s = dict(begun.phases_s)
         self.weights: dict[str, str] = {}  # path of the weights trained here, by the case's name
@@ -59,9 +61,9 @@ class Work:
     def able(self) -> list[Record]:
         """The records of the cases whose runtime is installed; the others' errors say what to install."""
         for record in self.records.values():
-            if runtimes.installed(record.case.runtime) is None:
+            if self.place.installed(record.case.runtime) is None:
                 self.fail(record.case, "timing", runtimes.missing(record.case.runtime))
-        return [record for record in self.records.values() if runtimes.installed(record.case.runtime)]
+        return [record for record in self.records.values() if self.place.installed(record.case.runtime)]
 
     def with_file(self) -> list[Record]:
         """The records of the cases that have a file to time."""

@@ -20,6 +20,7 @@ from bench.records.comparison import (
     QuantityChange,
     Verdict,
 )
+from bench.records.fleet import Fleet, Member
 from bench.records.load import (
     Load,
     LoadDrift,
@@ -62,9 +63,8 @@ from bench.records.run import (
 
 __all__ = [
     "INTERRUPTED", "SCHEMA_VERSION", "VERDICTS", "Accuracy", "Amount", "Arguments", "Artifact", "AtLeastZero",
-    "Calibration", "Case", "Comparison", "Cost", "Count", "DetectionAccuracy", "Doubt", "Fidelity", "Health",
-    "KindCost", "LabelledImages", "Load", "LoadAsked", "LoadDrift", "LoadPoint", "LoadSetup", "LoadStep",
-    "Machine", "Measurement", "Metered", "Percent", "PlannedCase", "Positive",
-    "PublishedAccuracy", "QuantityChange", "Record", "Roofline", "Run", "Settings", "Timed", "Training", "Trust",
-    "Verdict", "Visit",
+    "Calibration", "Case", "Comparison", "Cost", "Count", "DetectionAccuracy", "Doubt", "Fidelity", "Fleet", "Health",
+    "KindCost", "LabelledImages", "Load", "LoadAsked", "LoadDrift", "LoadPoint", "LoadSetup", "LoadStep", "Machine",
+    "Measurement", "Member", "Metered", "Percent", "PlannedCase", "Positive", "PublishedAccuracy", "QuantityChange",
+    "Record", "Roofline", "Run", "Settings", "Timed", "Training", "Trust", "Verdict", "Visit",
 ]  # fmt: skip

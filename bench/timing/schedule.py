@@ -11,6 +11,7 @@ import random
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -69,7 +70,8 @@ Event = VisitStarted | VisitWaits | Visit | VisitFailed
 
 
 Launch = Callable[[Target, int, Settings], Visit]
-"""Has a target visited, in the round of that number: here by `one`. Raises BenchError when the visit fails."""
+"""Has a target visited, in the round of that number: here by `one`. Raises BenchError when the visit fails; with
+another exception, as of a machine that is gone, the visits end."""
 
 
 def visits(
@@ -82,11 +84,11 @@ def visits(
     `settings.target_width`. The first round is always whole, whatever the budget: a case without a single visit would
     be a hole in the run. Visits to one case begin `settings.spacing_s` apart or more. With `settings.patience_s`, each
     waits, within so much time in all, for a moment in which others leave the cores alone. Only one process on a machine
-    measures at a time; the parent sleeps while a worker measures.
+    measures at a time; the parent sleeps while a worker measures. Whoever `launch` asks sees to both on its machine.
     """
-    with lock.measuring():
+    with nullcontext() if launch else lock.measuring():
         plan = _Plan(targets, settings, done)
-        patience = quiet.Patience(settings.patience_s)
+        patience = quiet.Patience(0.0 if launch else settings.patience_s)
         while (chosen := plan.next()) is not None:
             target, number = chosen
             yield VisitStarted(target.case.name, number)
