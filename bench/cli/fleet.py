@@ -6,15 +6,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from bench.cli.root import as_json_option, cli, table
-from bench.errors import Failed, NotComparable
+from bench.cli.root import as_json_option, cli, report_of, results_option, show_trust, table
+from bench.errors import BenchError, Failed, NotComparable
 
 if TYPE_CHECKING:
     from bench.fleet.cluster import Cluster
+    from bench.fleets import StoredFleet
     from bench.pipeline import Options
     from bench.suites import Suite
 
@@ -180,7 +181,7 @@ def measure_fleet(how: Fleetwise, suite: Suite | None, options: Options) -> None
             outcome = running.resume(stored, suite, cluster, watch=watch)
         elif suite is not None:
             outcome = running.run(suite, cluster, options=options, results=how.results, prices=how.prices, watch=watch)
-    members = outcome.stored.fleet.members
+    members, page = outcome.stored.fleet.members, _page_of(outcome.stored)
     if how.as_json:
         click.echo(store.json_text(outcome.stored.fleet), nl=False)
     else:
@@ -198,11 +199,64 @@ def measure_fleet(how: Fleetwise, suite: Suite | None, options: Options) -> None
             ],
         )  # fmt: skip
         click.echo(f"fleet:  {outcome.stored.path}, {duration(outcome.stored.fleet.wall_s)}")
+        if page:
+            click.echo(f"report: {page}")
     for member in members:
         if member.error:
             click.echo(f"failed: {member.name}: {member.error}", err=True)
     if any(member.error for member in members):
         raise SystemExit(Failed.exit_code)
+
+
+def pick_everywhere(
+    path: Path | None, limits: dict[str, float], batch_size: int | None, like: str | None, results: Path, as_json: bool
+) -> NoReturn:
+    """Say which one model to ship on all machines of a fleet; exit code 6 when none meets the limits on all of them."""
+    from bench import fleets, store
+    from bench.analysis import choice, everywhere
+
+    stored = fleets.load(path) if path else fleets.latest(results)
+    runs = {member.name: run for member, run in stored.runs()}
+    chosen = everywhere.pick(runs, limits, batch_size=batch_size, like=like)
+    if as_json:
+        click.echo(store.json_text(chosen))
+    else:
+        for name, run in runs.items():
+            show_trust(run, f"the run on {name}", short=True)
+        for line in everywhere.in_words(chosen):
+            click.echo(line)
+        for member in stored.fleet.members:
+            if member.error:
+                click.echo(f"note: {member.name}: {member.error}", err=True)
+    raise SystemExit(choice.exit_code(chosen.together))
+
+
+@fleet.command()
+@click.argument("folder", required=False, type=click.Path(path_type=Path))
+@click.option("-o", "out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.html",
+              help="[default: fleet.html in its folder]")  # fmt: skip
+@results_option
+def report(folder: Path | None, out: Path | None, results: Path) -> None:
+    """Write the page of a fleet. [default: the latest]"""
+    from bench import fleets
+    from bench.report.fleet import write_fleet
+
+    stored = fleets.load(folder) if folder else fleets.latest(results)
+    click.echo(f"report: {write_fleet(stored, out or stored.path / 'fleet.html')}")
+
+
+def _page_of(stored: StoredFleet) -> Path | None:
+    """The page of a fleet and of each of its runs. One that fails is said, and costs nothing that was measured."""
+    from bench.report.fleet import write_fleet
+
+    for member, run in stored.runs():
+        if member.run:
+            report_of(stored.results / "runs" / member.run, run, None)
+    try:
+        return write_fleet(stored, stored.path / "fleet.html")
+    except BenchError as error:
+        click.echo(f"no page: {error}", err=True)
+        return None
 
 
 def _versions(versions: dict[str, str], used: list[str]) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from bench.cli.fleet import pick_everywhere
 from bench.cli.root import (
     against_baseline,
     as_json_option,
@@ -149,6 +150,7 @@ class _Limits(click.Command):
 @click.option("--streams", type=click.IntRange(min=1), metavar="N", help="With --fps: so many cameras; sets --rps.")
 @click.option("--fps", type=click.FloatRange(min=0, min_open=True), metavar="F", help="Frames a second of each camera.")
 @click.option("--price-per-hour", type=float, metavar="P", help="Of this machine: adds what a million inferences cost.")
+@click.option("--everywhere", is_flag=True, help="One model for all machines of a fleet. [RUN: a folder in fleets/]")
 @click.option("--like", metavar="MODEL", help="The fastest of those as accurate as MODEL, within the noise.")
 @results_option
 @as_json_option
@@ -160,6 +162,7 @@ def pick(
     streams: int | None,
     fps: float | None,
     price_per_hour: float | None,
+    everywhere: bool,
     results: Path,
     as_json: bool,
     **limits: str | None,
@@ -181,6 +184,8 @@ def pick(
         raise WrongUsage("--streams and --fps go together, e.g. --streams 8 --fps 15")
     if streams and fps:  # frames of cameras come less in bursts than requests: what holds these holds those
         given["rps"] = max(given.get("rps", 0.0), streams * fps)
+    if everywhere:
+        pick_everywhere(Path(run) if run else None, given, batch_size, like, results, as_json)
     loaded = store.load(run or store.latest(results, device=device))
     chosen = choice.pick(loaded, given, device=device, batch_size=batch_size, like=like)
     costs = choice.costs(chosen, price_per_hour) if price_per_hour is not None else {}
