@@ -91,7 +91,7 @@ def tune(
     files, refused = tuning.files_of(case, names=names, precisions=precisions, device=place)
     for name, reason in refused.items():
         click.echo(f"left out: {name}: {reason}", err=True)
-    choices = tuning.settings_of(files, cores=cores, throughput=goal == "throughput", open_batch=not is_file)
+    choices = tuning.settings_of(files, cores=cores, throughput=goal == "throughput")
     click.echo(f"{len(choices)} settings on {cores} core{'s' * (cores > 1)}", err=True)
     setup = Setup(device=place, threads=cores, dimensions=dict(dimensions), input_shapes=dict(input_shapes))
     tuned = tuning.tune(

@@ -61,7 +61,7 @@ class Runtime(Protocol):
     EXPLAINED: Mapping[str, str]  # patterns of its messages -> what they mean and the remedy, with the groups filled in
     CAN_REST: bool  # whether `load` can keep idle threads from spinning
     PROGRAM: str  # a program that times a model alone: a `string.Template` of $model, $inputs (name -> shape and NumPy
-    # type), $threads, $spin ("1" or "0") and $provider, at most 25 lines; it prints its p50 in ms
+    # type), $threads, $spin ("1" or "0"), $provider and its $options, at most 25 lines; it prints its p50 in ms
     PACE: bytes | None  # a chain of small products; None: `timing.pace`'s ONNX file
 
     def version(self) -> str:

@@ -28,7 +28,7 @@ options = onnxruntime.SessionOptions()
 options.intra_op_num_threads = $threads
 options.inter_op_num_threads = 1
 options.add_session_config_entry("session.intra_op.allow_spinning", "$spin")
-session = onnxruntime.InferenceSession($model, options, providers=[$provider])
+session = onnxruntime.InferenceSession($model, options, providers=[($provider, $options)])
 rng = np.random.default_rng(0)
 inputs = $inputs
 feeds = {name: rng.random(shape).astype(kind) for name, (shape, kind) in inputs.items()}
@@ -53,7 +53,7 @@ EXPLAINED = {
     ),
 }
 
-_OPTIONS = {DEVICES["cuda"]: {"use_tf32": "0"}}
+OPTIONS = {DEVICES["cuda"]: {"use_tf32": "0"}}
 """Else CUDA computes fp32 with 10 bits of mantissa, 356 TFLOP/s where the card's fp32 has 67, and calls it fp32."""
 _TYPES = {"float": "float32", "double": "float64"}
 _OPERATORS = dict.fromkeys(("FusedConv", "ConvInteger"), "Conv") | dict.fromkeys(
@@ -98,7 +98,7 @@ def load(model: str | bytes, options: dict[str, Any]) -> Session:
         asked.profile_file_prefix = str(Path(options["profile"]) / "profile")
     if provider != DEVICES["cpu"] and hasattr(onnxruntime, "preload_dlls"):
         onnxruntime.preload_dlls()
-    providers = [(provider, _OPTIONS.get(provider, {}))]
+    providers = [(provider, OPTIONS.get(provider, {}))]
     return Session(onnxruntime.InferenceSession(_named(model, asked), asked, providers=providers), provider)
 
 

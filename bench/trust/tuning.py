@@ -135,9 +135,7 @@ def files_of(
     return files, refused
 
 
-def settings_of(
-    files: dict[tuple[str, str], Path], *, cores: int, throughput: bool = False, open_batch: bool = True
-) -> list[Choice]:
+def settings_of(files: dict[tuple[str, str], Path], *, cores: int, throughput: bool = False) -> list[Choice]:
     """Every setting of these files, by runtime and precision, on so many cores.
 
     Batch sizes are tried for `throughput`, where the file's batch is open. One thread alone has nobody to spin for.
@@ -145,7 +143,7 @@ def settings_of(
     threads = sorted({*(2**power for power in range(cores.bit_length()) if 2**power <= cores), cores})
     choices = []
     for (runtime, precision), path in files.items():
-        batched = throughput and open_batch and path.suffix.lower() == ".onnx"
+        batched = throughput and _is_open(path)
         for batch in BATCHES if batched else (1,):
             for count in threads:
                 can_rest = runtimes.get(runtime).CAN_REST and count > 1
@@ -159,6 +157,14 @@ def settings_of(
                     )  # fmt: skip
                     choices.append(Choice(side, words))
     return choices
+
+
+def _is_open(path: Path) -> bool:
+    """Whether a file takes batches of any size. A `.tflite` file is made for one."""
+    if path.suffix.lower() != ".onnx":
+        return False
+    known = onnx_file.read(path).inputs
+    return bool(known) and all(each.axes and each.axes[0].size is None for each in known)
 
 
 def tune(
@@ -222,6 +228,7 @@ def program(choice: Choice, setup: Setup) -> str:
     return Template(runtime.PROGRAM).substitute(
         model=repr(str(side.path.resolve())), inputs=repr(shapes), threads=side.threads or setup.threads,
         spin="1" if side.spin else "0", provider=repr(runtime.DEVICES[setup.device]),
+        options=repr(getattr(runtime, "OPTIONS", {}).get(runtime.DEVICES[setup.device], {})),
     )  # fmt: skip
 
 

@@ -98,8 +98,9 @@ def test_nothing_that_can_be_timed_is_one_line(tmp_path: Path, monkeypatch: pyte
     assert (alone.best.standing, alone.ties, alone.pairs) == ("best", [], 0)
 
 
-def test_settings_follow_the_cores_and_the_goal() -> None:
-    files = {("onnxruntime", "fp32"): Path("m.onnx"), ("litert", "int8"): Path("m.tflite")}
+def test_settings_follow_the_cores_and_the_goal(tmp_path: Path) -> None:
+    path = write_model(tmp_path / "m.onnx", shape=("n", 8))
+    files = {("onnxruntime", "fp32"): path, ("litert", "int8"): Path("m.tflite")}
 
     def named(cores: int, *, throughput: bool = False) -> list[str]:
         return [each.name for each in tuning.settings_of(files, cores=cores, throughput=throughput)]
@@ -112,6 +113,8 @@ def test_settings_follow_the_cores_and_the_goal() -> None:
     assert {each.side.threads for each in tuning.settings_of(files, cores=6)} == {1, 2, 4, 6}
     many = tuning.settings_of(files, cores=1, throughput=True)
     assert [each.side.batch_size for each in many] == [*tuning.BATCHES, None]
+    fixed = {("onnxruntime", "fp32"): write_model(tmp_path / "fixed.onnx")}
+    assert [each.side.batch_size for each in tuning.settings_of(fixed, cores=1, throughput=True)] == [None]
     assert [each.side.spin for each in tuning.settings_of(files, cores=2)] == [True, True, False, True, True]
 
 
