@@ -69,7 +69,7 @@ def test_machines_of_mixed_versions_are_refused_with_what_to_install(
     fleet = new_fleet()
     fleet.add("a")
     fleet.add("b")
-    fleet.add("old", MADE_UP_VERSION="1.30.0")
+    fleet.add("old", version="1.30.0")
     connection = fleet.connect(machines=3)
     with pytest.raises(NotComparable, match=r"old: onnxruntime is .*1\.30\.0.*pip install onnxruntime==1\.32\.0"):
         running.run(load_suite(models), connection, options=QUICK)
