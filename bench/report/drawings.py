@@ -5,11 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from bench.records import Comparison, Run, Visit
-from bench.report.figures import bars, bubbles, fit, forest, kinds, load, promise, roof, samples, sweep, tradeoff
+from bench.report.figures import (
+    bars,
+    bubbles,
+    fit,
+    forest,
+    kinds,
+    load,
+    promise,
+    roof,
+    samples,
+    sweep,
+    switching,
+    tradeoff,
+)
 from bench.report.figures.figure import Figure, Subject
 
 FIGURES: list[Callable[[Subject], Iterable[Figure]]] = [
     tradeoff.latency,
+    switching.of_runtimes,
     load.of_load,
     bubbles.operations,
     bars.accuracies,

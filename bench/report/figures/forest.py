@@ -53,7 +53,7 @@ def forest_figure(comparison: Comparison, frame: Frame) -> dict[str, Any]:
     reach += [(1 + (v.detectable or 0.0)) ** side for v in known for side in (-1, 1)]
     low, high = min([1 / margin, *reach]), max([margin, *reach])
     pad = (high / low) ** 0.06
-    ticks = _ticks(low / pad, high * pad)
+    ticks = ratio_ticks(low / pad, high * pad)
     drawn = layout(
         frame,
         x={"title": {"text": "p50 now / p50 before; right is slower"}, "type": "log",
@@ -74,7 +74,7 @@ def forest_figure(comparison: Comparison, frame: Frame) -> dict[str, Any]:
     return with_legend(data, drawn)
 
 
-def _ticks(low: float, high: float) -> list[float]:
+def ratio_ticks(low: float, high: float) -> list[float]:
     """Round ratios within a range, 1 among them, no two closer than a share of it."""
     apart = math.log(high / low) / _MOST_TICKS
     ticks = [1.0]
