@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -27,6 +27,9 @@ from bench.suites import backbones
 
 BATCH_SIZE = 32
 _BATCH_BYTES = 20_000_000  # of one batch of inputs, at most, unless a size is asked for
+
+Elsewhere = Callable[[Path, Spec, Job], Iterable[Batch]]
+"""Makes the batches of a job from its first on, in order, with a file as the spec says."""
 
 Progress = Callable[[int, int, float], None]
 """Told, after every batch: images done, images in all, images a second."""
@@ -92,6 +95,7 @@ def evaluate(
     progress: Progress | None = None,
     agree_with: Case | None = None,
     stages: bool = False,
+    elsewhere: Elsewhere | None = None,
 ) -> Evaluation:
     """Judge an ONNX file on labelled images, in a worker process.
 
@@ -102,6 +106,7 @@ def evaluate(
         progress: told after every batch.
         agree_with: the case that the file was exported from; its Keras model is asked about the same images.
         stages: whether to time what lies between an image file and its answer, too, once the judging has ended.
+        elsewhere: who makes the batches in this process's place, as on other machines; None: it does.
 
     Raises:
         WrongUsage: no images, labels that match nothing, a model that is no classifier, or an impossible setting.
@@ -160,8 +165,10 @@ def evaluate(
             files=files,
             labels=images.labels,
         )
-        for answer in worker.answers(job) if len(batches) * batch_size < len(files) else ():
-            batch = msgspec.convert(answer, Batch)
+        made = (msgspec.convert(answer, Batch) for answer in worker.answers(job)) if elsewhere is None else elsewhere(
+            path, spec, job
+        )  # fmt: skip
+        for batch in made if len(batches) * batch_size < len(files) else ():
             batches.append(batch)
             if kept:
                 predictions.append(kept, batch)

@@ -15,6 +15,7 @@ from bench.errors import BenchError, Failed, NotComparable
 
 if TYPE_CHECKING:
     from bench.fleet.cluster import Cluster
+    from bench.fleet.shards import Shards
     from bench.fleets import StoredFleet
     from bench.pipeline import Options
     from bench.suites import Suite
@@ -50,6 +51,15 @@ def connection(where: str, tls: Path | None, insecure: bool) -> Iterator[Cluster
     warn(insecure)
     with cluster.connected(where, tls=tls, insecure=insecure) as connected:
         yield connected
+
+
+@contextmanager
+def judges(where: str, tls: Path | None, insecure: bool, runtime: str) -> Iterator[Shards]:
+    """The machines of a fleet as those who judge images."""
+    with connection(where, tls, insecure) as cluster:
+        from bench.fleet import checking, shards
+
+        yield shards.Shards(cluster, checking.fit(cluster, {runtime}))
 
 
 def warn(insecure: bool) -> None:

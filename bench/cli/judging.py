@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from bench.cli.fleet import insecure_option, judges, tls_option
 from bench.cli.root import (
     RESULTS,
     Shapes,
@@ -63,6 +64,9 @@ _file = click.Path(path_type=Path, exists=True, dir_okay=False)
 @click.option("--resume/--fresh", default=True, show_default=True, help="Go on with the predictions that are kept.")
 @click.option("-o", "result", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.json",
               help="The result. [default: in results/accuracy]")  # fmt: skip
+@click.option("--scheduler", metavar="URL", help="Judge on all machines of a Dask cluster, which see the same DIR.")
+@tls_option
+@insecure_option
 @as_json_option
 def accuracy(
     model: str,
@@ -88,6 +92,9 @@ def accuracy(
     stages: bool,
     resume: bool,
     result: Path | None,
+    scheduler: str | None,
+    tls: Path | None,
+    insecure: bool,
     as_json: bool,
 ) -> None:
     """Measure top-1 and top-5 of MODEL or FILE.onnx on a folder of images.
@@ -137,10 +144,17 @@ def accuracy(
         provider=provider,
         model=case.name,
     )
-    with _progress() as progress:
+    elsewhere = nullcontext() if scheduler is None else judges(scheduler, tls, insecure, case.runtime)
+    with elsewhere as shards, _progress() as progress:
         path = Path(model) if own_file else _exported(case)
         found = evaluate(
-            path, settings, kept=kept, progress=progress, agree_with=case if agree_with_keras else None, stages=stages
+            path,
+            settings,
+            kept=kept,
+            progress=progress,
+            agree_with=case if agree_with_keras else None,
+            stages=stages,
+            elsewhere=shards,
         )
     store.write_atomically(out, (store.json_text(found) + "\n").encode())
     if as_json:

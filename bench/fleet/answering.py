@@ -13,6 +13,7 @@ import shutil
 import socket
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -154,6 +155,24 @@ def _calibrate(question: questions.Calibrate) -> Any:
     return calibration.calibrate(question.settings, question.threads, question.runtimes)
 
 
+def _shard(question: questions.Shard) -> Any:
+    from bench.processes import process
+
+    folder = Path(question.job.folder)
+    if not folder.is_dir():
+        raise Failed(f"there is no folder {folder} on {socket.gethostname()}; mount the images there at the same path")
+    for file, size in zip(question.job.files, question.sizes, strict=True):
+        if kept.bytes_of(folder / file) != size:
+            raise Failed(f"{folder / file} is another file on {socket.gethostname()}; copy the images there again")
+    spec = replace(question.spec, path=str(kept.path(question.sha256, question.suffix)))
+    with (
+        lock.measuring(),
+        process.started("bench.accuracy.predictor", what="the process that runs the model", gpu=True) as worker,
+    ):
+        worker.ask(spec)
+        return list(worker.answers(question.job))
+
+
 ANSWERS: dict[type, Callable[[Any], Any]] = {
     questions.Device: _device,
     questions.Facts: _facts,
@@ -163,6 +182,7 @@ ANSWERS: dict[type, Callable[[Any], Any]] = {
     questions.Fidelity: _fidelity,
     questions.Load: _load,
     questions.Calibrate: _calibrate,
+    questions.Shard: _shard,
 }
 """What answers each kind of question; there is no other."""
 

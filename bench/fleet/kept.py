@@ -113,5 +113,13 @@ class Answers:
                 file.unlink(missing_ok=True)
 
 
+def bytes_of(file: Path) -> int:
+    """The size of a file, -1 where it cannot be read."""
+    try:
+        return file.stat().st_size
+    except (OSError, ValueError):
+        return -1
+
+
 def _part(place: Path) -> Path:
     return place.with_name(f"{place.name}.part")

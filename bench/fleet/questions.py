@@ -10,6 +10,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from bench.accuracy.predictor import Job, Spec
 from bench.records import PlannedCase, Settings
 
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
@@ -91,4 +92,14 @@ class Calibrate(Measure, tag="calibrate", frozen=True, kw_only=True):
     runtimes: tuple[str, ...]
 
 
-Any = Device | Facts | Holds | Visit | Profile | Fidelity | Load | Calibrate
+class Shard(Question, tag="shard", frozen=True, kw_only=True):
+    """What a file says of some images: whole batches of a folder that every machine sees under the same path."""
+
+    sha256: Sha256
+    suffix: Suffix
+    spec: Spec
+    job: Job
+    sizes: tuple[int, ...]  # of the images, in bytes: -1 for one that the client cannot read
+
+
+Any = Device | Facts | Holds | Visit | Profile | Fidelity | Load | Calibrate | Shard

@@ -68,7 +68,21 @@ def resume(stored: fleets.StoredFleet, suite: Suite | None, cluster: Cluster, *,
     again = [machine for machine in machines if suite is not None or machine.name in names]
     if not again:
         raise Failed(f"none of the machines of {stored.path} is there; start their workers, or begin a new run")
-    return _Fleet(stored, cluster, suite, Options(), {}, watch or Silent()).measure(again)
+    return _Fleet(stored, cluster, suite, _options(stored), {}, watch or Silent()).measure(again)
+
+
+def _options(stored: fleets.StoredFleet) -> Options:
+    """How a fleet was measured, for a machine that joins it."""
+    for _, run in stored.runs():
+        s = run.settings
+        threads = run.machine.must_match.get("threads")
+        own = None if threads == run.machine.must_match.get("cores") else threads
+        return Options(
+            device=s.device, threads=own, rounds=s.rounds, budget_s=s.budget_s, patience_s=s.patience_s,
+            min_time_s=s.min_time_s, min_count=s.min_count, warmup_s=s.warmup_s, spacing_s=s.spacing_s, seed=s.seed,
+            command=run.command,
+        )  # fmt: skip
+    return Options()
 
 
 class _Fleet:

@@ -193,7 +193,8 @@ def test_a_machine_that_joins_late_is_measured_by_resume(new_fleet: Callable[[],
     finished = running.resume(stored, load_suite(models), again).stored
     assert [member.name for member in finished.fleet.members] == ["a", "late"]
     for _, run in finished.runs():
-        assert all(record.measurement for record in run.records)
+        assert all(record.measurement and record.measurement.visits == ROUNDS for record in run.records)
+        assert run.settings.spacing_s == 0, "as the others were measured"
     assert Counter(machine for machine, steps in fleet.steps().items() for what, _ in steps if what == "end")["a"] == (
         3 * ROUNDS
     ), "what is whole is not measured again"
