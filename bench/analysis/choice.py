@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bench.analysis import answer, quality, quantities, resampling, trust
-from bench.analysis.candidates import Candidate, candidates, same_accuracy, same_latency, within_p99
+from bench.analysis.candidates import Candidate, candidates, same_accuracy, same_latency, under_load
 from bench.analysis.capacity import cost_of_million
 from bench.analysis.resampling import RESAMPLES, Draws
 from bench.errors import NoModel, WrongUsage, suggestion
@@ -152,7 +152,7 @@ def choose(
 
     Raises WrongUsage where the model `like` is unknown, or its accuracy.
     """
-    everything = within_p99(everything, limits)
+    everything = under_load(everything, limits)
     batch = batch_size or min((c.batch_size for c in everything), default=None)
     index = [i for i, c in enumerate(everything) if c.batch_size == batch]
     measured, their_draws = [everything[i] for i in index], [drawn[i] for i in index]

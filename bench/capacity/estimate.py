@@ -38,6 +38,8 @@ BEYOND = 0.01
 RESAMPLES = 100
 _DRAWN = 1000  # service times drawn of all visits together in each resample
 _BLOCKS = 20  # of a visit that is alone
+_WIDEN_ONE = 1.15  # of its error, whose blocks are few: 90 % coverage without it (tests.benchmarks.load_intervals)
+_WIDEN_REPLAY = 1.2  # of the error of replaying, which is known from few groups
 _STREAMS, _REQUESTS = 96, 3000  # replayed for a capacity
 _GROUPS = 8  # of the streams: what they differ by is the error of replaying no more
 _FEW_STREAMS = 4  # ... for each of its resamples
@@ -83,7 +85,7 @@ def capacity(
     rng = np.random.default_rng(seed)
     pools = _resampled(visits, rng)
     logs = np.log(_among(pools, setup, limit_s, arrivals, seed, centre))
-    return Estimate(centre, math.hypot(_error(logs, visits), replaying), _degrees(visits))
+    return Estimate(centre, math.hypot(_error(logs, visits), _WIDEN_REPLAY * replaying), _degrees(visits))
 
 
 def quantiles(
@@ -99,7 +101,7 @@ def quantiles(
                     _FEW_STREAMS, _REQUESTS, seed)  # fmt: skip
     drawn = np.quantile(queueing.settled(few).reshape(RESAMPLES, -1), qs, axis=1)
     return [
-        Estimate(float(value), math.hypot(_error(np.log(many), visits), float(more)), _degrees(visits))
+        Estimate(float(value), math.hypot(_error(np.log(many), visits), _WIDEN_REPLAY * float(more)), _degrees(visits))
         for value, many, more in zip(values, drawn, replaying, strict=True)
     ]
 
@@ -110,7 +112,8 @@ def of_step(
     """A quantile of one step's own response times, its 95 % interval, and whether the replay agrees with it.
 
     The interval is that of what steps of this length, with other arrivals and resampled service times, are off by
-    (a basic bootstrap on the log scale). The replay agrees where a step like it would be as far off, at 99.8 %.
+    (a basic bootstrap on the log scale; its ends are those of 97 %, which cover 95 %). The replay agrees where a step
+    like it would be as far off, at 99.8 %.
     """
     value = float(np.quantile(queueing.settled(measured_s), q))
     rates = np.array([rate_per_s])
@@ -119,7 +122,7 @@ def of_step(
     ))  # fmt: skip
     runs = _replayed(_pooled([services]), setup, rates, arrivals, _REPLAYS, len(measured_s), seed + 1)
     off = np.log(np.quantile(queueing.settled(runs), q, axis=-1).ravel() / truth)
-    far, low, high, near = np.quantile(off, [0.999, 0.975, 0.025, 0.001])
+    far, low, high, near = np.quantile(off, [0.999, 0.985, 0.015, 0.001])
     agrees = bool(value * math.exp(-far) <= truth <= value * math.exp(-near))
     interval = min(value, value * math.exp(-low)), max(value, value * math.exp(-high))
     return value, interval, agrees
@@ -253,7 +256,7 @@ def _blocks(values: Floats | None, rng: np.random.Generator, visits: int) -> Flo
 def _error(logs: Floats, visits: Sequence[Services]) -> float:
     """The standard error of a logarithm from its resamples."""
     count = len(visits)
-    return float(np.std(logs)) * (math.sqrt(count / (count - 1)) if count > 1 else 1.0)
+    return float(np.std(logs)) * (math.sqrt(count / (count - 1)) if count > 1 else _WIDEN_ONE)
 
 
 def _degrees(visits: Sequence[Services]) -> int:

@@ -52,7 +52,7 @@ _EXIT = {"does not hold": NoModel.exit_code, "cannot say": Inconclusive.exit_cod
 @click.option("--price-per-hour", type=click.FloatRange(min=0), metavar="P",
               help="Of this machine: adds what a million inferences cost.")  # fmt: skip
 @click.option("--budget", type=click.FloatRange(min=0, min_open=True), metavar="S",
-              help="Seconds for the search. [default: 75]")  # fmt: skip
+              help="Seconds for the search. [default: 70]")  # fmt: skip
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @click.option("--runtime", type=click.Choice(list(RUNTIMES)), help="[default: the one that reads the file]")
 @click.option("--precision", type=click.Choice(PRECISIONS), help="Of a model. [default: fp32]")

@@ -20,6 +20,7 @@ TOPICS = {
     "precision": "fp16, int8 and int8-dynamic",
     "runtimes": "ONNX Runtime, OpenVINO, LiteRT",
     "gpu": "measuring on a CUDA GPU",
+    "load": "requests a second and cameras that this machine holds",
     "cost": "mult-adds, parameters, and a layer's arithmetic",
     "detection": "IoU, precision and recall, AP and COCO mAP",
     "api": "from Python and in a notebook",

@@ -52,7 +52,7 @@ class LoadAsked:
     fps: Positive | None = None  # frames a second of each camera; None: Poisson arrivals
     offline: bool = False  # the most images a second, with no limit
     minutes: Positive | None = None  # how long the load is kept up in the end, to see whether it lasts
-    budget_s: Positive = 75.0  # of the search
+    budget_s: Positive = 70.0  # of the search
     instances: Count | None = None  # None: those that hold most
     threads: Count | None = None  # of each instance; None: those that hold most
     batch: Count | None = None  # most requests served together; None: those that hold most

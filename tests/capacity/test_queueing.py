@@ -94,3 +94,16 @@ def test_streams_have_their_rate_and_no_bursts() -> None:
     in_a_period = np.histogram(planned, bins=np.arange(0, planned[-1], 8 / 120))[0]
     assert in_a_period[1:-1].min() >= 6
     assert in_a_period[1:-1].max() <= 10
+
+
+def test_a_stall_of_200_ms_moves_p99_and_a_closed_loop_does_not_see_it() -> None:
+    """One of 1,000 services of 4 ms takes 200 ms more; at 100 a second about 20 requests come meanwhile, and wait."""
+    services = np.full(1000, 0.004)
+    services[500] += 0.2
+    order = np.arange(1000)[None]
+    planned = Poisson().plan(100.0, 1000, seed=1)[None]
+    open_loop = queueing.responses(planned, {1: services[None]}, ONE, order=order)[0, 0, 0]
+    without = queueing.responses(planned, {1: np.full((1, 1), 0.004)}, ONE, order=order * 0)[0, 0, 0]
+    assert np.quantile(without, 0.99) < 0.02
+    assert np.quantile(open_loop, 0.99) > 0.1
+    assert np.quantile(services, 0.99) == 0.004, "all that a driver sees which sends nothing during the stall"

@@ -18,6 +18,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from bench import guide, pipeline, suites
+from bench.capacity import searching
 from bench.cli import main
 from tests import runs
 from tests.accuracy.sets import classifier, photos
@@ -32,7 +33,7 @@ def small_net(input_shape, classes):
     features = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(8, 3, activation="relu")(image))
     return keras.Model(image, keras.layers.Dense(classes, activation="softmax")(features))
 """
-MAY_END_WITH = {"compare": {0, 1, 3}, "ab": {0, 1, 3}, "doctor": {0, 5}, "pick": {0, 6}}
+MAY_END_WITH = {"compare": {0, 1, 3}, "ab": {0, 1, 3}, "doctor": {0, 5}, "pick": {0, 6}, "load": {0, 3, 6}}
 """Exit codes that a quiet machine would not give, by command; every other command ends with 0."""
 
 
@@ -90,6 +91,9 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
         return replace(suite, cases=tuple(cases[:1])) if len(cases) > 3 else suite
 
     monkeypatch.setattr(pipeline, "Options", quick)
+    monkeypatch.setattr(searching, "_STEP_S", (0.2, 0.3))
+    monkeypatch.setattr(searching, "_LOOK_S", 0.05)
+    monkeypatch.setattr(searching, "SHARES", searching.SHARES[:3])
     monkeypatch.setattr(suites, "load_suite", cheap)
 
 

@@ -42,10 +42,13 @@ const Pick = (() => {
   }
   const worth = (c) => c.accuracy ?? 0;
 
-  // Those that one holds within a longer p99 are not known to be held within this one (`within_p99` of candidates.py).
-  function withinP99(candidates, limits) {
+  // With a limit on requests a second, p99 is that of the response time under load (`under_load` of candidates.py).
+  function underLoad(candidates, limits) {
     if (!("rps" in limits) || !("p99" in limits)) return candidates;
-    return candidates.map((c) => c.load_p99_ms !== null && c.load_p99_ms > limits.p99 ? { ...c, limited: { ...c.limited, rps: null } } : c);
+    return candidates.map((c) => {
+      const { p99: _, ...intervals } = c.intervals;
+      return { ...c, intervals, limited: { ...c.limited, p99: c.load_p99_ms } };
+    });
   }
 
   function broken(candidate, limits, about) {
@@ -198,7 +201,7 @@ const Pick = (() => {
   // `models`: what the page was given: candidates, their draws, quality, trust, limits (what is known of each) and units.
   // `like`: the name of a model of known accuracy, or null.
   function pick(models, limits, like = null) {
-    const { limits: about } = models, everything = withinP99(models.candidates, limits), names = Object.keys(limits);
+    const { limits: about } = models, everything = underLoad(models.candidates, limits), names = Object.keys(limits);
     const batch = everything.length ? Math.min(...everything.map((c) => c.batch_size)) : null;
     const draws = models.draws.filter((_, i) => everything[i].batch_size === batch);
     let measured = everything.filter((c) => c.batch_size === batch);
@@ -329,7 +332,7 @@ const Pick = (() => {
   }
   // Whether a candidate could be chosen: it meets the limits and is as accurate as `like`.
   function meets(models, candidate, limits, like) {
-    [candidate] = withinP99([candidate], limits);
+    [candidate] = underLoad([candidate], limits);
     const reference = models.candidates.find((c) => c.case === like), least = Math.min(...models.candidates.map((c) => c.batch_size));
     return candidate.batch_size === least && !Object.keys(broken(candidate, limits, models.limits)).length && (!reference || asAccurate(candidate, reference));
   }
