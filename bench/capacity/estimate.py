@@ -41,6 +41,7 @@ _BLOCKS = 20  # of a visit that is alone
 _WIDEN_ONE = 1.15  # of its error, whose blocks are few: 90 % coverage without it (tests.benchmarks.load_intervals)
 _WIDEN_REPLAY = 1.2  # of the error of replaying, which is known from few groups
 _STREAMS, _REQUESTS = 96, 3000  # replayed for a capacity
+_QUICK_STREAMS = 16  # ... where no error is asked for
 _GROUPS = 8  # of the streams: what they differ by is the error of replaying no more
 _FEW_STREAMS = 4  # ... for each of its resamples
 _GRID = 9  # rates that a capacity is looked for among
@@ -79,7 +80,8 @@ def capacity(
 
     With `error` false only the value, quickly.
     """
-    centre, replaying = _centre(visits, setup, limit_s, arrivals, seed)
+    streams = _STREAMS if error else _QUICK_STREAMS
+    centre, replaying = _centre(visits, setup, limit_s, arrivals, seed, streams)
     if not error or centre <= _LEAST_RATE_PER_S:
         return Estimate(0.0 if centre <= _LEAST_RATE_PER_S else centre, math.inf, 0)
     rng = np.random.default_rng(seed)
@@ -129,7 +131,7 @@ def of_step(
 
 
 def _centre(
-    visits: Sequence[Services], setup: Setup, limit_s: float, arrivals: Arrivals, seed: int
+    visits: Sequence[Services], setup: Setup, limit_s: float, arrivals: Arrivals, seed: int, streams: int
 ) -> tuple[float, float]:
     """The capacity by the service times of all visits, each visit with the same weight, and the error of replaying no
     more than so many arrivals, on the log scale."""
@@ -148,7 +150,7 @@ def _centre(
     low, high = float(grid[at - 1]) if at else low * most, float(grid[min(at + 2, len(grid) - 1)])
     for _ in range(_COARSE):
         grid = np.linspace(low, high, _GRID)[low == 0.0 :]
-        by_stream = _by_stream(pooled, setup, limit_s, arrivals, _STREAMS, seed, grid)[0]
+        by_stream = _by_stream(pooled, setup, limit_s, arrivals, streams, seed, grid)[0]
         beyond = by_stream.mean(axis=1)[None]
         if beyond[0, 0] > BEYOND and low > 0.0:
             low, high = low * 0.8, float(grid[1])

@@ -145,8 +145,7 @@ def _misbehave(faults: dict[str, Any], first: int, size: int, since_begin_ns: in
     mine = range(first, first + size)
     if any(request in mine for request in faults.get("stall_at", ())):
         time.sleep(faults["stall_s"])
-    if faults.get("die_at") in mine and not Path(faults["died"]).exists():
-        Path(faults["died"]).touch()
+    if faults.get("die_at") in mine:
         os._exit(13)
     if "slow_from_s" in faults and since_begin_ns > faults["slow_from_s"] * 1e9:
         time.sleep(faults["slow_by_s"])

@@ -30,8 +30,10 @@ class Simulated:
     rss_bytes = 100_000_000
     alone_bytes = 50_000_000
 
-    def __init__(self, law: Law, setup: Setup, rng: np.random.Generator) -> None:
-        self.law, self.setup, self.rng = law, setup, rng
+    def __init__(
+        self, law: Law, setup: Setup, rng: np.random.Generator, late_s: float = 0.0, restarts: int = 0
+    ) -> None:
+        self.law, self.setup, self.rng, self.late_s, self.restarts = law, setup, rng, late_s, restarts
 
     def saturated(self, size: int, seconds: float, least: int = 5) -> tuple[dict[int, Any], float]:
         times = self.law(self.rng, 150, size)
@@ -45,18 +47,18 @@ class Simulated:
         times = queueing.responses(planned_s[None], one, self.setup, order=order)[0, 0, 0]
         begun = planned_s + times - services[1] if self.setup.batch == 1 else planned_s
         return Served(
-            responses_s=times, waits_s=times, lateness_s=np.zeros(count), services_s=services,
-            begun_s=dict.fromkeys(services, begun), utilisation=0.5,
+            responses_s=times, waits_s=times, lateness_s=np.full(count, self.late_s), services_s=services,
+            begun_s=dict.fromkeys(services, begun), utilisation=0.5, restarts=self.restarts,
         )  # fmt: skip
 
 
-def opened(law: Law, seed: int = 0) -> Any:
+def opened(law: Law, seed: int = 0, **faults: Any) -> Any:
     """An opener for `search`; every station draws other service times."""
     rng = np.random.default_rng(seed)
 
     @contextmanager
     def open_(target: Target, setup: Setup) -> Iterator[Simulated]:
-        yield Simulated(law, setup, rng)
+        yield Simulated(law, setup, rng, **faults)
 
     return open_
 

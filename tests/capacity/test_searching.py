@@ -56,3 +56,26 @@ def test_more_instances_than_memory_allows_are_refused_before_they_start(tmp_pat
 def test_a_load_without_a_limit_is_refused(tmp_path: Path) -> None:
     with pytest.raises(WrongUsage, match="needs a limit"):
         search(simulated.target(tmp_path), LoadAsked(), opened=simulated.opened(simulated.fixed(0.005)))
+
+
+@pytest.mark.parametrize(("faults", "doubt"), [({"late_s": 0.02}, "begun late"), ({"restarts": 1}, "instances died")])
+def test_what_went_wrong_on_the_way_is_said_with_a_remedy(tmp_path: Path, faults: dict[str, float], doubt: str) -> None:
+    opened = simulated.opened(simulated.fixed(0.005), **faults)
+    answer = search(simulated.target(tmp_path), asked(), opened=opened)
+    (said,) = [each for each in answer.doubts if doubt in each]
+    assert ";" in said
+
+
+def test_offline_is_the_most_images_a_second(tmp_path: Path) -> None:
+    opened = simulated.opened(simulated.fixed(0.005))
+    answer = search(simulated.target(tmp_path), LoadAsked(offline=True, instances=1), opened=opened)
+    assert (answer.verdict, answer.p99_limit_ms) == ("offline", None)
+    assert answer.rate_per_s == pytest.approx(200.0)
+
+
+def test_a_load_is_kept_up(tmp_path: Path) -> None:
+    opened = simulated.opened(simulated.fixed(0.005))
+    answer = search(simulated.target(tmp_path), asked(minutes=1.0), opened=opened)
+    assert answer.drift is not None
+    assert answer.drift.verdict == "steady"
+    assert answer.drift.minutes == pytest.approx(1.0, rel=0.1)

@@ -1,5 +1,8 @@
 """Real instances, of a runtime that sleeps."""
 
+import os
+import signal
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +11,7 @@ import pytest
 
 from bench.capacity.arrivals import Poisson
 from bench.capacity.queueing import Setup
-from bench.capacity.station import Target, station
+from bench.capacity.station import RESTARTS, Target, station
 from bench.errors import Failed
 from bench.records import PlannedCase
 
@@ -45,14 +48,31 @@ def test_a_response_counts_from_the_planned_arrival(target: Target) -> None:
     assert served.responses_s[0] < served.responses_s[1] < served.responses_s[2] < served.responses_s[3]
 
 
-def test_an_instance_that_dies_is_started_again_and_its_request_is_lost(target: Target, tmp_path: Path) -> None:
-    faults = {"die_at": 20, "died": str(tmp_path / "died")}
+def test_an_instance_that_dies_is_started_again_and_its_request_is_lost(target: Target) -> None:
+    faults = {"die_at": 20}
     with station(replace(target, faults=faults), Setup(instances=1)) as running:
         served = running.serve(PLAN, grace_s=30)
     assert served.restarts == 1
     assert served.lost == 1
     assert np.isinf(served.responses_s[20])
     assert np.isfinite(served.responses_s[21:]).all()
+
+
+def test_ctrl_c_ends_every_instance(target: Target) -> None:
+    timer = threading.Timer(2.0, lambda: os.kill(os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt), station(target, Setup(instances=2)) as running:
+        running.serve(np.arange(0, 60, 0.5), grace_s=5)
+    timer.join()
+    assert not any(each.alive for each in running.processes)
+
+
+def test_one_that_dies_again_and_again_is_given_up(target: Target) -> None:
+    faults = {"die_at": 5}
+    with station(replace(target, faults=faults), Setup(instances=1)) as running:
+        running.restarts = RESTARTS
+        with pytest.raises(Failed, match="died 4 times under this load"):
+            running.serve(PLAN, grace_s=30)
 
 
 def test_what_is_not_begun_in_time_is_not_served(target: Target) -> None:
