@@ -194,6 +194,15 @@ def _accuracy(run: Run, visits: Sequence[Visit]) -> Iterator[Doubt]:
                         remedy=f"{remedy} (in a suite a key of `accuracy`)", cases=(record.case.name,))  # fmt: skip
 
 
+def _load(run: Run, visits: Sequence[Visit]) -> Iterator[Doubt]:
+    for record in run.records:
+        for doubt in record.load.doubts if record.load else ():
+            what, _, remedy = doubt.partition("; ")
+            late = what.startswith("requests were begun late")
+            yield Doubt(level="unsound" if late else "shaky", what=f"load on {record.case.name}: {what}", remedy=remedy,
+                        cases=(record.case.name,))  # fmt: skip
+
+
 def _threads(run: Run, visits: Sequence[Visit]) -> Iterator[Doubt]:
     cores = run.machine.must_match.get("cores")
     if not isinstance(cores, int) or cores < 1 or run.settings.device != "cpu":
@@ -210,7 +219,7 @@ def _threads(run: Run, visits: Sequence[Visit]) -> Iterator[Doubt]:
 
 CHECKS: tuple[Check, ...] = (
     _measured, _disturbed, _threads, _spread, _pace, _warm_up, _providers, _above_the_roof, _fidelity,
-    _accuracy,
+    _accuracy, _load,
 )  # fmt: skip
 
 

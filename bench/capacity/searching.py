@@ -202,7 +202,7 @@ class _Search:
             number += 1
             if number >= 2 and len(trials) > 1:
                 trials = [max(trials, key=lambda trial: trial.believed)]
-            if number in LOOKS or (number >= 3 and self.left_s() <= 0):
+            if number in LOOKS or number >= len(SHARES) or (number >= 3 and self.left_s() <= 0):
                 (leader,) = trials
                 value = self._capacity(leader.visits, leader.setup)
                 low, high = value.interval()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench import store
-from bench.analysis import capacity, choice
+from bench.analysis import capacity, choice, trust
 from bench.cli import main
 from bench.errors import WrongUsage
 from bench.records import Load, LoadAsked, LoadPoint, LoadSetup, LoadStep, Run
@@ -114,6 +114,19 @@ def test_pick_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixtur
 def test_a_load_is_stored_as_it_was(tmp_path: Path) -> None:
     run = loaded(300.0)
     assert store.load(runs.stored(run, tmp_path / "results")).records[0].load == run.records[0].load
+
+
+def test_a_late_generator_makes_the_run_unsound() -> None:
+    run = loaded(300.0)
+    (record, *others) = run.records
+    for what, verdict in (
+        ("requests were begun late, p99 9 ms; see", "unsound"),
+        ("the interval is wide; give", "shaky"),
+    ):
+        doubted = replace(record, load=held(300.0, doubts=(what,)))
+        found = trust.of(replace(run, records=(doubted, *others)), ())
+        assert found.verdict == verdict
+        assert any(doubt.what.startswith(f"load on {record.case.name}") for doubt in found.doubts)
 
 
 def test_the_key_of_a_suite(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from bench import guide, pipeline, suites
-from bench.capacity import estimate, searching
+from bench.capacity import estimate, searching, station
 from bench.cli import main
 from tests import runs
 from tests.accuracy.sets import classifier, photos
@@ -97,6 +97,8 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(searching.setups, "candidates", lambda *asked: [(1, 1)])
     monkeypatch.setattr(searching.setups, "CPU_BATCHES", (1,))
     monkeypatch.setattr(estimate, "_STREAMS", 8)
+    monkeypatch.setattr(station, "WARMUP_S", 0.05)
+    monkeypatch.setattr(searching, "_MOST_REQUESTS", 500)
     monkeypatch.setattr(searching, "SHARES", searching.SHARES[:3])
     monkeypatch.setattr(suites, "load_suite", cheap)
 
