@@ -21,6 +21,7 @@ TOPICS = {
     "runtimes": "ONNX Runtime, OpenVINO, LiteRT",
     "gpu": "measuring on a CUDA GPU",
     "load": "requests a second and cameras that this machine holds",
+    "fleet": "one suite on many machines",
     "cost": "mult-adds, parameters, and a layer's arithmetic",
     "detection": "IoU, precision and recall, AP and COCO mAP",
     "api": "from Python and in a notebook",
