@@ -64,7 +64,7 @@ def compare(session: nox.Session) -> None:
 @nox.session
 def report(session: nox.Session) -> None:
     """Write the HTML site of all runs to results/report. Arguments go to `bench report`."""
-    install(session)
+    install(session, "history")
     run_bench(session, "report", *(session.posargs or ["--all", "-o", "results/report"]))
 
 
@@ -91,7 +91,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """The test suite, or a layer of it (`-- -m fast`). Arguments go to pytest."""
-    install(session, "export", "cpu", "png", "data", "detection", "images", "openvino", "litert", "fleet")
+    install(session, "export", "cpu", "png", "data", "detection", "images", "openvino", "litert", "fleet", "history")
     session.install("-q", "-c", LOCK, "--group", "dev")
     session.run("pytest", "-n", "auto", "--dist", "loadfile", *session.posargs)
 

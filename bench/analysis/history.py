@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import msgspec
 
 from bench.analysis.comparison import identity, of_figures
+from bench.analysis.levels import Change, changes
 from bench.records import Comparison, Measurement, Run, Verdict
 from bench.store import machine_name
 
@@ -31,7 +32,7 @@ class Series:
 
     case: str
     model: str
-    machine: str  # store.machine_name
+    machine: str  # its name in a fleet, if it has one, and store.machine_name
     points: tuple[Point, ...]
 
     @property
@@ -39,7 +40,14 @@ class Series:
         """The machine and device in words."""
         run = self.points[-1].run
         must = run.machine.must_match
-        return f"{must.get('cpu')}, {must.get('threads')} threads, {run.settings.device}"
+        named = f"{run.machine.informs['machine']}: " if "machine" in run.machine.informs else ""
+        return f"{named}{must.get('cpu')}, {must.get('threads')} threads, {run.settings.device}"
+
+    @property
+    def levels(self) -> list[tuple[Point, Change]]:
+        """Where the level changed for several runs, by all of them together; each with the first run after it."""
+        found = changes([point.measurement.p50_ms for point in self.points], MARGIN)
+        return [(self.points[change.index], change) for change in found]
 
     @property
     def steps(self) -> list[Point]:
@@ -58,7 +66,8 @@ def histories(runs: Iterable[Run], kept: Iterable[Comparison] = ()) -> dict[str,
         for record in run.records:
             if record.measurement:
                 what = msgspec.json.encode(identity(record.case), order="sorted")
-                key = record.case.name, machine_name(run.machine), run.settings.device, what
+                machine = f"{run.machine.informs.get('machine', '')} {machine_name(run.machine)}".strip()
+                key = record.case.name, machine, run.settings.device, what
                 by_model[key].append((run, record.measurement, record.case.model))
     by_name: dict[str, list[Series]] = defaultdict(list)
     for (name, machine, *_), points in by_model.items():

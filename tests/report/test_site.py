@@ -134,3 +134,21 @@ def test_long_names_do_not_make_long_file_names(tmp_path: Path) -> None:
     long = replace(run.records[0], case=replace(run.records[0].case, name="a/" * 400))
     index = write_report([replace(run, records=(long,), suite="b" * 400)], tmp_path / "site")
     assert max(len(path.name) for path in index.parent.iterdir()) < 140
+
+
+def test_a_level_that_lasts_for_several_runs_is_said(tmp_path: Path) -> None:
+    pytest.importorskip("ruptures")
+    several = [day(number, factor=1.0 if number < 6 else 1.25) for number in range(1, 12)]
+    name = several[0].records[0].case.name
+    ((series,),) = [histories(several)[name]]
+    ((point, change),) = series.levels
+    assert point.run.started_at == several[5].started_at
+    assert change.low < 1.25 < change.high
+    named = [replace(run, machine=replace(run.machine, informs=run.machine.informs | {"machine": "office"}))
+             for run in several[:3]]  # fmt: skip
+    of_two = histories([*several[3:], *named])[name]
+    assert [one.label.startswith("office: ") for one in of_two] == [True, False], "two machines of one kind are two"
+    small = [replace(run, records=run.records[:1]) for run in several]
+    page = write_report(small, tmp_path / "site").parent
+    text = next(page.glob(f"model-{name}*.html")).read_text(encoding="utf-8")
+    assert f"The level changed with the run of {several[5].started_at}: +2" in text
