@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from bench.units import megabytes
 
 CLOCK_S = 5.0  # a clock that is further off than this makes the times of visits hard to read
 LEAST_BYTES = 2 << 30  # of free space
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,8 @@ def fit(cluster: Cluster, runtimes: Iterable[str]) -> list[Machine]:
     if not machines:
         why = f": {next(iter(problems.values()))}" if problems else "; start some with `bench fleet worker`"
         raise Failed(f"no machine behind {cluster.where} can measure{why}")
+    for address, why in problems.items():
+        _log.warning("left out the worker %s: %s", address, why)
     refusing = [each for each in findings(machines, runtimes, answering.versions()) if each.refuses]
     if refusing:
         raise NotComparable("; ".join(f"{each.name}: {each.what}; {each.remedy}" for each in refusing))

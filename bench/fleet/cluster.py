@@ -21,6 +21,7 @@ PIECE = 8 << 20  # bytes of a file in one message
 LOOK_S = 2.0  # between two looks at who is there
 CONNECT_S = 15.0
 AWAY_S = 90.0  # how long a machine may be away before its run ends: longer than a network cut of a minute
+ATTEMPTS = 5  # to get one answer of a machine whose workers end
 
 
 class Lost(Exception):
@@ -137,7 +138,7 @@ class Cluster:
         return sent
 
     def _call(self, machine: str, function: Any, *arguments: Any) -> Any:
-        while True:
+        for _ in range(ATTEMPTS):
             address = self._address(machine)
             future = self.client.submit(
                 function, *arguments, workers=[address], allow_other_workers=False, retries=0, pure=False,
@@ -153,6 +154,7 @@ class Cluster:
                     return said["answer"]
                 kind = getattr(errors, said["kind"], Failed)
                 raise (kind if issubclass(kind, BenchError) else Failed)(said["error"])
+        raise Failed(f"the worker ended {ATTEMPTS} times before it had answered; look at its log, and at its memory")
 
     def _result(self, future: Any, address: str) -> str | None:
         """What a worker answers; None when it is gone and its answer with it."""

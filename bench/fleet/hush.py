@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from typing import Any
@@ -17,39 +18,50 @@ from typing import Any
 BEAT_S = 20.0
 
 
+_STOPPED: list[Any] = []  # the callbacks that are stopped
+_INSTEAD: list[Any] = []  # the heartbeat that comes instead
+_HUSHED = 0  # questions that want it: in a worker with several threads, another one may wait for the machine's lock
+_LOCK = threading.Lock()
+
+
 @contextmanager
 def hushed() -> Iterator[None]:
     """Nothing of Dask's on a clock in this process but the heartbeat; outside a Dask worker nothing at all."""
+    global _HUSHED
     worker = _worker()
     if worker is None:
         yield
         return
-    stopped: list[Any] = []
-
-    async def stop() -> None:
-        for name, callback in worker.periodic_callbacks.items():
-            if name == "heartbeat":
-                callback.callback_time = 1e3 * BEAT_S
-                callback.stop()
-                callback.start()
-            elif callback.is_running():
-                callback.stop()
-                stopped.append(callback)
-
-    async def start() -> None:
-        for callback in stopped:
-            callback.start()
-        beat = worker.periodic_callbacks.get("heartbeat")
-        if beat is not None:
-            beat.callback_time = 1e3
-            beat.stop()
-            beat.start()
-
-    _on_loop(worker, stop())
+    with _LOCK:
+        _HUSHED += 1
+        if _HUSHED == 1:
+            _on_loop(worker, _stop(worker))
     try:
         yield
     finally:
-        _on_loop(worker, start())
+        with _LOCK:
+            _HUSHED -= 1
+            if not _HUSHED:
+                _on_loop(worker, _start(worker))
+
+
+async def _stop(worker: Any) -> None:
+    from tornado.ioloop import PeriodicCallback
+
+    running = [callback for callback in worker.periodic_callbacks.values() if callback.is_running()]
+    for callback in running:
+        callback.stop()
+    beat = PeriodicCallback(worker.heartbeat, 1e3 * BEAT_S)  # its own beat comes as often as the scheduler last said
+    beat.start()
+    _INSTEAD.append(beat)
+    _STOPPED.extend(running)
+
+
+async def _start(worker: Any) -> None:
+    while _INSTEAD:
+        _INSTEAD.pop().stop()
+    while _STOPPED:
+        _STOPPED.pop().start()
 
 
 def shed(environment: MutableMapping[str, str] | None = None) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench import fleets, store
-from bench.errors import BenchError, Failed, NotComparable
+from bench.errors import BenchError, Failed, NotComparable, WrongUsage
 from bench.fleet import checking
 from bench.fleet.cluster import Cluster, Lost, Machine
 from bench.fleet.place import Judge, There
@@ -55,9 +56,13 @@ def run(
     )  # fmt: skip
     machines = checking.fit(cluster, {case.runtime for case in suite.cases})
     folder = fleets.create(results, begun)
-    return _Fleet(fleets.StoredFleet(folder, begun), cluster, suite, options, prices or {}, watch or Silent()).measure(
-        machines
-    )
+    under_way = _Fleet(fleets.StoredFleet(folder, begun), cluster, suite, options, prices or {}, watch or Silent())
+    try:
+        return under_way.measure(machines)
+    except WrongUsage:
+        if not any(member.run for member in under_way.members.values()):
+            shutil.rmtree(folder)  # the request was wrong: nothing is stored of it
+        raise
 
 
 def resume(stored: fleets.StoredFleet, suite: Suite | None, cluster: Cluster, *, watch: Watch | None = None) -> Outcome:

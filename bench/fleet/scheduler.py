@@ -17,6 +17,11 @@ from bench.fleet import certificates
 SETTINGS = {
     "distributed.scheduler.work-stealing": False,
     "distributed.scheduler.allowed-failures": 0,  # a measurement is never tried again behind its planner's back
+    "distributed.admin.tick.interval": "10s",  # it may run on a machine that measures
+    "distributed.admin.tick.cycle": "10s",
+    "distributed.admin.tick.limit": "60s",
+    "distributed.admin.system-monitor.interval": "30s",
+    "distributed.admin.system-monitor.gil.enabled": False,
     "distributed.scheduler.http.routes": [],  # its pages would show to everybody what TLS hides
 }
 _log = logging.getLogger(__name__)

@@ -3,8 +3,9 @@
 python -m tests.benchmarks.fleet_overhead [TRIPLES]    on a quiet machine; 4 s for each of 30
 
 A worker with TLS waits on this machine. A triple has three visits to one file, in shuffled order: by hand with the
-worker stopped (SIGSTOP), by hand beside the idle worker, and through the worker. The ratio is the geometric mean of the
-ratios of a triple's p50s; its interval comes from Student's t of their logarithms.
+worker stopped (SIGSTOP), by hand beside the idle worker, and through the worker. The ratio is the Hodges-Lehmann mean
+of the logarithms of a triple's ratios, which a shift of the machine in a few of them does not move; its interval comes
+from resampling triples.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.analysis.statistics import student_t975
+from bench.analysis.statistics import hodges_lehmann
 from bench.fleet import certificates, cluster
 from bench.fleet.place import Judge, There
 from bench.machine import facts
@@ -57,10 +58,11 @@ def p50(visit: Visit) -> float:
 
 
 def ratio(ours: list[float], theirs: list[float]) -> str:
-    logs = [math.log(a / b) for a, b in zip(ours, theirs, strict=True)]
-    mean, error = statistics.mean(logs), statistics.stdev(logs) / math.sqrt(len(logs))
-    reach = student_t975(len(logs) - 1) * error
-    return f"{math.exp(mean):.4f} [{math.exp(mean - reach):.4f}, {math.exp(mean + reach):.4f}]"
+    logs = np.log(np.array(ours) / np.array(theirs))
+    rng = np.random.default_rng(0)
+    draws = [hodges_lehmann(rng.choice(logs, len(logs)).tolist()) for _ in range(400)]
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return f"{math.exp(hodges_lehmann(logs.tolist())):.4f} [{math.exp(low):.4f}, {math.exp(high):.4f}]"
 
 
 def main() -> None:

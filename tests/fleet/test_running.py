@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench import fleets, store
-from bench.errors import NotComparable
+from bench.errors import NotComparable, WrongUsage
 from bench.fleet import running
 from bench.pipeline import Options
 from bench.suites import load_suite
@@ -74,3 +74,15 @@ def test_machines_of_mixed_versions_are_refused_with_what_to_install(
     with pytest.raises(NotComparable, match=r"old: onnxruntime is .*1\.30\.0.*pip install onnxruntime==1\.32\.0"):
         running.run(load_suite(models), connection, options=QUICK)
     assert store.runs(Path("results")) == []
+
+
+def test_a_wrong_request_stores_nothing(new_fleet: Callable[[], Fleet], models: list[str]) -> None:
+    fleet = new_fleet()
+    fleet.add("a")
+    connection = fleet.connect(machines=1)
+    suite = load_suite(models)
+    Path(models[0]).unlink()
+    with pytest.raises(WrongUsage, match="no file"):
+        running.run(suite, connection, options=QUICK)
+    assert not list(Path("results/fleets").iterdir())
+    assert not Path("results/runs").exists()
