@@ -9,6 +9,7 @@ from bench.records import Load, LoadDrift, LoadSetup, LoadStep, Record
 from bench.units import duration, latency, quantity, significant
 
 STEP_HEADINGS = ("rate", "requests", "p50", "p99 [95 % interval]", "beyond the limit", "busy", "late, p99", "")
+_HOURS_S = 7200.0  # from here on a time is told in hours
 SETUP_HEADINGS = ("instances x threads", "batch", "may hold", "all busy", "")
 
 
@@ -48,7 +49,8 @@ def in_words(record: Record, price_per_hour: float | None = None) -> Iterator[st
     if held.steps:
         took += f", {held.requests:,} requests in {len(held.steps)} steps"
     if held.loadgen_s:
-        took += f"; MLPerf's LoadGen takes {duration(held.loadgen_s)} for each rate that it tries"
+        needed = duration(held.loadgen_s) if held.loadgen_s < _HOURS_S else f"{held.loadgen_s / 3600:.1f} h"
+        took += f"; MLPerf's LoadGen takes {needed} for each rate that it tries"
     yield took
 
 

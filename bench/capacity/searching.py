@@ -39,6 +39,7 @@ _FINALISTS, _NEAR = 2, 0.9  # setups that get steps, and how near to the best th
 _LOOK_S = 0.8  # of the first look, for each size of a batch
 _STEP_S = (3.0, 12.0)
 _LEAST_REQUESTS, _MOST_REQUESTS = 60, 40_000
+_LEAST_BUSY = 0.3  # of what instances serve at most: at lower rates a step brings few service times, which is its use
 _MOST_KEPT = 2_000_000
 _LATE = 0.1  # of the limit: a p99 of the lateness above it makes a result unsound
 _CURVE = (0.2, 0.5, 0.75, 0.9, 0.97, 1.0, 1.04)
@@ -230,8 +231,8 @@ class _Search:
 
     def _step(self, trial: _Trial, number: int) -> None:
         """One step at a rate near the capacity that is believed in, or at the load that is asked for."""
-        rate = self.asked_per_s or SHARES[number] * trial.believed
-        rate = max(rate, 1e-2)
+        busy = _LEAST_BUSY * estimate.saturation(trial.known, trial.setup)
+        rate = self.asked_per_s or max(SHARES[number] * trial.believed, busy)
         seconds = min(max(self.left_s() / max(2, LOOKS[0] - number), _STEP_S[0]), _STEP_S[1])
         count = int(min(max(rate * seconds, _LEAST_REQUESTS), _MOST_REQUESTS))
         seed = 1_000_003 * (self.asked.seed + 1) + 7919 * number + len(trial.setup.name)

@@ -1,5 +1,6 @@
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -79,3 +80,19 @@ def test_a_load_is_kept_up(tmp_path: Path) -> None:
     assert answer.drift is not None
     assert answer.drift.verdict == "steady"
     assert answer.drift.minutes == pytest.approx(1.0, rel=0.1)
+
+
+def test_one_outlier_in_the_first_look_does_not_make_the_steps_slow(tmp_path: Path) -> None:
+    """A look has few service times; one of them beyond the limit must not bring the rates near to nothing."""
+    times = simulated.fixed(0.04)
+    looks = iter([True])
+
+    def law(rng: Any, count: int, size: int) -> Any:
+        services = times(rng, count, size)
+        if next(looks, False):
+            services[:5] = 0.9
+        return services
+
+    answer = search(simulated.target(tmp_path), asked(p99_ms=200.0), opened=simulated.opened(law))
+    assert sum(step.seconds for step in answer.steps[:4]) < 60
+    assert answer.rate_per_s > 8
