@@ -60,7 +60,8 @@ def answer(held: Load) -> str:
     if held.rate_per_s == 0:
         alone = held.unloaded_p99_ms or 0.0
         if held.steps:
-            return f"nothing{limit}: more than 1 % of the requests took longer at every rate; see `bench doctor`"
+            why = "more than 1 % of the requests took longer at every rate"
+            return f"nothing{limit}: {why}; alone p99 is {latency(alone)}; give a longer --p99, or see `bench doctor`"
         advice = f"give --p99 {math.ceil(2 * alone)}ms or more, or a faster model"
         return f"nothing{limit}: a single request without any load has a p99 of {latency(alone)}; {advice}"
     rate = quantity(held.rate_per_s, "per_s", (held.rate_per_s_low, held.rate_per_s_high))

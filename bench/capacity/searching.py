@@ -39,6 +39,8 @@ _FINALISTS, _NEAR = 2, 0.9  # setups that get steps, and how near to the best th
 _LOOK_S = 0.8  # of the first look, for each size of a batch
 _STEP_S = (3.0, 12.0)
 _LEAST_REQUESTS, _MOST_REQUESTS = 60, 40_000
+_HOPELESS = 0.9  # quantile of the service times of a first look: above the limit in all setups, no step is tried. Their
+# p99 says less: a look has few of them
 _LEAST_BUSY = 0.3  # of what instances serve at most: at lower rates a step brings few service times, which is its use
 _MOST_KEPT = 2_000_000
 _LATE = 0.1  # of the limit: a p99 of the lateness above it makes a result unsound
@@ -108,7 +110,7 @@ class _Search:
         trials = self._looks()
         if self.asked.offline:
             return self._offline(trials)
-        if all(trial.believed <= 0 for trial in trials):
+        if all(np.quantile(trial.looked[min(trial.looked)], _HOPELESS) > self.limit_s for trial in trials):
             return self._nothing(trials)
         if self.asked.fps and not self.asked.streams:
             best = max(trials, key=lambda trial: trial.believed)
@@ -190,7 +192,7 @@ class _Search:
         return min(float(np.quantile(trial.looked[min(trial.looked)], 0.99)) for trial in alone)
 
     def _finalists(self, trials: Sequence[_Trial]) -> list[_Trial]:
-        ranked = sorted(trials, key=lambda trial: -trial.believed)
+        ranked = sorted(trials, key=lambda trial: (-trial.believed, -trial.offline_per_s))
         return [trial for trial in ranked if trial.believed >= _NEAR * ranked[0].believed][:_FINALISTS]
 
     def _steps(self, finalists: list[_Trial]) -> tuple[_Trial, Estimate]:
