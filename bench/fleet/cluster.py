@@ -196,7 +196,7 @@ class Cluster:
             if not new:
                 return
             begun = time.time()
-            answers = self.client.run(answering.hello, "", workers=new, on_error="return")
+            answers = self.client.run(answering.hello, workers=new, on_error="return")
             for address in new:
                 said = answers.get(address)
                 if isinstance(said, str):

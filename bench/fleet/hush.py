@@ -64,9 +64,9 @@ async def _start(worker: Any) -> None:
         _STOPPED.pop().start()
 
 
-def shed(environment: MutableMapping[str, str] | None = None) -> list[str]:
+def shed(environment: MutableMapping[str, str] | None = None, worker: Any = None) -> list[str]:
     """Take what a nanny has set out of the environment; the names. Where no nanny started this process, nothing."""
-    worker = _worker()
+    worker = worker or _worker()
     if worker is None or not worker.nanny:
         return []
     import dask
