@@ -52,7 +52,9 @@ def scheduler(machines: int, questions: int) -> tuple[float, float]:
     from distributed import Client, LocalCluster
 
     with (
-        LocalCluster(n_workers=machines, threads_per_worker=1, processes=False, dashboard_address=None) as cluster,
+        LocalCluster(
+            n_workers=machines, threads_per_worker=1, processes=False, dashboard_address=None, memory_limit=0
+        ) as cluster,
         Client(cluster) as client,
     ):
         addresses = list(client.scheduler_info(n_workers=-1)["workers"])
