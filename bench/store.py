@@ -371,6 +371,11 @@ def json_text(value: Any) -> str:
     return msgspec.json.format(_json(value), indent=1).decode()
 
 
+def as_json(value: Any) -> dict[str, Any]:
+    """A record as JSON holds it."""
+    return dict(msgspec.to_builtins(value))
+
+
 def asked(case: Case) -> dict[str, Any]:
     """A case that nobody has planned, as JSON holds it: where it will run does not apply yet."""
     return {"device": None, "provider": None} | dict(msgspec.to_builtins(case))

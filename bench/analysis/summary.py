@@ -15,7 +15,8 @@ from bench.analysis.statistics import interval, percentile, student_t975, suppor
 from bench.records import Measurement, Metered, Visit
 
 SLOW_PACE = 1.15
-"""A visit is disturbed when the machine's pace was so many times slower than in the fastest visit of the run."""
+"""A visit is disturbed when the machine's pace was so many times slower than in the fastest tenth of the run's visits:
+the single fastest one would mark the more visits the longer a run goes on."""
 
 
 def summarise(visits: Sequence[Visit], *, batch_size: int, seed: int) -> Measurement:
@@ -87,11 +88,7 @@ def paced(visits: Iterable[Visit]) -> list[Visit]:
     The pace depends on the threads and on the runtime, so that each number of threads in each is a group by itself.
     """
     everything = list(visits)
-    fastest: dict[tuple[int, str], float] = {}
-    for visit in everything:
-        if visit.health.pace_ms is not None:
-            group = visit.threads, visit.runtime
-            fastest[group] = min(visit.health.pace_ms, fastest.get(group, math.inf))
+    fastest = {group: pace_range(paces)[0] for group, paces in paces_of(everything).items()}
 
     def marked(visit: Visit) -> Visit:
         slower = (visit.health.pace_ms or 0.0) / fastest.get((visit.threads, visit.runtime), math.inf)
@@ -102,6 +99,20 @@ def paced(visits: Iterable[Visit]) -> list[Visit]:
     return [marked(visit) for visit in everything]
 
 
+def paces_of(visits: Iterable[Visit]) -> dict[tuple[int, str], list[float]]:
+    """The machine's paces in ms, by what they depend on: the threads and the runtime."""
+    paces: dict[tuple[int, str], list[float]] = defaultdict(list)
+    for visit in visits:
+        if visit.health.pace_ms:
+            paces[visit.threads, visit.runtime].append(visit.health.pace_ms)
+    return paces
+
+
+def pace_range(paces: Sequence[float]) -> tuple[float, float]:
+    """Where the fastest tenth ends and the slowest one begins; of up to ten, the fastest and the slowest."""
+    return float(np.quantile(paces, 0.1, method="lower")), float(np.quantile(paces, 0.9, method="higher"))
+
+
 def by_case(visits: Iterable[Visit]) -> dict[str, list[Visit]]:
     """The visits of a run by case, those at a slow pace marked."""
     visits_of: dict[str, list[Visit]] = defaultdict(list)
@@ -110,12 +121,14 @@ def by_case(visits: Iterable[Visit]) -> dict[str, list[Visit]]:
     return visits_of
 
 
-def visits_width(visits: Sequence[Visit]) -> float:
-    """The relative width of p50's 95 % interval, from the visits' medians alone: quick, to decide on further visits."""
-    if len(visits) < 2:
+def width(visits: Sequence[Visit], *, seed: int) -> float:
+    """The relative width of p50's 95 % interval, as `summarise` gives it; infinite for one visit, which has none."""
+    used = counted(visits)
+    if len(used) < 2:
         return math.inf
-    logs = np.log([np.median(visit.samples_ns) for visit in visits])
-    return float(2 * student_t975(len(logs) - 1) * logs.std(ddof=1) / math.sqrt(len(logs)))
+    samples = [np.asarray(visit.samples_ns, dtype=np.float64) for visit in used]
+    low, high = interval(samples, seed=seed)
+    return float((high - low) / percentile(samples, 0.5))
 
 
 def _rounded(value: float) -> float:

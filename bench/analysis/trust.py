@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from statistics import median
 
@@ -20,7 +20,7 @@ LEVELS = ("sound", "shaky", "unsound")
 _DISTURBED = (0.2, 0.5)  # share of the visits: shaky above the first, unsound above the second; so below
 _SPREAD = (0.05, 0.15)  # relative deviation of a case's visits, median over the cases
 _INTERVAL = (1.5, 3.0)  # upper over lower end of a p50's interval
-_PACE = (1.3, 2.0)  # the machine's slowest over its fastest visit
+_PACE = (1.3, 2.0)  # the machine's slowest over its fastest tenth of visits
 _UNSTEADY = (0.2, 0.8)  # share of the visits whose warm-up did not settle
 _ELSEWHERE = (0.1, 0.5)  # share of the nodes that another provider runs
 _ROOF = (1.0, 2.0)  # achieved over what the machine can do
@@ -118,14 +118,11 @@ def _spread(run: Run, visits: Sequence[Visit]) -> Iterator[Doubt]:
 
 
 def _pace(run: Run, visits: Sequence[Visit]) -> Iterator[Doubt]:
-    paces: dict[int, list[float]] = defaultdict(list)
-    for visit in visits:
-        if visit.health.pace_ms:
-            paces[visit.threads].append(visit.health.pace_ms)
+    paces = summary.paces_of(visits)
     for record in run.records if not visits else ():
         if record.measurement and record.measurement.pace_ms:
-            paces[record.case.threads].append(record.measurement.pace_ms)
-    swing = max((max(values) / min(values) for values in paces.values()), default=1.0)
+            paces.setdefault((record.case.threads, record.case.runtime), []).append(record.measurement.pace_ms)
+    swing = max((high / low for low, high in map(summary.pace_range, paces.values())), default=1.0)
     if level := _level(swing, _PACE):
         yield Doubt(level=level, what=f"the machine's pace swung by a factor of {swing:.1f} during the run",
                     remedy="pin the virtual machine's cores, measure with --threads 1, or at another time")  # fmt: skip

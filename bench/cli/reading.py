@@ -55,7 +55,7 @@ def compare(
     and the latest run]
     """
     from bench import store
-    from bench.analysis import comparison
+    from bench.analysis import comparison, trust
     from bench.units import parse_duration, parse_share
 
     candidate = store.read(run or store.latest(results))
@@ -63,14 +63,16 @@ def compare(
     verdicts = comparison.compare(
         reference.run, candidate.run, margin=parse_share(margin), force=force, figures=True if stored else None
     )
+    if not as_json:
+        show_trust(reference.run, "the baseline", short=True)
+        show_trust(candidate.run, short=True)
     if not stored:
         verdicts = measured_anew(reference, candidate, verdicts, budget_s, parse_duration(patience))
         store.save_verdicts(candidate.path, verdicts)
     if as_json:
-        click.echo(store.json_text(verdicts))
+        trusts = {"baseline": trust.stored(reference.run), "run": trust.stored(candidate.run)}
+        click.echo(store.json_text(store.as_json(verdicts) | {"trust": trusts}))
     else:
-        show_trust(reference.run, "the baseline", short=True)
-        show_trust(candidate.run, short=True)
         show_comparison(verdicts)
     raise SystemExit(comparison.exit_code(verdicts, fail_on))
 

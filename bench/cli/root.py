@@ -16,6 +16,7 @@ from bench.units import parse_shape
 if TYPE_CHECKING:
     from bench.records import Case, Comparison, Run
     from bench.store import Stored
+    from bench.trust.contest import Contest
 
 RESULTS = Path("results")
 
@@ -144,9 +145,7 @@ def measured_anew(
     baseline: Stored, run: Stored, comparison: Comparison, budget_s: float | None, patience_s: float
 ) -> Comparison:
     """The comparison with both files of every model measured anew, and progress on stderr."""
-    from bench.machine.quiet import Patience
     from bench.trust import anew
-    from bench.trust.contest import Contest
     from bench.units import relative
 
     def say(contest: Contest, seconds: float) -> None:
@@ -161,13 +160,21 @@ def measured_anew(
             err=True,
         )
 
+    asked = anew.Asked(budget_s=budget_s, on_look=say, before=waiting(patience_s))
+    return anew.measured(baseline, run, comparison, asked)
+
+
+def waiting(patience_s: float) -> Callable[[Contest], None]:
+    """What waits before each pair of a contest for others to leave the cores alone, so long in all, and says so."""
+    from bench.machine.quiet import Patience
+
     patience = Patience(patience_s)
 
     def wait(contest: Contest) -> None:
         for words in patience.waits():
-            click.echo(f"      {contest.name}: {words}", err=True)
+            click.echo(f"      {contest.name + ': ' if contest.name else ''}{words}", err=True)
 
-    return anew.measured(baseline, run, comparison, anew.Asked(budget_s=budget_s, on_look=say, before=wait))
+    return wait
 
 
 def report_of(folder: Path, run: Run, comparison: Comparison | None) -> Path | None:

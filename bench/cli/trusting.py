@@ -17,8 +17,10 @@ from bench.cli.root import (
     dimension_option,
     input_shape_option,
     margin_option,
+    patience_option,
     results_option,
     table,
+    waiting,
 )  # fmt: skip
 from bench.errors import Failed, Inconclusive, Regression, WrongUsage
 from bench.suites import RUNTIMES, runtime_of
@@ -49,6 +51,7 @@ _onnx_file = click.Path(exists=True, dir_okay=False, path_type=Path)
     help="Stop after S seconds.",
 )  # fmt: skip
 @margin_option
+@patience_option
 @click.option("--width", metavar="SHARE", help="Go on until the interval is this narrow, e.g. 1%. [default: a verdict]")
 @threads_option
 @device_option
@@ -65,6 +68,7 @@ def ab(
     b: Path,
     budget_s: float,
     margin: str,
+    patience: str,
     width: str | None,
     threads: int | None,
     device: str,
@@ -87,7 +91,7 @@ def ab(
     from bench.machine import facts
     from bench.runtimes import device as devices
     from bench.trust import ab, contest
-    from bench.units import parse_share
+    from bench.units import parse_duration, parse_share
 
     share, target = parse_share(margin), parse_share(width) if width else None
     names = runtime_a or runtime_of(str(a)), runtime_b or runtime_of(str(b))
@@ -104,6 +108,7 @@ def ab(
         margin=share,
         width=target,
         on_look=_say_look,
+        before=waiting(parse_duration(patience)),
     )
     if as_json:
         click.echo(store.json_text(trial))

@@ -201,6 +201,7 @@ class _Plan:
         self.begun: dict[str, float] = {}  # when the last visit to a case began
         self.taken: dict[str, list[Visit]] = defaultdict(list)
         self.rounds: set[tuple[str, int]] = set()
+        self.widths: dict[tuple[str, int], float] = {}  # by case and number of visits
         for visit in done:
             self.add(visit)
 
@@ -237,7 +238,11 @@ class _Plan:
         """The case with the widest interval, while one is wider than the target."""
 
         def width(target: Target) -> float:
-            return summary.visits_width(self.taken[target.case.name])
+            visits = self.taken[target.case.name]
+            key = target.case.name, len(visits)
+            if key not in self.widths:
+                self.widths[key] = summary.width(visits, seed=self.settings.seed)
+            return self.widths[key]
 
         alive = [target for target in self.targets if target.case.name not in self.failed]
         widest = max(alive, key=width, default=None)

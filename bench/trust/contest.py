@@ -124,11 +124,14 @@ def measure(
     margin: float = 0.03,
     width: float | None = None,
     on_look: Listener = lambda contest, seconds: None,
+    before: Before = lambda contest: None,
 ) -> Trial:
     """Time A and B side by side: a contest by itself. Raises Failed when a visit fails; the line names the side."""
     contest = Contest("", ab.Sides(a, b, setup))
     with lock.measuring():
-        decide([contest], budget_s=budget_s, limit_s=limit_s, margin=margin, width=width, on_look=on_look)
+        decide(
+            [contest], budget_s=budget_s, limit_s=limit_s, margin=margin, width=width, on_look=on_look, before=before
+        )
     return as_trial(contest, margin)
 
 

@@ -167,7 +167,7 @@ def runtime(name: str, given: int) -> Iterator[Finding]:
     except Failed as error:
         yield Finding(known.TITLE, "does not work", str(error))
         return
-    yield Finding(known.TITLE, f"{survey['version']}; {survey['build'] or 'unknown'}")
+    yield Finding(known.TITLE, "; ".join(filter(None, (survey["version"], survey["build"]))))
     if (threads := survey["default_threads"]) is not None:
         yield default_threads(known.TITLE, threads, given)
     for provider in survey["providers"]:

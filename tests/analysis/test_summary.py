@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.stats import t as t_distribution
 
 from bench.analysis import quantities, statistics, summary
 from bench.analysis.quantities import Meter, metered
@@ -103,13 +102,24 @@ def test_upper_percentiles_come_one_by_one():
     assert (found[2].p90_ms, found[2].p95_ms, found[2].p99_ms) == (270.5, 285.5, 297.5)
 
 
-def test_the_width_of_the_visits_alone():
-    assert summary.visits_width([made()]) == math.inf
-    logs = [0.0, 0.01, 0.05]
-    visits = [made(ms=[1000 * math.exp(x)] * 3) for x in logs]
-    half = t_distribution.ppf(0.975, 2) * np.std(logs, ddof=1) / math.sqrt(3)
-    assert summary.visits_width(visits) == pytest.approx(2 * half, rel=1e-4)
-    assert summary.visits_width(visits[:2]) == pytest.approx(2 * 12.7062 * 0.01 / 2, rel=1e-3)
+def test_the_width_that_ends_a_budget_is_that_of_the_result():
+    assert summary.width([made()], seed=0) == math.inf
+    visits = simulated_visits(np.random.default_rng(3), 5, between=0.05, samples=120)
+    noisy = [*visits, made(ms=[900.0] * 9, disturbances=("noise",))]
+    for each in (visits, noisy):
+        result = summary.summarise(each, batch_size=1, seed=7)
+        wanted = (result.p50_ms_high - result.p50_ms_low) / result.p50_ms
+        assert summary.width(each, seed=7) == pytest.approx(wanted, rel=1e-4)
+
+
+def test_one_lucky_visit_marks_nobody_in_a_long_run():
+    def met(number, pace_ms):
+        return made(number=number, health=Health(pace_ms=pace_ms))
+
+    long = [met(0, 0.10), *(met(number, 0.20) for number in range(1, 20))]
+    assert not any(visit.disturbances for visit in summary.paced(long))
+    assert summary.pace_range([0.1, *[0.2] * 18, 0.4]) == (0.2, 0.2)
+    assert summary.pace_range([0.3, 0.1, 0.2]) == (0.1, 0.3)
 
 
 def test_upper_percentiles_come_with_their_intervals():

@@ -47,6 +47,8 @@ FALLEN_BACK = {"provider": "CUDAExecutionProvider"}
         (lambda v: changed(v, 0.9, **BUSY), "unsound", "18 of 20 visits", "stop them"),
         (lambda v: changed(v, 0.9, **STOLEN), "unsound", "by the host", "another time"),
         (lambda v: changed(v, 0.9, **HELD), "unsound", "the container's processor limit", "--threads"),
+        (lambda v: [*changed(v, 0.5, runtime="LiteRT 2", health=Health(pace_ms=0.9))[:10],
+                    *changed(v[10:], 1.0, health=Health(pace_ms=0.24))], "sound", "", ""),
         (lambda v: changed(v, 0.1, warmed_up=False, warmup_ns=(1,) * 20), "sound", "", ""),
         (lambda v: changed(v, 0.5, warmed_up=False, warmup_ns=(1,) * 20), "shaky", "warm-up of 10 of 20", "governor"),
         (lambda v: changed(v, 1.0, warmed_up=False, warmup_ns=(1,) * 20), "unsound", "warm-up of 20 of 20", "governor"),

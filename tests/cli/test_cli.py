@@ -137,6 +137,11 @@ def test_a_run_held_against_itself_says_so(
     store.save_baseline(tmp_path / "results", measured())
     _, out, _ = call(capsys, "compare", "--stored")
     assert out.splitlines()[-1] == "this run is the baseline itself; measure the suite again to compare"
+    _, out, _ = call(capsys, "compare", "--stored", "--json")
+    trusts = json.loads(out)["trust"]
+    assert set(trusts) == {"baseline", "run"}
+    assert trusts["run"]["verdict"] == "shaky", "of each model one visit"
+    assert trusts["run"]["doubts"]
 
 
 def test_a_baseline_of_another_suite_under_this_ones_name_is_not_compared(

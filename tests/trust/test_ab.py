@@ -267,3 +267,10 @@ def test_an_interpreter_without_onnxruntime_is_named(tmp_path: Path) -> None:
     bare.chmod(0o755)
     with pytest.raises(Failed, match=r"^B .*lacks what timing needs.*pip install numpy onnxruntime"):
         contest.measure(ab.Side(path), ab.Side(path, str(bare)), ab.Setup(seed=1), budget_s=5)
+
+
+def test_before_each_pair_there_is_time_to_wait(monkeypatch: pytest.MonkeyPatch, two: tuple[ab.Side, ab.Side]) -> None:
+    machine(monkeypatch, b_ratio=1.0)
+    begun: list[int] = []
+    ended = contest.measure(*two, ab.Setup(), budget_s=20, before=lambda each: begun.append(len(each.pairs)))
+    assert begun == list(range(len(ended.pairs)))
