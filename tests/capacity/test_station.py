@@ -1,12 +1,13 @@
 """Real instances, of a runtime that sleeps."""
 
-import os
 import signal
-import threading
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from bench.capacity.arrivals import Poisson
@@ -58,13 +59,37 @@ def test_an_instance_that_dies_is_started_again_and_its_request_is_lost(target: 
     assert np.isfinite(served.responses_s[21:]).all()
 
 
+PROGRAM = """
+import signal
+import sys
+from pathlib import Path
+import numpy as np
+from bench.capacity.queueing import Setup
+from bench.capacity.station import Target, station
+from bench.records import PlannedCase
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever started the tests may ignore it
+path = Path(sys.argv[1])
+case = PlannedCase(name="sleep", model=str(path), device="cpu", provider="bed", threads=1)
+with station(Target(case=case, path=path, runtime=Path(sys.argv[2])), Setup(instances=2)) as running:
+    print(*(each.popen.pid for each in running.processes), flush=True)
+    running.serve(np.arange(0, 600, 0.5), grace_s=5)
+"""
+
+
 def test_ctrl_c_ends_every_instance(target: Target) -> None:
-    timer = threading.Timer(2.0, lambda: os.kill(os.getpid(), signal.SIGINT))
-    timer.start()
-    with pytest.raises(KeyboardInterrupt), station(target, Setup(instances=2)) as running:
-        running.serve(np.arange(0, 60, 0.5), grace_s=5)
-    timer.join()
-    assert not any(each.alive for each in running.processes)
+    """In a program of its own: tests that run in a shell's background are started with this signal ignored."""
+    command = [sys.executable, "-c", PROGRAM, str(target.path), str(MADE_UP)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:
+        assert program.stdout is not None
+        instances = [int(pid) for pid in program.stdout.readline().split()]
+        assert len(instances) == 2
+        assert all(map(psutil.pid_exists, instances))
+        program.send_signal(signal.SIGINT)
+        _, errors = program.communicate(timeout=60)
+    assert "KeyboardInterrupt" in errors
+    assert program.returncode != 0
+    assert not any(map(psutil.pid_exists, instances))
 
 
 def test_one_that_dies_again_and_again_is_given_up(target: Target) -> None:
