@@ -24,7 +24,7 @@ _STEADY_SPREAD = 0.03  # steady: the medians of two neighbouring windows differ 
 _PACE_S = 0.06  # for the machine's pace; the first third warms up
 _KINDS = ("float32", "float16", "float64", "uint8", "int8", "int32", "int64", "bool")  # that random numbers can fill
 _SHARED_NS = 5_000_000  # an inference that takes longer has work for more than one thread
-_TELLING_NS = 100_000  # below, an inference is so little work that some other thread of the process seems to share it
+_TELLING_NS = 20_000_000  # that the busiest thread ran, at least: else a tenth of it is less than a thread's own upkeep
 _MAX_SAMPLES = 20_000  # kept of a visit; a faster model's samples are thinned evenly
 _BLOCK_CALLS, _BLOCK_NS = 5, 10_000_000  # calls of one file before the other's turn, at most, and about their time
 
@@ -273,9 +273,7 @@ def _check_precision(asked: str | None, layers: dict[str, int]) -> None:
 
 def _check_threads(title: str, asked: int, at_work: int | None, p50_ns: int) -> None:
     """Hold the threads that worked against those asked for. A short inference may have nothing for a second one."""
-    if at_work is None or p50_ns < _TELLING_NS:
-        return
-    if at_work > asked or (at_work == 1 < asked and p50_ns > _SHARED_NS):
+    if at_work is not None and (at_work > asked or (at_work == 1 < asked and p50_ns > _SHARED_NS)):
         raise _Refused(f"asked for {asked} thread{'s' * (asked > 1)}, but {at_work} did the work: {title} ignores it")
 
 
@@ -286,9 +284,11 @@ def _at_work() -> dict[str, int]:
 
 
 def _threads(before: dict[str, int], after: dict[str, int]) -> int | None:
-    """How many threads did the work in between, each at least a tenth of what the busiest did; None: not known."""
+    """How many threads did the work in between, each at least a tenth of what the busiest did; None: not known, as
+    the system does not show it, or it was too short to tell."""
     ran = [time_ns - before.get(name, 0) for name, time_ns in after.items()]
-    return sum(time_ns > max(ran) / 10 for time_ns in ran) or None
+    busiest = max(ran, default=0)
+    return None if busiest < _TELLING_NS else sum(time_ns > busiest / 10 for time_ns in ran)
 
 
 def _inputs(np: Any, session: Any, spec: dict[str, Any]) -> dict[str, Any]:

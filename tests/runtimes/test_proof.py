@@ -76,9 +76,12 @@ def test_what_is_as_asked_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_threads_at_work_are_those_with_a_tenth_of_the_busiest_one_s_time() -> None:
-    before = {"1": 100, "2": 7000}
-    assert worker._threads(before, {"1": 1100, "2": 7000, "3": 101, "4": 99}) == 2
+    ms = 1_000_000
+    before = {"1": 100 * ms, "2": 7000 * ms}
+    assert worker._threads(before, {"1": 1100 * ms, "2": 7000 * ms, "3": 101 * ms, "4": 99 * ms}) == 2
     assert worker._threads({}, {}) is None
+    assert worker._threads({}, {"1": 10 * ms, "2": 2 * ms, "3": 2 * ms}) is None, "too short to tell"
+    assert worker._threads({}, {"1": 20 * ms, "2": 3 * ms}) == 2
 
 
 def test_the_reason_why_a_file_is_refused_is_not_cut_off(tmp_path: Path) -> None:
