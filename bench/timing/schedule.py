@@ -201,7 +201,7 @@ class _Plan:
         self.begun: dict[str, float] = {}  # when the last visit to a case began
         self.taken: dict[str, list[Visit]] = defaultdict(list)
         self.rounds: set[tuple[str, int]] = set()
-        self.widths: dict[tuple[str, int], float] = {}  # by case and number of visits
+        self.widths: dict[tuple[str, tuple[bool, ...]], float] = {}  # by case and which of its visits were disturbed
         for visit in done:
             self.add(visit)
 
@@ -237,9 +237,11 @@ class _Plan:
     def _widest(self) -> tuple[Target, int] | None:
         """The case with the widest interval, while one is wider than the target."""
 
+        visits_of = summary.by_case(self._everything())  # those at a slow pace marked, as in the result
+
         def width(target: Target) -> float:
-            visits = self.taken[target.case.name]
-            key = target.case.name, len(visits)
+            visits = visits_of.get(target.case.name, [])
+            key = target.case.name, tuple(bool(visit.disturbances) for visit in visits)
             if key not in self.widths:
                 self.widths[key] = summary.width(visits, seed=self.settings.seed)
             return self.widths[key]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -244,6 +245,17 @@ def test_the_budget_s_rest_goes_to_the_widest_interval_until_all_are_narrow() ->
     assert [number for _, number in visits[6:]] == list(range(5, len(visits) - 1)), "one after another"
     assert schedule.summary.width(plan.taken["b"], seed=0) <= 0.02
     assert schedule.summary.width(plan.taken["b"][:-1], seed=0) > 0.02
+
+
+def test_a_visit_at_a_slow_pace_does_not_widen_the_interval_that_ends_a_budget() -> None:
+    """The result leaves it out, and so does the rule that stops the run."""
+    plan = plan_of("a", rounds=1, budget_s=1000.0, target_width=0.05)
+    for number in range(5):
+        slow = number == 0
+        made = visit("a", number, p50_ns=round((2.0 if slow else 1.0 + 0.001 * number) * 1e6))
+        plan.add(replace(made, health=Health(pace_ms=0.4 if slow else 0.2)))
+    assert schedule.summary.width(plan.taken["a"], seed=0) > 0.05, "as it is not marked by itself"
+    assert plan._widest() is None
 
 
 def test_without_a_budget_no_interval_is_narrowed() -> None:
