@@ -96,12 +96,12 @@ def quantiles(
     """The quantiles of the response time in s at a rate."""
     whole = _replayed(_pooled(visits), setup, np.array([rate_per_s]), arrivals, _STREAMS, _REQUESTS, seed)
     settled = queueing.settled(whole)
-    values = np.quantile(settled, qs)
-    grouped = np.log(np.quantile(settled.reshape(_GROUPS, -1), qs, axis=1))
+    values = queueing.quantile(settled, qs)
+    grouped = np.log(queueing.quantile(settled.reshape(_GROUPS, -1), qs, axis=1))
     replaying = grouped.std(axis=1, ddof=1) / math.sqrt(_GROUPS)
     few = _replayed(_resampled(visits, np.random.default_rng(seed)), setup, np.array([rate_per_s]), arrivals,
                     _FEW_STREAMS, _REQUESTS, seed)  # fmt: skip
-    drawn = np.quantile(queueing.settled(few).reshape(RESAMPLES, -1), qs, axis=1)
+    drawn = queueing.quantile(queueing.settled(few).reshape(RESAMPLES, -1), qs, axis=1)
     return [
         Estimate(float(value), math.hypot(_error(np.log(many), visits), _WIDEN_REPLAY * float(more)), _degrees(visits))
         for value, many, more in zip(values, drawn, replaying, strict=True)
@@ -117,13 +117,13 @@ def of_step(
     (a basic bootstrap on the log scale; its ends are those of 97 %, which cover 95 %). The replay agrees where a step
     like it would be as far off, at 99.8 %.
     """
-    value = float(np.quantile(queueing.settled(measured_s), q))
+    value = float(queueing.quantile(queueing.settled(measured_s), q))
     rates = np.array([rate_per_s])
-    truth = float(np.quantile(
+    truth = float(queueing.quantile(
         queueing.settled(_replayed(_pooled([services]), setup, rates, arrivals, _STREAMS, _REQUESTS, seed)), q
     ))  # fmt: skip
     runs = _replayed(_pooled([services]), setup, rates, arrivals, _REPLAYS, len(measured_s), seed + 1)
-    off = np.log(np.quantile(queueing.settled(runs), q, axis=-1).ravel() / truth)
+    off = np.log(queueing.quantile(queueing.settled(runs), q, axis=-1).ravel() / truth)
     far, low, high, near = np.quantile(off, [0.999, 0.985, 0.015, 0.001])
     agrees = bool(value * math.exp(-far) <= truth <= value * math.exp(-near))
     interval = min(value, value * math.exp(-low)), max(value, value * math.exp(-high))

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from bench.analysis.statistics import student_t, student_t_p
+from bench.capacity import queueing
 from bench.capacity.station import Served
 from bench.records import LoadDrift
 
@@ -83,5 +84,5 @@ def _variance(values: Floats) -> float:
 
 
 def _p99_ms(responses_s: Floats) -> float | None:
-    value = float(np.quantile(responses_s, 0.99))
+    value = float(queueing.quantile(responses_s, 0.99))
     return 1e3 * value if math.isfinite(value) else None

@@ -7,6 +7,7 @@ For a batch of 1 this is the recursion of Kiefer and Wolfowitz (1955), of Lindle
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -104,6 +105,17 @@ def _of_size(services: Mapping[int, Floats], size: int) -> Floats:
     """The service times of a batch of this size; of one that never came, those of the next larger one, else smaller."""
     known = sorted(services)
     return services[next((one for one in known if one >= size), known[-1])]
+
+
+def quantile(times: Any, q: Any, axis: int | None = None) -> Any:
+    """Quantiles of response times, of which those that were not served are infinite: so is what lies among them.
+
+    >>> float(quantile([1.0, 3.0, math.inf, math.inf], 0.9)), float(quantile([1.0, 3.0, math.inf], 0.25))
+    (inf, 2.0)
+    """
+    with np.errstate(invalid="ignore"):  # NumPy takes differences of neighbours; of infinite ones there is none
+        values = np.quantile(times, q, axis=axis)
+    return np.where(np.isnan(values), math.inf, values)
 
 
 def settled(times: Floats) -> Floats:

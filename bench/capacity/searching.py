@@ -110,7 +110,7 @@ class _Search:
         trials = self._looks()
         if self.asked.offline:
             return self._offline(trials)
-        if all(np.quantile(trial.looked[min(trial.looked)], _HOPELESS) > self.limit_s for trial in trials):
+        if all(queueing.quantile(trial.looked[min(trial.looked)], _HOPELESS) > self.limit_s for trial in trials):
             return self._nothing(trials)
         if self.asked.fps and not self.asked.streams:
             best = max(trials, key=lambda trial: trial.believed)
@@ -177,7 +177,7 @@ class _Search:
 
     def _nothing(self, trials: Sequence[_Trial]) -> Load:
         """The answer where a single request without any load takes longer than the limit."""
-        setup = min(trials, key=lambda trial: float(np.quantile(trial.looked[min(trial.looked)], 0.99))).setup
+        setup = min(trials, key=lambda trial: float(queueing.quantile(trial.looked[min(trial.looked)], 0.99))).setup
         return Load(
             verdict="does not hold" if self.asked_per_s else "capacity", arrivals=self.arrivals.name,
             p99_limit_ms=1e3 * self.limit_s, rate_per_s=0.0, rate_per_s_low=0.0, rate_per_s_high=0.0,
@@ -189,7 +189,7 @@ class _Search:
 
     def _unloaded(self, trials: Sequence[_Trial]) -> float:
         alone = [trial for trial in trials if trial.setup.instances == 1] or list(trials)
-        return min(float(np.quantile(trial.looked[min(trial.looked)], 0.99)) for trial in alone)
+        return min(float(queueing.quantile(trial.looked[min(trial.looked)], 0.99)) for trial in alone)
 
     def _finalists(self, trials: Sequence[_Trial]) -> list[_Trial]:
         ranked = sorted(trials, key=lambda trial: (-trial.believed, -trial.offline_per_s))
@@ -253,7 +253,7 @@ class _Search:
         self, setup: Setup, rate: float, planned: Floats, served: Served, services: Services, seed: int
     ) -> LoadStep:
         times = queueing.settled(served.responses_s)
-        p50, p99 = (float(np.quantile(times, q)) for q in (0.5, 0.99))
+        p50, p99 = (float(queueing.quantile(times, q)) for q in (0.5, 0.99))
         agrees = True
         interval: tuple[float | None, float | None] = (None, None)
         if math.isfinite(p99):
@@ -264,7 +264,7 @@ class _Search:
             rate_per_s=rate, instances=setup.instances, threads=setup.threads, batch=setup.batch,
             requests=len(planned), seconds=float(planned[-1]), p50_ms=_ms(p50), p99_ms=_ms(p99),
             p99_ms_low=_ms(interval[0]), p99_ms_high=_ms(interval[1]), beyond=float((times > self.limit_s).mean()),
-            utilisation=served.utilisation, lateness_p99_ms=1e3 * float(np.quantile(served.lateness_s, 0.99)),
+            utilisation=served.utilisation, lateness_p99_ms=1e3 * float(queueing.quantile(served.lateness_s, 0.99)),
             agrees=agrees, restarts=served.restarts, lost=served.lost,
         )  # fmt: skip
 
