@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 from bench import store
-from bench.errors import BenchError, Failed, WrongUsage
+from bench.errors import BenchError, WrongUsage
 from bench.records import SCHEMA_VERSION, Fleet, Member, Run
 
 FLEET_FILE = "fleet.json"
@@ -46,16 +44,7 @@ class StoredFleet:
 
 def create(results: Path, fleet: Fleet) -> Path:
     """Make the folder `fleets/<UTC time>-<suite>/` for a fleet and write its `fleet.json`. Raises Failed."""
-    base = results / "fleets" / f"{re.sub('[-:]', '', fleet.started_at)}-{store.slug(fleet.suite)}"
-    for count in itertools.count(1):
-        folder = base if count == 1 else base.with_name(f"{base.name}-{count}")
-        try:
-            folder.mkdir(parents=True)
-            break
-        except FileExistsError:
-            continue
-        except OSError as error:
-            raise Failed(f"cannot write {folder}: {error.strerror}; name another folder with --output") from error
+    folder = store.new_folder(results / "fleets", fleet.started_at, fleet.suite)
     write(folder, fleet)
     return folder
 

@@ -50,22 +50,29 @@ def now() -> str:
 
 def create(results: Path, run: Run) -> Path:
     """Make the folder `runs/<UTC time>-<suite>/` for a run and write its first `run.json`."""
-    base = results / "runs" / _folder_name(run)
-    for count in itertools.count(1):  # another process may begin one in the same second
-        folder = base if count == 1 else base.with_name(f"{base.name}-{count}")
-        try:
-            folder.mkdir(parents=True)
-            break
-        except FileExistsError:
-            continue
-        except OSError as error:
-            raise _cannot_write(folder, error) from error
+    folder = new_folder(results / "runs", run.started_at, run.suite)
     write(folder, run)
     return folder
 
 
-def _folder_name(run: Run) -> str:
-    return f"{re.sub('[-:]', '', run.started_at)}-{slug(run.suite)}"
+def new_folder(place: Path, started_at: str, suite: str) -> Path:
+    """Make the folder `<UTC time>-<suite>` in a place, with a number behind it where there is one already. Raises
+    Failed."""
+    base = place / _folder_name(started_at, suite)
+    for count in itertools.count(1):  # another process may begin one in the same second
+        folder = base if count == 1 else base.with_name(f"{base.name}-{count}")
+        try:
+            folder.mkdir(parents=True)
+            return folder
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise _cannot_write(folder, error) from error
+    raise AssertionError("the numbers never end")
+
+
+def _folder_name(started_at: str, suite: str) -> str:
+    return f"{re.sub('[-:]', '', started_at)}-{slug(suite)}"
 
 
 def write(folder: Path, run: Run) -> None:
@@ -223,7 +230,7 @@ def _readable(paths: Iterable[Path]) -> list[Stored]:
 
 def _order(stored: Stored) -> tuple[datetime, bool, int, str]:
     """By the start; of one start, copies under another name first, then as `create` numbers them."""
-    name, base = stored.path.name, _folder_name(stored.run)
+    name, base = stored.path.name, _folder_name(stored.run.started_at, stored.run.suite)
     number = re.fullmatch(re.escape(base) + r"(?:-(\d+))?", name)
     return _began(stored.run), number is not None, int(number[1] or 1) if number else 0, name
 
