@@ -93,7 +93,7 @@ def _converted(model: Any, images: Any, precision: str, ranges: Any, place: Path
     """The file of a Keras model, through a folder. `ranges`: images (n, ...) that set the ranges of int8.
 
     The weights stay variables: written into the graph as constants, they are copied again and again (VGG16: 128 s and
-    20 GB; so, 28 s and 5 GB).
+    20 GB; so, 43 s and 4.7 GB).
     """
     import tensorflow as tf
 

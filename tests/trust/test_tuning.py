@@ -59,11 +59,15 @@ def test_the_fastest_is_found_and_takes_most_of_the_time(tmp_path: Path, monkeyp
     assert visits["f"] == visits["d"] == tuning.VISITS < visits["a"]
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_one_setting_under_six_names_has_no_winner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
-    machine(monkeypatch, dict.fromkeys("abcdef", 10.0), seed)
-    tuned = tuning.tune(choices(tmp_path, "abcdef"), Setup(), budget_s=120, seed=seed)
-    assert tuned.ties, "it cannot be told apart from all the others"
+def test_one_setting_under_six_names_has_no_winner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In 20 tries. In a tenth of them chance may call some slower: half of that in the rounds, half in the final."""
+    wrong = []
+    for seed in range(20):
+        machine(monkeypatch, dict.fromkeys("abcdef", 10.0), seed)
+        tuned = tuning.tune(choices(tmp_path, "abcdef"), Setup(), budget_s=120, seed=seed)
+        assert tuned.ties, "it cannot be told apart from all the others"
+        wrong += [each for each in tuned.choices if each.standing == "slower"]
+    assert len(wrong) <= 4
 
 
 def test_one_as_fast_as_the_leader_hardly_ever_goes() -> None:
