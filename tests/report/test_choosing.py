@@ -78,6 +78,27 @@ def test_a_place_on_the_page_and_the_choice_share_the_address(shown: Shown, path
     assert page.evaluate("scrollY") > 500
 
 
+def test_an_address_that_comes_before_the_last_one_is_written_is_read(shown: Shown, path: Path) -> None:  # noqa: F811
+    page = opened(shown, path, "p50=20ms")
+    # As on a busy machine: the timer that writes the first limit comes before the event of the new address.
+    page.evaluate("""new Promise((done) => {
+      const timer = window.setTimeout;
+      let due = null;
+      window.setTimeout = (call) => { due = call; };
+      addEventListener("hashchange", () => {
+        window.setTimeout = timer;
+        location.hash = "size=30MB";
+        due();
+        done();
+      }, { once: true });
+      location.hash = "p50=25ms";
+    })""")
+    until(page, SAID, lambda text: text == words({"size": 3e7}))
+    page.wait_for_timeout(500)
+    assert page.evaluate(SAID) == words({"size": 3e7})
+    assert parse_qs(page.evaluate("location.hash")[1:]) == {"size": ["30MB"]}
+
+
 def test_an_address_that_cannot_be_meant_limits_nothing(shown: Shown, path: Path) -> None:  # noqa: F811
     page = opened(shown, path, "p50=soon")
     assert page.evaluate(SAID) == words({})

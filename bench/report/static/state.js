@@ -16,21 +16,23 @@ const State = (() => {
     return text.toString();
   }
 
-  // Browsers allow only so many changes of the address: one for each pause.
-  let waiting = null;
+  // Browsers allow only so many changes of the address: one for each pause. An address that came since, whose event is
+  // still on its way, is read and not written over.
+  let waiting = null, last = location.hash;
   function write() {
     clearTimeout(waiting);
     waiting = setTimeout(() => {
-      const now = location.hash.slice(1), base = location.href.split("#")[0];
-      if (now && !now.includes("=")) state.at = now; // gone to since, and not yet read
-      const text = written();
+      if (location.hash !== last) return read();
+      const text = written(), base = location.href.split("#")[0];
       history.replaceState(null, "", text || state.at ? `${base}#${text || state.at}` : base);
+      last = location.hash;
     }, 150);
   }
 
   // An address without "=" is a place on the page: it joins what was asked for.
   function read() {
     const text = location.hash.slice(1);
+    last = location.hash;
     if (!text.includes("=")) {
       state.at = text || null;
       if (written()) write();
