@@ -128,7 +128,7 @@ def evaluate(
             provider=settings.provider or runtimes.get(settings.runtime).DEVICES["cpu"],
             threads=settings.threads,
             input_size=settings.input_size,
-            sizes=_sizes(path, settings),
+            sizes=sizes(path, settings),
             output=settings.output,
             widths=classes.widths(listed.words, settings.classes),
         )
@@ -214,7 +214,7 @@ def evaluate(
     return replace(result, agreement=with_keras(agree_with, path, images, p)) if agree_with else result
 
 
-def _sizes(path: Path, settings: Settings) -> tuple[int | None, ...] | None:
+def sizes(path: Path, settings: Settings | Case) -> tuple[int | None, ...] | None:
     """The sizes of the file's only input, None where they stay open; None for a file that does not say.
 
     Raises WrongUsage for sizes that do not fit.

@@ -154,6 +154,7 @@ def _signature(session: runtimes.Session, spec: Spec) -> tuple[Signature, int]:
             single=single,
             provider=spec.provider,
             decoder=DECODER,
+            place=place,
         ), place
     raise Failed(f"{name} cannot run on {width}x{height} pixels: {problem[:300]}")
 

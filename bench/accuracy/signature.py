@@ -33,6 +33,7 @@ class Signature:
     single: str | None  # PROBABILITY or LOGIT of the second class, where the output is one number an image
     provider: str
     decoder: str
+    place: int = 0  # of the output among the model's
 
 
 def layouts(shape: Sequence[int | None]) -> list[tuple[str, tuple[int | None, int | None]]]:

@@ -14,7 +14,19 @@ from typing import Any
 
 import click
 
-from bench.cli import counting, detecting, fleet, guiding, judging, loading, measuring, reading, trusting, tuning  # noqa: F401 - they add their commands
+from bench.cli import (  # noqa: F401 - they add their commands
+    counting,
+    detecting,
+    fleet,
+    guiding,
+    judging,
+    loading,
+    measuring,
+    reading,
+    shipping,
+    trusting,
+    tuning,
+)
 from bench.cli.root import cli
 from bench.errors import BenchError, Failed, WrongUsage
 from bench.units import readable

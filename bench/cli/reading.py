@@ -128,10 +128,11 @@ def baseline_list(results: Path, as_json: bool) -> None:
     )
 
 
-class _Limits(click.Command):
+class Limits(click.Command):
     """A command with an option for each quantity that can be limited."""
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Those that it declares, and one a quantity."""
         from bench.analysis import quantities
 
         options = [
@@ -144,7 +145,7 @@ class _Limits(click.Command):
         return [*options, *super().get_params(ctx)]
 
 
-@cli.command(cls=_Limits)
+@cli.command(cls=Limits)
 @click.argument("run", required=False)
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), help="Only models that were timed on it.")
 @click.option("--batch-size", type=click.IntRange(min=1), metavar="N",

@@ -85,6 +85,7 @@ def cli(debug: bool) -> None:
     bench compare         a run against this machine's baseline
     bench ab A B          two files against each other
     bench tune MODEL      its best runtime, precision, threads and batch size on this machine
+    bench ship            the model that `bench pick` chooses, as a folder to deploy
     bench load MODEL      requests a second, or cameras, that this machine holds within p99
     bench fleet           one suite on many machines
     bench doctor          the machine: what disturbs a measurement, and the remedy

@@ -62,6 +62,8 @@ class Runtime(Protocol):
     CAN_REST: bool  # whether `load` can keep idle threads from spinning
     PROGRAM: str  # a program that times a model alone: a `string.Template` of $model, $inputs (name -> shape and NumPy
     # type), $threads, $spin ("1" or "0"), $provider and its $options, at most 25 lines; it prints its p50 in ms
+    SHIPPED: str  # what a program needs to run the model beside it: its import, and `run(batch)`, the output number
+    # $place; a template as above, with $shape of the batch
     PACE: bytes | None  # a chain of small products; None: `timing.pace`'s ONNX file
 
     def version(self) -> str:

@@ -34,6 +34,18 @@ warm = sorted(times[len(times) // 3 :])
 print(f"p50 {1e3 * warm[len(warm) // 2]:.3f} ms")
 outputs = [interpreter.get_tensor(each["index"]) for each in interpreter.get_output_details()]
 """
+SHIPPED = """\
+from ai_edge_litert.interpreter import Interpreter
+interpreter = Interpreter(str(HERE / "model.tflite"), num_threads=$threads)
+interpreter.resize_tensor_input(interpreter.get_input_details()[0]["index"], $shape)
+interpreter.allocate_tensors()
+
+
+def run(batch):
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], batch)
+    interpreter.invoke()
+    return interpreter.get_tensor(interpreter.get_output_details()[$place]["index"])
+"""
 # y = x + x for x of shape (1, 4), and the chain of `timing.pace`, as TensorFlow's converter writes them.
 PROBE = zlib.decompress(base64.b85decode(
     'c-m!A%Syvg5It#QEi}}EMY`ysNY}yE`T?P>5a<JH5f_CjB#SJPLXDyzeuKDn>C#Vd;X?ch7k-'

@@ -42,6 +42,16 @@ for number in range(2000):
 warm = sorted(times[len(times) // 3 :])
 print(f"p50 {1e3 * warm[len(warm) // 2]:.3f} ms")
 """
+SHIPPED = """\
+import onnxruntime
+options = onnxruntime.SessionOptions()
+options.intra_op_num_threads = $threads
+session = onnxruntime.InferenceSession(str(HERE / "model.onnx"), options, providers=[($provider, $options)])
+
+
+def run(batch):
+    return session.run(None, {session.get_inputs()[0].name: batch})[$place]
+"""
 EXPLAINED = {
     r"Unsupported model IR version: (\d+), max supported IR version: (\d+)": (
         "it has IR version {}, and this ONNX Runtime reads up to {}; upgrade onnxruntime, or export it again with an "

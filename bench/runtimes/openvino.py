@@ -46,6 +46,17 @@ warm = sorted(times[len(times) // 3 :])
 print(f"p50 {1e3 * warm[len(warm) // 2]:.3f} ms")
 """
 
+SHIPPED = """\
+import openvino
+options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": $threads}
+model = openvino.Core().read_model(str(HERE / "model.onnx"))
+model.reshape($shape)
+compiled = openvino.compile_model(model, $provider, options)
+
+
+def run(batch):
+    return compiled([batch])[$place]
+"""
 _PROFILED = 10  # inferences
 _OPERATORS = {
     "Convolution": "Conv", "GroupConvolution": "Conv", "FullyConnected": "MatMul", "MatMul": "MatMul",
