@@ -10,15 +10,8 @@ from bench.accuracy import classes, label_files
 from bench.accuracy.classes import Labelling
 from bench.data import folders
 from bench.data.folders import Layout, Part
+from bench.data.parts import Labelled
 from bench.errors import WrongUsage
-
-
-@dataclass(frozen=True, slots=True)
-class Labelled:
-    """One image and the class that it shows."""
-
-    file: str  # relative to the folder, with forward slashes
-    word: str  # the class as the folder's name or the label says it
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from string import Template
 
 from bench.accuracy.signature import LOGIT, PROBABILITY, Signature
-from bench.models.decoding import MAX_PIXELS
+from bench.data.pictures import MAX_PIXELS
 from bench.models.preprocessing import FORMULAS, Preprocessing
 from bench.runtimes import Runtime
 
