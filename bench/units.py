@@ -104,13 +104,13 @@ def percent(value: float) -> str:
     return quantity(value, "percent")
 
 
-def points(difference: float) -> str:
-    """A difference of two percentages, with its sign.
+def points(difference: float, interval: tuple[float, float] | None = None) -> str:
+    """A difference of two percentages, with its sign, and its interval where it has one.
 
-    >>> points(1.5), points(-0.25)
-    ('+1.5 points', '-0.3 points')
+    >>> points(1.5), points(-0.25), points(1.5, (-0.2, 3.2))
+    ('+1.5 points', '-0.3 points', '+1.5 points [-0.2, 3.2]')
     """
-    return f"{'+' if difference >= 0 else ''}{quantity(difference, 'points')}"
+    return f"{'+' if difference >= 0 else ''}{quantity(difference, 'points', interval)}"
 
 
 def relative(ratio: float) -> str:

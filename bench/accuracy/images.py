@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,15 +46,15 @@ class ImageSet:
     @property
     def sha256(self) -> str:
         """A hash of the list: names, labels, sizes and times of the files."""
-        digest = hashlib.sha256()
-        for image, label in zip(self.images, self.labels, strict=True):
-            try:
-                about = (self.folder / image.file).stat()
-                facts = f"{about.st_size} {about.st_mtime_ns}"
-            except (OSError, ValueError):
-                facts = "missing"
-            digest.update(f"{image.file}\0{label}\0{facts}\n".encode(errors="surrogatepass"))
-        return digest.hexdigest()
+        return _sha256(
+            self.folder, [(image.file, label) for image, label in zip(self.images, self.labels, strict=True)]
+        )
+
+    def shown(self, readable: Sequence[bool]) -> str:
+        """A hash of those that could be read and of their classes, whatever the outputs of a model are called."""
+        return _sha256(
+            self.folder, [(image.file, image.word) for image, able in zip(self.images, readable, strict=True) if able]
+        )
 
 
 def listing(folder: Path, *, labels: Path | None = None, listed: bool = False) -> Listing:
@@ -87,6 +88,18 @@ def image_set(listing: Listing, outputs: int, *, given: Path | None = None, orde
     labelling = classes.labelling(listing.words, outputs, given=given, order=order, places=listing.places)
     others = classes.alternatives(listing.words, outputs, labelling, given=given)
     return ImageSet(listing.folder, listing.images, labelling, listing.ignored, listing.leftovers, others)
+
+
+def _sha256(folder: Path, listed: Iterable[tuple[str, object]]) -> str:
+    digest = hashlib.sha256()
+    for file, label in listed:
+        try:
+            about = (folder / file).stat()
+            facts = f"{about.st_size} {about.st_mtime_ns}"
+        except (OSError, ValueError):
+            facts = "missing"
+        digest.update(f"{file}\0{label}\0{facts}\n".encode(errors="surrogatepass"))
+    return digest.hexdigest()
 
 
 def _refuse_parts(folder: Path, there: Layout) -> None:

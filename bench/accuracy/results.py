@@ -13,6 +13,7 @@ from bench.accuracy import orders
 from bench.accuracy.images import ImageSet
 from bench.accuracy.orders import OtherOrder
 from bench.accuracy.predictions import TOP, Batch, Prediction
+from bench.analysis.pairs import packed
 from bench.analysis.statistics import percentile, supports, wilson
 from bench.errors import Failed
 from bench.models.preprocessing import Preprocessing
@@ -133,6 +134,8 @@ class Evaluation:
     wall_s: float
     inference_s: float
     images_per_s: float
+    images_sha256: str | None = None  # of the images that could be read, in their order: equal for the same ones
+    right: str | None = None  # whether the first answer is right, of each of them: see `analysis.pairs.packed`
     agreement: Fidelity | None = None  # with Keras, on these images
     stages: Stages | None = None  # None unless asked for
 
@@ -148,6 +151,8 @@ class Evaluation:
             n=self.n,
             top1_low=self.top1_low,
             top1_high=self.top1_high,
+            images=self.images_sha256,
+            right=self.right,
         )
 
 
@@ -212,6 +217,8 @@ def evaluation(
         wall_s=round(wall_s, 3),
         inference_s=round(sum(batch.inference_s for batch in batches), 3),
         images_per_s=round(len(everything) / wall_s, 2),
+        images_sha256=images.shown([prediction.unreadable is None for prediction in predictions]),
+        right=packed(right),
     )
 
 

@@ -69,7 +69,9 @@ def _answer(choice: Choice) -> list[str]:
         other = choice.why_not
         noise = "the same within the noise" if other.same else "but these limits ask for no more"
         times = f"takes {significant(other.times, 2)} times as long"
-        lines.append(f"why not {other.case}: {points(other.gain)} of {label}, {noise}, and it {times}")
+        lines.append(
+            f"why not {other.case}: {points(other.gain, other.gain_interval)} of {label}, {noise}, and it {times}"
+        )
     if choice.runner_up:
         lines.append(f"runner-up: {_described(choice.runner_up, label)}")
     lines += [_held_back(step, label) for step in choice.binding]
@@ -112,7 +114,8 @@ def _likeness(like: Likeness, winner: Candidate, label: str) -> str:
     if like.case == winner.case:
         return f"no other model within the limits is as accurate as {like.case} and faster"
     noise = ", the same within the noise" if like.same else ""
-    return f"against {like.case}: {points(like.gain)} of {label}{noise}, and {significant(like.times, 2)} times as fast"
+    gain = points(like.gain, like.gain_interval)
+    return f"against {like.case}: {gain} of {label}{noise}, and {significant(like.times, 2)} times as fast"
 
 
 def _front(choice: Choice, label: str) -> list[str]:
@@ -130,7 +133,7 @@ def _step(step: Step, label: str) -> str:
     if step.cost_ms is None or step.gain is None:
         return _described(step.model, label)
     noise = " (within the noise)" if step.same else ""
-    return f"+{latency(step.cost_ms)}, {points(step.gain)}{noise}: {_described(step.model, label)}"
+    return f"+{latency(step.cost_ms)}, {points(step.gain, step.gain_interval)}{noise}: {_described(step.model, label)}"
 
 
 def _doubt(step: Step, choice: Choice) -> str:
@@ -161,7 +164,7 @@ def _held_back(step: Relaxation, label: str) -> str:
     difference = step.needed - step.allowed
     sign = "+" if difference > 0 else "-"
     relaxed = points(difference) if limit.unit == "percent" else f"{sign}{quantity(abs(difference), limit.unit)}"
-    gain = "" if step.gain is None else f", {points(step.gain)} of {label}"
+    gain = "" if step.gain is None else f", {points(step.gain, step.gain_interval)} of {label}"
     what = "largest gain" if step.largest else "held back by"
     allowed = quantity(step.allowed, limit.unit)
     return f"{what}: {limit.label} of {allowed}: {relaxed}: {step.case}{gain}, p50 {latency(step.p50_ms)}"

@@ -6,12 +6,16 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from bench.analysis import quality, quantities
+from bench.analysis import pairs, quality, quantities
+from bench.analysis.pairs import Pair
 from bench.analysis.quality import TOP1, Quality
 from bench.analysis.statistics import wilson
 from bench.records import Record, Run
 
 IMAGENET_VALIDATION = 50_000  # images behind a published ImageNet accuracy
+
+ROUNDING = 1e-3
+"""Percentage points by which differences of accuracies are rounded, at most; less than what one image of 50,000 is."""
 
 Interval = tuple[float, float]
 
@@ -32,13 +36,15 @@ class Candidate:
     load_p99_ms: float | None = None  # the limit of the response time within which its requests a second were measured
     limited: dict[str, float | None] = field(default_factory=dict)  # every quantity that can be limited, by its name
     intervals: dict[str, Interval] = field(default_factory=dict)  # theirs, where they have one
+    paired: dict[str, Pair] = field(default_factory=dict)  # with others that were judged on the same images, by name
 
 
 def candidates(run: Run, *, device: str | None = None) -> list[Candidate]:
     """The measured models of a run as candidates, those timed on one device when it is named."""
     metric = quality.of(run.records)
+    paired = pairs.pairs(run.records) if metric is TOP1 else {}
     return [
-        _candidate(record, metric)
+        _candidate(record, metric, paired.get(record.case.name, {}))
         for record in run.records
         if record.measurement is not None and device in (None, record.case.device)
     ]
@@ -76,16 +82,26 @@ def accuracy_interval(record: Record, metric: Quality) -> Interval | None:
 
 
 def same_accuracy(a: Candidate, b: Candidate) -> bool:
-    """Whether the 95 % interval of the difference of their accuracies holds 0, or neither is known.
+    """Whether the difference of their accuracies may be chance, at 5 %, or neither is known.
 
-    That interval is put together from those of the two accuracies (Newcombe's, see `statistics.newcombe`).
+    Of two that were judged on the same images, McNemar's exact test says so (see `pairs`). Of others, the 95 % interval
+    of the difference, which then holds 0; it is put together from those of the two accuracies (Newcombe's, see
+    `statistics.newcombe`).
     """
     if a.accuracy is None or b.accuracy is None:
         return a.accuracy is None and b.accuracy is None
+    if b.case in a.paired:
+        return abs(a.accuracy - b.accuracy) <= a.paired[b.case].apart + ROUNDING
     high, low = (a, b) if a.accuracy >= b.accuracy else (b, a)
     down, up = (high.accuracy or 0.0) - (high.accuracy_low or 0.0), (low.accuracy_high or 0.0) - (low.accuracy or 0.0)
     gap = (high.accuracy or 0.0) - (low.accuracy or 0.0)
     return gap * gap <= down * down + up * up
+
+
+def gained(candidate: Candidate, other: Candidate) -> Interval | None:
+    """The 95 % interval of its accuracy over the other's, in percentage points, where both saw the same images."""
+    pair = candidate.paired.get(other.case)
+    return (pair.low, pair.high) if pair else None
 
 
 def same_latency(a: Candidate, b: Candidate) -> bool:
@@ -96,7 +112,7 @@ def same_latency(a: Candidate, b: Candidate) -> bool:
     return gap * gap <= down * down + up * up
 
 
-def _candidate(record: Record, metric: Quality) -> Candidate:
+def _candidate(record: Record, metric: Quality, paired: dict[str, Pair]) -> Candidate:
     m, accuracy = record.measurement, record.accuracy
     if m is None:
         raise ValueError(f"{record.case.name} has no measurement")
@@ -117,4 +133,5 @@ def _candidate(record: Record, metric: Quality) -> Candidate:
         load_p99_ms=record.load.p99_limit_ms if record.load else None,
         limited={name: one.read(record) for name, one in known.items()},
         intervals={name: span for name, one in known.items() if (span := one.interval_of(record)) is not None},
+        paired=paired,
     )

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bench.analysis import answer, quality, quantities, resampling, trust
-from bench.analysis.candidates import Candidate, candidates, same_accuracy, same_latency, under_load
+from bench.analysis.candidates import Candidate, Interval, candidates, gained, same_accuracy, same_latency, under_load
 from bench.analysis.capacity import cost_of_million
 from bench.analysis.resampling import RESAMPLES, Draws
 from bench.errors import NoModel, WrongUsage, suggestion
@@ -26,6 +26,7 @@ class Step:
     cost_ms: float | None = None  # of p50; None of the first
     gain: float | None = None  # percentage points of accuracy
     same: bool = False  # the gain cannot be told from the noise
+    gain_interval: Interval | None = None  # 95 %, of two that were judged on the same images; likewise below
     resamples: int = 0  # in which it is on the front, of `Choice.resamples`; 0 without any accuracy
 
 
@@ -45,6 +46,7 @@ class Likeness:
     gain: float  # percentage points of the winner's accuracy over its
     times: float  # its p50 over the winner's
     same: bool  # the two accuracies cannot be told apart
+    gain_interval: Interval | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,6 +57,7 @@ class Alternative:
     gain: float  # percentage points of accuracy over the winner
     times: float  # its p50 over the winner's
     same: bool  # their accuracies cannot be told apart
+    gain_interval: Interval | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,6 +74,7 @@ class Relaxation:
     gain: float | None  # percentage points of accuracy over the winner
     times: float  # its p50 over the winner's
     largest: bool = False  # the largest gain of all; else the nearest step of its limit
+    gain_interval: Interval | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -247,6 +251,7 @@ def _likeness(winner: Candidate, reference: Candidate) -> Likeness:
         gain=(winner.accuracy or 0.0) - (reference.accuracy or 0.0),
         times=reference.p50_ms / winner.p50_ms,
         same=same_accuracy(winner, reference),
+        gain_interval=gained(winner, reference),
     )
 
 
@@ -265,7 +270,12 @@ def _front(measured: Sequence[Candidate], drawn: Sequence[Draws]) -> tuple[Step,
             gain = (model.accuracy or 0.0) - (before.accuracy or 0.0)
             cost = model.p50_ms - before.p50_ms
             same = same_accuracy(before, model)
-            steps.append(Step(model=model, cost_ms=cost, gain=gain, same=same, resamples=counts[model.case]))
+            steps.append(
+                Step(
+                    model=model, cost_ms=cost, gain=gain, same=same, resamples=counts[model.case],
+                    gain_interval=gained(model, before),
+                )
+            )  # fmt: skip
     return tuple(steps)
 
 
@@ -299,6 +309,7 @@ def _why_not(winner: Candidate, others: Sequence[Candidate]) -> Alternative | No
         gain=(following.accuracy or 0.0) - winner.accuracy,
         times=following.p50_ms / winner.p50_ms,
         same=same_accuracy(winner, following),
+        gain_interval=gained(following, winner),
     )
 
 
@@ -317,7 +328,7 @@ def _binding(
             steps.append(Relaxation(
                 limit=name, allowed=allowed, needed=needed, share=share, case=c.case, p50_ms=c.p50_ms,
                 accuracy=c.accuracy, gain=(c.accuracy or 0.0) - (winner.accuracy or 0.0) if both else None,
-                times=c.p50_ms / winner.p50_ms,
+                times=c.p50_ms / winner.p50_ms, gain_interval=gained(c, winner),
             ))  # fmt: skip
     near = sorted(steps, key=lambda step: step.share)
     nearest = [next(step for step in near if step.limit == name) for name in dict.fromkeys(s.limit for s in near)]

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from bench.analysis import comparison, quality, statistics
+from bench.analysis.pairs import pairs as on_same_images
 from bench.records import Artifact, Machine, Measurement, Record, Run
 from bench.store import json_text
 from bench.units import percent, relative, significant
@@ -132,6 +133,10 @@ def _with_accuracy(change: Change, full: Record, reduced: Record) -> Change:
     old, new = metric.interval(full), metric.interval(reduced)
     if old is None or new is None:
         return replace(change, accuracy=after - before)
+    name, other = reduced.case.name, full.case.name
+    pair = on_same_images([full, reduced])[name].get(other) if name != other and metric is quality.TOP1 else None
+    if pair:
+        return replace(change, accuracy=after - before, accuracy_low=pair.low, accuracy_high=pair.high)
     moved, low, high = statistics.newcombe(before, old, after, new)
     return replace(change, accuracy=moved, accuracy_low=low, accuracy_high=high)
 

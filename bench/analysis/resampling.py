@@ -2,8 +2,9 @@
 
 A model's p50 is drawn by resampling its visits. The draws are then stretched to its 95 % interval, which comes from
 resampling visits first and samples within them, and holds what few visits cannot show (see `statistics`). Its other
-measured times move along in their own intervals: a slow visit is slow in all of them. An accuracy that was measured on
-n images is drawn from the binomial distribution; a published one stays.
+measured times move along in their own intervals: a slow visit is slow in all of them. The accuracies of models that
+were judged on the same images are drawn together, by resampling the images; one that was measured otherwise on n images
+is drawn from the binomial distribution; a published one stays.
 
 A draw is a whole number of thousandths, so that the page can hold it and count with the same ones
 (`report/static/pick.js`). Values are moved by +, -, * and / alone, which every language rounds alike.
@@ -12,15 +13,16 @@ A draw is a whole number of thousandths, so that the page can hold it and count 
 from __future__ import annotations
 
 import zlib
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from bench.analysis import quality, quantities
-from bench.analysis.candidates import Candidate, Interval
-from bench.analysis.quality import Quality
+from bench.analysis import pairs, quality, quantities
+from bench.analysis.candidates import ROUNDING, Candidate, Interval
+from bench.analysis.quality import TOP1, Quality
 from bench.records import Measurement, Record, Run
 
 RESAMPLES = 500
@@ -44,8 +46,9 @@ class Draws:
 def draws(run: Run, *, device: str | None = None) -> list[Draws]:
     """The draws of each of `candidates.candidates(run, device=device)`, the same every time."""
     metric = quality.of(run.records)
+    together = _together(run.records) if metric is TOP1 else {}
     return [
-        _draws(record, record.measurement, metric)
+        _draws(record, record.measurement, metric, together.get(record.case.name))
         for record in run.records
         if record.measurement is not None and device in (None, record.case.device)
     ]
@@ -65,16 +68,18 @@ def winners(
     """
     p50 = np.stack([_moved(c.p50_ms, (c.p50_ms_low, c.p50_ms_high), d) for c, d in zip(measured, drawn, strict=True)])
     accuracy, low, high = _accuracies(measured, drawn)
+    apart = _apart(measured)
     within: Flags = np.stack([_within(c, d, limits) for c, d in zip(measured, drawn, strict=True)])
     if like is not None:
-        within &= (accuracy >= accuracy[like]) | _same(accuracy[like], low[like], accuracy, high)
+        same = _same(accuracy[like], low[like], accuracy, high, apart[like][:, None])
+        within &= (accuracy >= accuracy[like]) | same
     columns = np.arange(RESAMPLES)
     chosen: Indices = np.where(within, p50, np.inf).argmin(axis=0)
     if not quick:
         known = within & ~np.isnan(accuracy)
         ranked = np.where(known, accuracy, -np.inf)
         best = np.where(ranked == ranked.max(axis=0), np.where(known, p50, np.inf), np.inf).argmin(axis=0)
-        leading = known & _same(accuracy[best, columns], low[best, columns], accuracy, high)
+        leading = known & _same(accuracy[best, columns], low[best, columns], accuracy, high, apart[best].T)
         chosen = np.where(known.any(axis=0), np.where(leading, p50, np.inf).argmin(axis=0), chosen)
     won: Indices = np.where(within.any(axis=0), chosen, NONE)
     return won
@@ -92,15 +97,36 @@ def on_front(measured: Sequence[Candidate], drawn: Sequence[Draws]) -> list[int]
     return counts
 
 
-def _draws(record: Record, measured: Measurement, metric: Quality) -> Draws:
+def _draws(record: Record, measured: Measurement, metric: Quality, together: Floats | None) -> Draws:
     rng = np.random.default_rng(zlib.crc32(record.case.name.encode(errors="surrogatepass")))
     times = np.clip(_resampled(measured.visit_p50_ms, rng), -_FURTHEST, _FURTHEST)
     value, images = metric.value(record), record.accuracy.n
     accuracies: tuple[int, ...] = ()
     if value is not None and images and metric.interval(record):
-        right = rng.binomial(images, min(1.0, value / 100), RESAMPLES)
+        right = rng.binomial(images, min(1.0, value / 100), RESAMPLES) if together is None else together
         accuracies = tuple(round(1000 * (100 * float(count) / images - value)) for count in right)
     return Draws(times=tuple(round(1000 * float(time)) for time in times), accuracies=accuracies)
+
+
+def _together(records: Sequence[Record]) -> dict[str, Floats]:
+    """By the names of those whose images are known: (RESAMPLES,) how many images are right when these are resampled.
+
+    All networks see the same resample of the same images. Images about which all of them say the same are alike, and
+    only how many there are is drawn.
+    """
+    judged: dict[tuple[str, int], dict[str, list[bool]]] = defaultdict(dict)
+    for record in records:
+        accuracy = record.accuracy
+        if accuracy.images and accuracy.right and accuracy.n:
+            right = pairs.unpacked(accuracy.right, accuracy.n)
+            judged[accuracy.images, accuracy.n][record.case.name] = right
+    found: dict[str, Floats] = {}
+    for (images, n), of_each in judged.items():
+        kinds, counts = np.unique(np.array(list(of_each.values())), axis=1, return_counts=True)
+        rng = np.random.default_rng(zlib.crc32(images.encode()))
+        drawn = kinds.astype(np.float64) @ rng.multinomial(n, counts / n, RESAMPLES).T
+        found |= dict(zip(of_each, drawn, strict=True))
+    return found
 
 
 def _resampled(visit_p50_ms: Sequence[float], rng: np.random.Generator) -> Floats:
@@ -145,10 +171,15 @@ def _accuracies(measured: Sequence[Candidate], drawn: Sequence[Draws]) -> tuple[
     )
 
 
-def _same(higher: Floats, its_low: Floats, lower: Floats, its_high: Floats) -> Flags:
+def _apart(measured: Sequence[Candidate]) -> Floats:
+    """(candidates, candidates) the largest difference that is chance, of those with the same images; else NaN."""
+    return np.array([[a.paired[b.case].apart if b.case in a.paired else np.nan for b in measured] for a in measured])
+
+
+def _same(higher: Floats, its_low: Floats, lower: Floats, its_high: Floats, apart: Floats) -> Flags:
     """Whether accuracies cannot be told apart (see `candidates.same_accuracy`); the first are the higher ones."""
     gap, down, up = higher - lower, higher - its_low, its_high - lower
-    same: Flags = gap * gap <= down * down + up * up
+    same: Flags = np.where(np.isnan(apart), gap * gap <= down * down + up * up, abs(gap) <= apart + ROUNDING)
     return same
 
 

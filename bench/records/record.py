@@ -200,6 +200,8 @@ class Accuracy:
     n: int | None = None  # images, when measured
     top1_low: float | None = None  # Wilson interval, when measured
     top1_high: float | None = None
+    images: str | None = None  # which images, in which order: equal where networks were judged on the same ones
+    right: str | None = None  # whether the first answer is right, of each of them: see `analysis.pairs.packed`
     doubt: str | None = None  # why the figures may be wrong, and what to do
     detection: DetectionAccuracy | None = None  # of a localiser or detector; then there is no top-1
     alternatives: tuple[PublishedAccuracy, ...] = ()

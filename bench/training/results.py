@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bench import data
-from bench.analysis import statistics
+from bench.analysis import pairs, statistics
 from bench.data import COLUMNS, DataSet, Labels, Objects
 from bench.detection import judging
 from bench.errors import Failed
@@ -57,7 +57,8 @@ def _boxes(rows: Any, truth: Objects, known: DataSet, size: int) -> Accuracy:
 def _classes(rows: Any, labels: Labels, known: DataSet, size: int) -> Accuracy:
     _check(rows, len(labels), [f"score of class {label}" for label in range(known.CLASSES)])
     order = np.argsort(-rows, axis=1, kind="stable")
-    right = int((order[:, 0] == labels).sum())
+    first = order[:, 0] == labels
+    right = int(first.sum())
     low, high = statistics.wilson(right, len(labels))
     return Accuracy(
         origin="measured",
@@ -67,6 +68,8 @@ def _classes(rows: Any, labels: Labels, known: DataSet, size: int) -> Accuracy:
         top5=100 * float((order[:, :5] == labels[:, None]).any(axis=1).mean()),
         top1_low=100 * low,
         top1_high=100 * high,
+        images=known.SOURCE,
+        right=pairs.packed(first.tolist()),
     )
 
 

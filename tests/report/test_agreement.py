@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 
 from bench.analysis import answer, choice, quantities
 from bench.analysis.candidates import Candidate
+from bench.analysis.pairs import Pair
 from bench.analysis.resampling import RESAMPLES, Draws
 from bench.report import page
 from bench.units import UNITS, parse_quantity, quantity, typed
@@ -70,6 +72,18 @@ def candidate(rng: random.Random, number: int) -> Candidate:
     )  # fmt: skip
 
 
+def together(rng: random.Random, models: list[Candidate]) -> list[Candidate]:
+    """Some of them judged on the same images."""
+    seen = [model for model in models if model.accuracy is not None and rng.random() < 0.6]
+    paired: dict[str, dict[str, Pair]] = {model.case: {} for model in models}
+    for a, b in itertools.combinations(seen, 2):
+        apart = rng.choice([0.0, 0.2, abs((a.accuracy or 0) - (b.accuracy or 0)), 5.0, 40.0])
+        low, high = sorted(rng.uniform(-20, 20) for _ in range(2))
+        paired[a.case][b.case] = Pair(apart=apart, low=low, high=high, p=0.3)
+        paired[b.case][a.case] = Pair(apart=apart, low=-high, high=-low, p=0.3)
+    return [replace(model, paired=paired[model.case]) for model in models]
+
+
 def draws(rng: random.Random, model: Candidate) -> Draws:
     """Draws that reach past the interval's ends and often lie on them or on the value itself."""
     times = [rng.choice([0, -1000, 1000, rng.randrange(-2000, 2001)]) for _ in range(RESAMPLES)]
@@ -96,6 +110,7 @@ def test_page_and_pick_agree_on_random_runs(script: Any) -> None:
     for seed in range(RUNS):
         rng = random.Random(seed)
         models = [candidate(rng, number) for number in range(rng.randrange(9))]
+        models = together(random.Random(-seed), models) if seed % 2 else models
         judged = [model.case for model in models if model.batch_size == smallest(models) and model.accuracy is not None]
         like = rng.choice(judged) if judged and rng.random() < 0.3 else None
         trust = rng.choice(["sound", "shaky", "unsound"])
@@ -120,7 +135,10 @@ def test_page_and_pick_agree_on_random_runs(script: Any) -> None:
         kinds |= {name for name in KINDS if getattr(ours, name)}
         kinds |= {"sometimes met" for _ in ours.misses if ours.wins}
         kinds |= {"largest gain" for step in ours.binding if step.largest}
-    assert kinds == {"front", "winner", "missed", "nothing", "sometimes met", "largest gain", *KINDS}
+        kinds |= {
+            "pairs" for each in (ours.why_not, ours.like, *ours.front[1:], *ours.binding) if each and each.gain_interval
+        }
+    assert kinds == {"pairs", "front", "winner", "missed", "nothing", "sometimes met", "largest gain", *KINDS}
 
 
 KINDS = ("ties", "on_the_edge", "binding", "why_not", "left_out", "like", "unmeasured")

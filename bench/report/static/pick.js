@@ -30,12 +30,14 @@ const Pick = (() => {
   }
 
   // bench/analysis/candidates.py: whether the interval of a difference, or of a ratio, says nothing.
-  const reaches = (gap, down, up) => gap * gap <= down * down + up * up;
+  const ROUNDING = 1e-3, reaches = (gap, down, up) => gap * gap <= down * down + up * up;
   function sameAccuracy(a, b) {
     if (a.accuracy === null || b.accuracy === null) return a.accuracy === null && b.accuracy === null;
+    if (Object.hasOwn(a.paired, b.case)) return Math.abs(a.accuracy - b.accuracy) <= a.paired[b.case].apart + ROUNDING;
     const [high, low] = a.accuracy >= b.accuracy ? [a, b] : [b, a];
     return reaches(high.accuracy - low.accuracy, high.accuracy - high.accuracy_low, low.accuracy_high - low.accuracy);
   }
+  const gained = (c, other) => Object.hasOwn(c.paired, other.case) ? [c.paired[other.case].low, c.paired[other.case].high] : null;
   function sameLatency(a, b) {
     const [slow, fast] = a.p50_ms >= b.p50_ms ? [a, b] : [b, a];
     return reaches(Math.log(slow.p50_ms / fast.p50_ms), Math.log(slow.p50_ms / slow.p50_ms_low), Math.log(fast.p50_ms_high / fast.p50_ms));
@@ -86,7 +88,7 @@ const Pick = (() => {
     return known.get(draws);
   }
   const drawnOf = (c, draws, k) => c.accuracy === null ? null : !draws.accuracies.length ? c : {
-    accuracy: c.accuracy + shiftOf(draws, k), accuracy_low: c.accuracy_low + shiftOf(draws, k), accuracy_high: c.accuracy_high + shiftOf(draws, k),
+    case: c.case, paired: c.paired, accuracy: c.accuracy + shiftOf(draws, k), accuracy_low: c.accuracy_low + shiftOf(draws, k), accuracy_high: c.accuracy_high + shiftOf(draws, k),
   };
 
   // The values of a limited quantity in each resample; null where it is not known.
@@ -146,10 +148,10 @@ const Pick = (() => {
     const known = candidates.filter((c) => c.accuracy !== null), steps = [];
     for (const model of [...(known.length ? known : candidates)].sort((a, b) => a.p50_ms - b.p50_ms || worth(b) - worth(a))) {
       const before = steps.at(-1)?.model;
-      if (!before) steps.push({ model, cost_ms: null, gain: null, same: false, resamples: counts.get(model.case) });
+      if (!before) steps.push({ model, cost_ms: null, gain: null, same: false, resamples: counts.get(model.case), gain_interval: null });
       else if (worth(model) > worth(before)) {
         steps.push({ model, cost_ms: model.p50_ms - before.p50_ms, gain: worth(model) - worth(before), same: sameAccuracy(before, model),
-          resamples: counts.get(model.case) });
+          resamples: counts.get(model.case), gain_interval: gained(model, before) });
       }
     }
     return steps;
@@ -159,7 +161,8 @@ const Pick = (() => {
     if (winner.accuracy === null) return null;
     const [next] = others.filter((c) => c.accuracy !== null && c.accuracy > winner.accuracy)
       .sort((a, b) => a.accuracy - b.accuracy || a.p50_ms - b.p50_ms);
-    return next ? { case: next.case, gain: next.accuracy - winner.accuracy, times: next.p50_ms / winner.p50_ms, same: sameAccuracy(winner, next) } : null;
+    return next ? { case: next.case, gain: next.accuracy - winner.accuracy, times: next.p50_ms / winner.p50_ms, same: sameAccuracy(winner, next),
+      gain_interval: gained(next, winner) } : null;
   }
 
   function beats(candidate, winner, quick) {
@@ -176,7 +179,7 @@ const Pick = (() => {
         if (Object.keys(missed).length !== 1 || share === null || !beats(c, winner, quick)) continue;
         const both = c.accuracy !== null && winner.accuracy !== null;
         steps.push({ limit: name, allowed, needed: c.limited[name], share, case: c.case, p50_ms: c.p50_ms, accuracy: c.accuracy,
-          gain: both ? c.accuracy - winner.accuracy : null, times: c.p50_ms / winner.p50_ms, largest: false });
+          gain: both ? c.accuracy - winner.accuracy : null, times: c.p50_ms / winner.p50_ms, largest: false, gain_interval: gained(c, winner) });
       }
     }
     const near = [...steps].sort((a, b) => a.share - b.share);
@@ -237,7 +240,8 @@ const Pick = (() => {
     }
     return {
       ...choice, winner,
-      like: likened ? { case: likened.case, gain: worth(winner) - worth(likened), times: likened.p50_ms / winner.p50_ms, same: sameAccuracy(winner, likened) } : null,
+      like: likened ? { case: likened.case, gain: worth(winner) - worth(likened), times: likened.p50_ms / winner.p50_ms, same: sameAccuracy(winner, likened),
+        gain_interval: gained(winner, likened) } : null,
       why_not: whyNot(winner, others), runner_up: others[0] ?? null,
       ties: others.filter((other) => sameAccuracy(winner, other) && sameLatency(winner, other)).map((other) => other.case),
       on_the_edge: names.filter((name) => reachesPast(winner, name, limits[name], about)),
@@ -248,7 +252,7 @@ const Pick = (() => {
   function inWords(models, choice) {
     const { limits: about, units } = models, label = about[choice.quality].label;
     const shown = (unit, value, interval) => quantity(units, unit, value, interval);
-    const points = (value) => `${value >= 0 ? "+" : ""}${shown("points", value)}`;
+    const points = (value, interval) => `${value >= 0 ? "+" : ""}${quantity(units, "points", value, interval)}`;
     const described = (c) => `${c.case}: ${c.accuracy === null ? "accuracy unknown" : `${label} ${shown("percent", c.accuracy)}`}, `
       + `p50 ${shown("ms", c.p50_ms, [c.p50_ms_low, c.p50_ms_high])}`;
     const figures = (c) => {
@@ -256,12 +260,12 @@ const Pick = (() => {
         .map(([name, one]) => `${one.label} ${shown(one.unit, c.limited[name], c.intervals[name])}`);
       return `${known.join(", ") || "nothing else is known"}; accuracy ${c.accuracy_source ?? "unknown"}`;
     };
-    const step = ({ model, cost_ms, gain, same }) => cost_ms === null ? described(model)
-      : `+${shown("ms", cost_ms)}, ${points(gain)}${same ? " (within the noise)" : ""}: ${described(model)}`;
+    const step = ({ model, cost_ms, gain, same, gain_interval }) => cost_ms === null ? described(model)
+      : `+${shown("ms", cost_ms)}, ${points(gain, gain_interval)}${same ? " (within the noise)" : ""}: ${described(model)}`;
     const heldBack = (s) => {
       const { label: of, unit } = about[s.limit], difference = s.needed - s.allowed;
       const relaxed = unit === "percent" ? points(difference) : `${difference > 0 ? "+" : "-"}${shown(unit, Math.abs(difference))}`;
-      const gain = s.gain === null ? "" : `, ${points(s.gain)} of ${label}`;
+      const gain = s.gain === null ? "" : `, ${points(s.gain, s.gain_interval)} of ${label}`;
       return `${s.largest ? "largest gain" : "held back by"}: ${of} of ${shown(unit, s.allowed)}: ${relaxed}: ${s.case}${gain}, p50 ${shown("ms", s.p50_ms)}`;
     };
     const missed = (miss) => ([name, share]) => {
@@ -287,9 +291,9 @@ const Pick = (() => {
     };
     const doubt = ({ model, resamples }) => (choice.trust !== "unsound" && resamples >= CERTAIN * choice.resamples) || model.accuracy === null ? ""
       : `, on the front in ${share(resamples)} of the resamples`;
-    const likeness = ({ case: name, gain, times, same }) => name === choice.winner.case
+    const likeness = ({ case: name, gain, times, same, gain_interval }) => name === choice.winner.case
       ? `no other model within the limits is as accurate as ${name} and faster`
-      : `against ${name}: ${points(gain)} of ${label}${same ? ", the same within the noise" : ""}, and ${significant(times, 2)} times as fast`;
+      : `against ${name}: ${points(gain, gain_interval)} of ${label}${same ? ", the same within the noise" : ""}, and ${significant(times, 2)} times as fast`;
 
     function answer() {
       if (choice.front.length) {
@@ -319,7 +323,7 @@ const Pick = (() => {
       if (choice.ties.length) lines.push(`a tie within the noise of this run with ${choice.ties.join(", ")}: choose by size or taste`);
       for (const name of choice.on_the_edge) lines.push(`on the edge: the interval of its ${about[name].label} reaches past the limit`);
       if (other) {
-        lines.push(`why not ${other.case}: ${points(other.gain)} of ${label}, ${other.same ? "the same within the noise" : "but these limits ask for no more"}, `
+        lines.push(`why not ${other.case}: ${points(other.gain, other.gain_interval)} of ${label}, ${other.same ? "the same within the noise" : "but these limits ask for no more"}, `
           + `and it takes ${significant(other.times, 2)} times as long`);
       }
       if (choice.runner_up) lines.push(`runner-up: ${described(choice.runner_up)}`);
