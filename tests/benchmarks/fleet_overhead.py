@@ -1,6 +1,6 @@
 """p50 through a Dask worker against the same by hand, and beside an idle worker: ratios, interleaved.
 
-python -m tests.benchmarks.fleet_overhead [TRIPLES]    on a quiet machine; 4 s for each of 30
+python -m tests.benchmarks.fleet_overhead [TRIPLES] [--threads N]    on a quiet machine; 4 s for each of 30
 
 A worker with TLS waits on this machine. A triple has three visits to one file, in shuffled order: by hand with the
 worker stopped (SIGSTOP), by hand beside the idle worker, and through the worker. The ratio is the Hodges-Lehmann mean
@@ -10,6 +10,7 @@ from resampling triples.
 
 from __future__ import annotations
 
+import argparse
 import math
 import os
 import random
@@ -68,7 +69,10 @@ def ratio(ours: list[float], theirs: list[float]) -> str:
 def main() -> None:
     import subprocess
 
-    triples = int(sys.argv[1]) if len(sys.argv) > 1 else 30
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("triples", type=int, nargs="?", default=30)
+    parser.add_argument("--threads", type=int, default=facts.cores_given())
+    asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder, processes = Path(name), []
         tls = certificates.write(folder / "tls")
@@ -77,14 +81,14 @@ def main() -> None:
         for words in (["scheduler", "--port", "18799", "--host", "127.0.0.1"], ["worker", url]):
             processes.append(subprocess.Popen([*bench, "fleet", *words, "--tls", str(tls)], stderr=subprocess.DEVNULL))
         try:
-            measure(folder, url, tls, processes[1].pid, triples)
+            measure(folder, url, tls, processes[1].pid, asked.triples, asked.threads)
         finally:
             for process in processes:
                 os.kill(process.pid, signal.SIGCONT)
                 process.kill()
 
 
-def measure(folder: Path, url: str, tls: Path, worker: int, triples: int) -> None:
+def measure(folder: Path, url: str, tls: Path, worker: int, triples: int, threads: int) -> None:
     begun = time.monotonic()
     while True:
         try:
@@ -100,7 +104,6 @@ def measure(folder: Path, url: str, tls: Path, worker: int, triples: int) -> Non
     there, here = There(connection, machines[0], Judge()), Here()
     path = folder / "network.onnx"
     write_network(path)
-    threads = facts.cores_given()
     case = PlannedCase(name="network", model=str(path), device="cpu", provider="CPUExecutionProvider", threads=threads)
     settings = Settings(rounds=1, min_time_s=MIN_TIME_S, min_count=12, warmup_s=WARMUP_S, budget_s=None, seed=0,
                         device="cpu", provider="CPUExecutionProvider")  # fmt: skip
