@@ -133,19 +133,9 @@ def evaluate(
             widths=classes.widths(listed.words, settings.classes),
         )
         signature = msgspec.convert(worker.ask(spec), Signature)
-        p = preprocessing(
-            settings.preprocess,
-            height=signature.height,
-            width=signature.width,
-            layout=signature.layout,
-            dtype=signature.dtype,
-            decoder=signature.decoder,
-            crop=settings.crop,
-            resize=settings.resize,
-            interpolation=settings.interpolation,
-        )
+        p = preprocessing_of(settings, signature)
         images = image_set(listed, signature.outputs, given=settings.classes, order=settings.class_order)
-        batch_size = _batch_size(settings.batch_size, signature, p)
+        batch_size = batch_size_of(settings.batch_size, signature, p)
         key = Key(
             artifact_sha256=artifact_sha256,
             images_sha256=images.sha256,
@@ -229,7 +219,23 @@ def sizes(path: Path, settings: Settings | Case) -> tuple[int | None, ...] | Non
     return tuple(axis.size or settings.dimensions.get(axis.name) for axis in axes) if axes else None
 
 
-def _batch_size(asked: int | None, signature: Signature, p: Preprocessing) -> int:
+def preprocessing_of(settings: Settings, signature: Signature) -> Preprocessing:
+    """How images become what a file takes."""
+    return preprocessing(
+        settings.preprocess,
+        height=signature.height,
+        width=signature.width,
+        layout=signature.layout,
+        dtype=signature.dtype,
+        decoder=signature.decoder,
+        crop=settings.crop,
+        resize=settings.resize,
+        interpolation=settings.interpolation,
+    )
+
+
+def batch_size_of(asked: int | None, signature: Signature, p: Preprocessing) -> int:
+    """How many images to infer at once: as asked, or as many as fit. Raises WrongUsage for what the file refuses."""
     if signature.batch_size is not None:
         if asked not in (None, signature.batch_size):
             raise WrongUsage(

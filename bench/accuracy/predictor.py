@@ -1,6 +1,7 @@
 """The worker process that runs a model's file on images: decoding in threads, inference beside it or in turn.
 
-A `Spec` is answered by a `Signature`; a `Job` by one `Batch` after another.
+A `Spec` is answered by a `Signature`; a `Job` by one `Batch` after another, or, where features are asked for, by one
+`FeatureBatch` after another.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ class Spec:
     threads: int
     input_size: int | None = None  # pixels a side, for an input that leaves it open
     sizes: tuple[int | None, ...] | None = None  # of the only input, None where open; None: as the session says
+    features: bool = False  # whether what it gives are features, not class scores
     output: str | None = None  # the output with the class scores; None: the one that can be it
     widths: tuple[int, ...] = ()  # how many classes there may be; nothing: any
 
@@ -53,25 +55,38 @@ class Job:
     first: int
     folder: str
     files: tuple[str, ...]  # all of them
-    labels: tuple[int, ...]
+    labels: tuple[int, ...] = ()  # of features, none
 
 
-_Loaded = tuple[Any, int, Signature, int]
-_LOADED: dict[str, _Loaded] = {}  # the session, the place of its scores, what it takes and gives, batches ahead
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FeatureBatch:
+    """The features of neighbouring images of the list."""
+
+    wall_s: float  # from the end of the batch before it, or the start of the job
+    inference_s: float
+    rows: bytes  # float32, little-endian, image by image; zeros where it could not be read
+    problems: tuple[str | None, ...]  # why an image could not be read
 
 
-def answer(asked: dict[str, Any]) -> Signature | Iterator[Batch]:
-    """A Spec is answered by its Signature; the Job that follows, by one Batch after another."""
+_Loaded = tuple[Any, int, Signature, int, bool]
+_LOADED: dict[str, _Loaded] = {}  # the session, the place of its scores, what it takes and gives, batches ahead,
+# whether features are asked for
+
+
+def answer(asked: dict[str, Any]) -> Signature | Iterator[Batch] | Iterator[FeatureBatch]:
+    """A Spec is answered by its Signature; the Job that follows, by one batch after another."""
     if "folder" in asked:
-        session, output, takes, ahead = _LOADED["session"]
-        return _batches(session, output, takes, msgspec.convert(asked, Job), ahead)
+        session, output, takes, ahead, features = _LOADED["session"]
+        job = msgspec.convert(asked, Job)
+        runs = _runs(session, output, takes, job, ahead)
+        return _features(runs) if features else _predicted(runs, takes, job)
     spec = msgspec.convert(asked, Spec)
     try:
         session = _session(spec)
         takes, output = _signature(session, spec)
     except ImportError as error:
         raise Failed(f'{error}; install it with `pip install "backbench[cpu,images]"`') from error
-    _LOADED["session"] = session, output, takes, _ahead(spec)
+    _LOADED["session"] = session, output, takes, _ahead(spec), spec.features
     return takes
 
 
@@ -134,11 +149,14 @@ def _signature(session: runtimes.Session, spec: Spec) -> tuple[Signature, int]:
             # With every size open, only running it tells the layout.
             problem = problem or " ".join(str(error).split())
             continue
-        place, scores = signature.scores_of(
-            name, session.outputs, results, batch or 1, asked=spec.output, widths=spec.widths
-        )
+        if spec.features:
+            place, scores = 0, signature.pooled(np.asarray(results[0]), batch or 1).shape[1]
+        else:
+            place, scores = signature.scores_of(
+                name, session.outputs, results, batch or 1, asked=spec.output, widths=spec.widths
+            )
         single = None
-        if scores == 1:
+        if scores == 1 and not spec.features:
             noises = [signature.noise(whole, dtype, 10.0**seed, seed) for seed in range(5)]
             single = signature.kind_of_single([session.run({given: each})[place] for each in noises])
         return Signature(
@@ -159,13 +177,23 @@ def _signature(session: runtimes.Session, spec: Spec) -> tuple[Signature, int]:
     raise Failed(f"{name} cannot run on {width}x{height} pixels: {problem[:300]}")
 
 
-def _batches(session: runtimes.Session, output: int, takes: Signature, job: Job, ahead: int) -> Iterator[Batch]:
-    """The batches' predictions in order. While one is inferred, the next `ahead` are decoded."""
+@dataclass(frozen=True, slots=True)
+class _Ran:
+    """One batch that was inferred."""
+
+    begun: int  # its first image's place in the list
+    raw: Array  # what the model put out for it, filled up to its batch
+    whole: int  # rows of that
+    problems: list[str | None]
+    inference_s: float
+
+
+def _runs(session: runtimes.Session, output: int, takes: Signature, job: Job, ahead: int) -> Iterator[_Ran]:
+    """The batches in order, inferred. While one is, the next `ahead` are decoded."""
     ((name, *_),) = session.inputs
     starts = range(job.first * job.batch_size, len(job.files), job.batch_size)
     free = [batch_array(job.batch_size, job.preprocessing) for _ in range(min(ahead + 1, len(starts)))]
     waiting: deque[tuple[int, Array, list[Future[str | None]]]] = deque()
-    before = time.perf_counter()
     with ThreadPoolExecutor(cores_given()) as pool:
         try:
             for start in [*starts, *[None] * ahead]:
@@ -187,22 +215,49 @@ def _batches(session: runtimes.Session, output: int, takes: Signature, job: Job,
                 raw = np.asarray(session.run({name: array[:whole] if takes.batched else array[0]})[output])
                 after_run = time.perf_counter()
                 free.append(array)
-                predictions, probabilities = _predictions(
-                    signature.class_scores(raw, whole, takes.single)[: len(problems)],
-                    job.labels[begun : begun + len(problems)],
-                    problems,
-                )
-                now = time.perf_counter()
-                yield Batch(
-                    number=begun // job.batch_size,
-                    wall_s=round(now - before, 6),
-                    inference_s=round(after_run - before_run, 6),
-                    probabilities=probabilities,
-                    predictions=predictions,
-                )
-                before = now
+                yield _Ran(begun, raw, whole, problems, after_run - before_run)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _predicted(runs: Iterator[_Ran], takes: Signature, job: Job) -> Iterator[Batch]:
+    """What the model says of each batch."""
+    before = time.perf_counter()
+    for ran in runs:
+        problems = ran.problems
+        predictions, probabilities = _predictions(
+            signature.class_scores(ran.raw, ran.whole, takes.single)[: len(problems)],
+            job.labels[ran.begun : ran.begun + len(problems)],
+            problems,
+        )
+        now = time.perf_counter()
+        yield Batch(
+            number=ran.begun // job.batch_size,
+            wall_s=round(now - before, 6),
+            inference_s=round(ran.inference_s, 6),
+            probabilities=probabilities,
+            predictions=predictions,
+        )
+        before = now
+
+
+def _features(runs: Iterator[_Ran]) -> Iterator[FeatureBatch]:
+    """What the model makes of each batch, averaged over the image."""
+    before = time.perf_counter()
+    for ran in runs:
+        rows = signature.pooled(ran.raw, ran.whole)[: len(ran.problems)].astype("<f4")
+        readable = [problem is None for problem in ran.problems]
+        if not np.isfinite(rows[readable]).all():
+            raise Failed("the backbone's features are not all numbers (NaN or infinite); use other weights")
+        rows[[not one for one in readable]] = 0
+        now = time.perf_counter()
+        yield FeatureBatch(
+            wall_s=round(now - before, 6),
+            inference_s=round(ran.inference_s, 6),
+            rows=rows.tobytes(),
+            problems=tuple(ran.problems),
+        )
+        before = now
 
 
 def _fill(path: Path, row: Array, p: Preprocessing) -> str | None:

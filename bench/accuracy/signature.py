@@ -57,6 +57,17 @@ def layouts(shape: Sequence[int | None]) -> list[tuple[str, tuple[int | None, in
     return []
 
 
+def pooled(raw: Array, images: int) -> Array:
+    """What a backbone puts out for so many images, as rows of features: feature maps averaged over the image.
+
+    As Keras's GlobalAveragePooling2D with channels last. Raises WrongUsage for an output of another kind.
+    """
+    if raw.shape[0] != images or raw.ndim not in (2, 4):
+        raise WrongUsage(f"a backbone that puts out {list(raw.shape)} has no features of images; it must be "
+                         "[n, height, width, channels]")  # fmt: skip
+    return raw.mean(axis=(1, 2), dtype=np.float32) if raw.ndim == 4 else raw
+
+
 def scores_of(
     name: str, outputs: Sequence[str], results: Sequence[Any], batch: int, *, asked: str | None, widths: Sequence[int]
 ) -> tuple[int, int]:

@@ -191,6 +191,14 @@ def _accuracy(run: Run, visits: Sequence[Visit]) -> Iterator[Doubt]:
                         remedy=f"{remedy} (in a suite a key of `accuracy`)", cases=(record.case.name,))  # fmt: skip
 
 
+def _random_features(run: Run, visits: Sequence[Visit]) -> Iterator[Doubt]:
+    random = [record.case.name for record in run.records if record.transfer and record.transfer.weights == "none"]
+    if random:
+        yield Doubt(level="shaky", what=f"the weights of {_names(random)} are random, and accuracies those of heads on "
+                    "random features", remedy="use --weights imagenet, or a folder of weights files",
+                    cases=tuple(random))  # fmt: skip
+
+
 def _load(run: Run, visits: Sequence[Visit]) -> Iterator[Doubt]:
     for record in run.records:
         for doubt in record.load.doubts if record.load else ():
@@ -216,7 +224,7 @@ def _threads(run: Run, visits: Sequence[Visit]) -> Iterator[Doubt]:
 
 CHECKS: tuple[Check, ...] = (
     _measured, _disturbed, _threads, _spread, _pace, _warm_up, _providers, _above_the_roof, _fidelity,
-    _accuracy, _load,
+    _accuracy, _random_features, _load,
 )  # fmt: skip
 
 

@@ -72,6 +72,17 @@ if TYPE_CHECKING:
     help="Images, in any layout, from which lower precisions take their ranges.",
 )  # fmt: skip
 @click.option(
+    "--images",
+    type=click.Path(),
+    metavar="DIR",
+    help="Your own images, a folder a class: a head is trained on each backbone, and judged on those held out.",
+)
+@click.option(
+    "--weights",
+    metavar="none|imagenet|DIR",
+    help="Of the backbones: random, ImageNet's, or a folder of weights files by model. [default: the suite's]",
+)
+@click.option(
     "--scheduler", metavar="URL",
     help="Measure on every machine of a Dask cluster: tls://HOST:8786, or a scheduler file. See `bench fleet`.",
 )  # fmt: skip
@@ -94,6 +105,8 @@ def run(
     patience: str,
     resume: str | None,
     calibrate: str | None,
+    images: str | None,
+    weights: str | None,
     scheduler: str | None,
     tls: Path | None,
     insecure: bool,
@@ -106,13 +119,14 @@ def run(
     SUITE is a name in suites/, a .toml file, or one or more .onnx files. [default: default]
     """
     from bench import export, pipeline, store, suites
-    from bench.analysis import precision, roofline
+    from bench.analysis import precision, roofline, transfer
     from bench.cli import progress
 
     def chosen() -> Suite:
         loaded = suites.load_suite(suite or ("default",))
         of_runtimes = suites.in_runtimes(suites.only(loaded, models), runtimes)
-        sized = export.sized(of_runtimes.cases, dict(input_shapes), dict(dimensions))
+        trained = suites.transferred(of_runtimes.cases, images, weights)
+        sized = export.sized(trained, dict(input_shapes), dict(dimensions))
         return replace(of_runtimes, cases=sized if calibrate is None else suites.calibrated(sized, calibrate))
 
     options = pipeline.Options(
@@ -139,6 +153,8 @@ def run(
         reduced = [precision.row(change) for change in precision.changes(outcome.run)]
         if reduced:
             table(precision.HEADINGS, reduced)
+        for line in transfer.in_words(outcome.run):
+            click.echo(line)
         if comparison:
             show_comparison(comparison)
         click.echo(f"run:    {outcome.folder}")

@@ -43,10 +43,11 @@ def prepared(request: ExportRequest) -> Prepared:
 
     building.fresh()
     random = request.weights == "none" and request.model in backbones()
+    head = "none" if request.dense else request.head
     read: dict[str, str]
     with reading.recorded() as read, weights.unfilled() if random else nullcontext():
         model = models.build(
-            request.model, arguments=json.loads(request.arguments), input_shape=request.input_shape, head=request.head,
+            request.model, arguments=json.loads(request.arguments), input_shape=request.input_shape, head=head,
             classes=request.classes, weights=request.weights,
         )  # fmt: skip
     shape, dtype = keras_inputs.shape(model, request.input_shape, request.model), keras_inputs.dtype(model)
@@ -56,7 +57,9 @@ def prepared(request: ExportRequest) -> Prepared:
     warnings: tuple[str, ...] = ()
     if random:
         expected = weights.randomise(model, images, _SEED)
-    else:
+    if request.dense:
+        model = building.with_trained_head(model, request.dense)
+    if request.dense or not random:
         expected, warnings = policies.run_in_full_precision(model, images)
     try:
         layers = keras_graph.layers(model, shape)

@@ -50,6 +50,7 @@ class ExportRequest:
     preprocess: str | None = None  # how the model wants these images' pixels; None: as its family or its graph says
     integers: str | None = None  # of int8 and int8-dynamic: a key of `quantise.INTEGERS`
     format: str = "onnx"  # or "tflite"
+    dense: str | None = None  # the file of the trained values of the head "notes", whose backbone has `weights`
 
     @property
     def key(self) -> str:
@@ -61,6 +62,8 @@ class ExportRequest:
         }
         if self.format == "onnx":
             del content["format"]  # its key is what it was before there was another
+        if self.dense is None:
+            del content["dense"]  # likewise
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
 
     @property
@@ -71,6 +74,7 @@ class ExportRequest:
     def _files(self) -> dict[str, Any]:
         """The hashes of the files that the request names: a weights file, a .keras file, a builder's module."""
         named = [self.model] if self.model.endswith(KERAS_FILES) else []
+        named += [self.dense] if self.dense is not None else []
         named += [self.weights] if self.weights not in ("none", "imagenet") else []
         if ":" in self.model:
             named += map(str, sources_of(self.model))
@@ -82,10 +86,14 @@ class ExportRequest:
         return hashes
 
 
-def request(case: Case) -> ExportRequest:
+def request(case: Case, *, dense: Path | None = None) -> ExportRequest:
     """The export that a case needs. Cases that differ only in threads or batch size share one.
 
     An int8 file is made for the processor of this machine.
+
+    Args:
+        case: of a suite.
+        dense: the file (.npz) of the trained values of its head "notes"; None: the head is random, or in the weights.
     """
     reduced = case.precision != "fp32"
     return ExportRequest(
@@ -101,13 +109,14 @@ def request(case: Case) -> ExportRequest:
         preprocess=_preprocess(case) if reduced and case.calibrate else None,
         integers=_integers(case.precision),
         format="onnx" if ".onnx" in runtimes.get(case.runtime).SUFFIXES else "tflite",
+        dense=str(dense) if dense else None,
     )
 
 
 def _data_set(case: Case) -> str | None:
     if case.calibrate:
         return None
-    return case.train.data if case.train else SYNTHETIC
+    return (case.train and case.train.data) or SYNTHETIC
 
 
 def _preprocess(case: Case) -> str | None:

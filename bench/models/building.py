@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import zipfile
 from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 
 from bench.errors import Failed, WrongUsage, suggestion
 from bench.models import convmobilenet, keras_models_folder, own, resnext
@@ -58,6 +60,26 @@ def with_notes_head(backbone: keras.Model, classes: int) -> keras.Model:
     pooled = keras.layers.GlobalAveragePooling2D(name="head_pool")(backbone.output)
     scores = keras.layers.Dense(classes, activation="softmax", name="head_dense")(pooled)
     return keras.Model(backbone.input, scores, name=f"{backbone.name}_notes")
+
+
+def with_trained_head(backbone: keras.Model, values: str) -> keras.Model:
+    """The notes' head on feature maps, with the values of its dense layer.
+
+    Args:
+        backbone: a model that ends in feature maps (n, height, width, channels).
+        values: a file (.npz) with `kernel` (channels, classes) and `bias` (classes,).
+
+    Raises Failed when the file cannot be read or does not fit.
+    """
+    try:
+        with np.load(values) as arrays:
+            kernel, bias = arrays["kernel"], arrays["bias"]
+        model = with_notes_head(backbone, len(bias))
+        model.get_layer("head_dense").set_weights([kernel, bias])
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        reason = " ".join(str(error).split())
+        raise Failed(f"the trained head {values} does not fit {backbone.name}: {reason}; train it again") from error
+    return model
 
 
 def _construct(

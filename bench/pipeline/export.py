@@ -13,7 +13,8 @@ from bench.records import Accuracy, Artifact, Cost, PlannedCase
 
 
 def _wanted(work: Work) -> list[PlannedCase]:
-    return [r.case for r in work.able() if r.case.train is None or r.case.name in work.weights]
+    trained = work.weights.keys() | work.heads.keys()
+    return [r.case for r in work.able() if r.case.train is None or r.case.name in trained]
 
 
 def _export(work: Work, cases: Sequence[PlannedCase]) -> None:
@@ -27,7 +28,8 @@ def _export(work: Work, cases: Sequence[PlannedCase]) -> None:
     sharing: dict[export.ExportRequest, list[PlannedCase]] = defaultdict(list)
     for case in cases:
         if not case.is_file:
-            sharing[export.request(replace(case, weights=work.weights.get(case.name, case.weights)))].append(case)
+            trained = replace(case, weights=work.weights.get(case.name, case.weights))
+            sharing[export.request(trained, dense=work.heads.get(case.name))].append(case)
     work.watch.plan({PHASE.name: len(own) + len(sharing), "timing": len(cases) * work.begun.settings.rounds})
     work.watch.phase(PHASE.name)
     for case in own:

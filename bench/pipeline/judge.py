@@ -8,6 +8,7 @@ from bench import store
 from bench.errors import BenchError
 from bench.pipeline.work import Phase, Work
 from bench.records import PlannedCase
+from bench.training import transfer
 
 
 def _wanted(work: Work) -> list[PlannedCase]:
@@ -28,7 +29,7 @@ def _judge(work: Work, cases: Sequence[PlannedCase]) -> None:
         except BenchError as error:
             work.fail(case, PHASE.name, f"accuracy not measured: {error}")
         else:
-            work.set(case, accuracy=measured)
+            work.set(case, accuracy=transfer.said(case, measured))
         work.stored()
         work.watch.end(work.records[case.name])
 

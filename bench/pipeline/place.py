@@ -107,7 +107,7 @@ class Here:
         """On held-out images of the data set it was trained on, or on a folder of images."""
         from bench import accuracy, training
 
-        if case.train:
+        if case.train and case.train.data:
             return training.accuracy(path, case.train.data, case.runtime)
         return accuracy.measure(path, accuracy.settings_of(case), kept=kept)
 

@@ -81,6 +81,7 @@ def run(
 
 def planned(suite: Suite, options: Options, place: Place) -> Run:
     """The run of a suite at a place, of which nothing has been measured yet. Raises as `run`."""
+    from bench import training
     from bench.machine import facts
 
     if not suite.cases:
@@ -89,7 +90,7 @@ def planned(suite: Suite, options: Options, place: Place) -> Run:
     places = {name: place.device(options.device, name) for name in names}
     cores = place.cores()
     threads = options.threads or cores
-    cases = _planned(suite.cases, places, threads)
+    cases = _planned([training.completed(case) for case in suite.cases], places, threads)
     device, provider = next(iter(places.values()))
     over = sorted({case.threads for case in cases} - set(range(1, cores + 1)))
     if over and device == "cpu":

@@ -26,6 +26,7 @@ class Work:
         self.records = {record.case.name: record for record in begun.records}
         self.phases_s = dict(begun.phases_s)
         self.weights: dict[str, str] = {}  # path of the weights trained here, by the case's name
+        self.heads: dict[str, Path] = {}  # the file of the head trained here on a frozen backbone, likewise
         self.paths: dict[str, Path] = {}  # the file to time, by the case's name
 
     def stored(self) -> Run:

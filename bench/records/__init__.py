@@ -39,6 +39,7 @@ from bench.records.record import (
     Accuracy,
     Artifact,
     Cost,
+    CurvePoint,
     DetectionAccuracy,
     Fidelity,
     Health,
@@ -48,6 +49,7 @@ from bench.records.record import (
     PublishedAccuracy,
     Record,
     Timed,
+    Transfer,
     Visit,
 )
 from bench.records.run import (
@@ -63,8 +65,9 @@ from bench.records.run import (
 
 __all__ = [
     "INTERRUPTED", "SCHEMA_VERSION", "VERDICTS", "Accuracy", "Amount", "Arguments", "Artifact", "AtLeastZero",
-    "Calibration", "Case", "Comparison", "Cost", "Count", "DetectionAccuracy", "Doubt", "Fidelity", "Fleet", "Health",
-    "KindCost", "LabelledImages", "Load", "LoadAsked", "LoadDrift", "LoadPoint", "LoadSetup", "LoadStep", "Machine",
-    "Measurement", "Member", "Metered", "Percent", "PlannedCase", "Positive", "PublishedAccuracy", "QuantityChange",
-    "Record", "Roofline", "Run", "Settings", "Timed", "Training", "Trust", "Verdict", "Visit",
+    "Calibration", "Case", "Comparison", "Cost", "Count", "CurvePoint", "DetectionAccuracy", "Doubt", "Fidelity",
+    "Fleet", "Health", "KindCost", "LabelledImages", "Load", "LoadAsked", "LoadDrift", "LoadPoint", "LoadSetup",
+    "LoadStep", "Machine", "Measurement", "Member", "Metered", "Percent", "PlannedCase", "Positive",
+    "PublishedAccuracy", "QuantityChange", "Record", "Roofline", "Run", "Settings", "Timed", "Training", "Transfer",
+    "Trust", "Verdict", "Visit",
 ]  # fmt: skip

@@ -28,9 +28,15 @@ class LabelledImages:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Training:
-    """An embedded data set on which a case's weights are trained here, and its accuracy measured."""
+    """What a case's weights are trained on here, and its accuracy measured.
 
-    data: str  # one of suites.DATA_SETS
+    An embedded data set, on which the whole network is trained; or images of one's own, on which a head is trained on
+    what the frozen backbone makes of them.
+    """
+
+    data: str | None = None  # one of suites.DATA_SETS; None with `images`
+    images: str | None = None  # folder: one folder a class, or parts of a data set with one folder a class each
+    preprocess: str | None = None  # with `images`: one of suites.PREPROCESSES; None: the family's own
     examples: int | None = None  # training images, with changes; None: as many as the data set's recipe says
     epochs: int | None = None
 

@@ -208,6 +208,35 @@ class Accuracy:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class CurvePoint:
+    """The accuracy of a head that was trained on some of the training images, on all held-out ones."""
+
+    images: Count  # trained on
+    top1: Percent  # percent, with its Wilson interval
+    top1_low: float
+    top1_high: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Transfer:
+    """How a head was trained on a frozen backbone's features of images of one's own."""
+
+    images: str  # the folder
+    weights: str  # of the backbone: "none" (random), "imagenet", or a file
+    classes: Count
+    training: Count  # images that the head was trained on
+    held_out: Count  # images that it is judged on
+    features: Count  # of an image
+    strength: Positive  # of the regularisation: C, by cross-validation inside the training part
+    validated: Percent  # percent: mean accuracy of that cross-validation
+    curve: tuple[CurvePoint, ...] = ()  # the fewest images first
+    unreadable: Amount = 0  # training images that could not be read
+    notes: tuple[str, ...] = ()  # of the folder: how it was divided, what was left out
+    extracted_per_s: Positive | None = None  # images a second of the features; None: all were stored
+    inferred_per_s: Positive | None = None  # what inference alone would allow
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Record:
     """All that is known of one case. A phase that failed for it takes nothing from what the others brought."""
 
@@ -218,6 +247,7 @@ class Record:
     accuracy: Accuracy = field(default_factory=lambda: Accuracy(origin="none"))
     fidelity: Fidelity | None = None  # of the file in its runtime, against the default one; None: it is the default one
     load: Load | None = None  # None: no load was put on it
+    transfer: Transfer | None = None  # None: no head was trained on images of one's own
     kinds_ms: dict[str, float] | None = None  # of one profiled inference by kind of
     # layer, and "layout": profiling slows it, so only the proportions say something
     error: str | None = None  # None, or why there is no measurement, or what else failed

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import itertools
-import json
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from bench.errors import WrongUsage, suggestion
-from bench.records import Calibration, Case, LabelledImages, LoadAsked, Training
+from bench.records import Case, LoadAsked
+from bench.suites import images
+from bench.suites.images import calibrated, transferred
 from bench.suites.keys import (
-    ACCURACY_KEYS,
-    CALIBRATE_KEYS,
     CLASS_ORDERS,
     DATA_SETS,
     HEADS,
@@ -27,10 +24,10 @@ from bench.suites.keys import (
     PREPROCESSES,
     RESIZES,
     RUNTIMES,
-    TRAIN_KEYS,
     WITHOUT_EFFECT,
     runtime_of,
 )  # fmt: skip
+from bench.suites.known import FOLDER, backbones
 from bench.suites.suite import Suite, in_runtimes, only, select
 from bench.suites.values import (
     FILE_SUFFIXES,
@@ -50,21 +47,10 @@ from bench.units import parse_quantity, readable
 __all__ = [
     "CLASS_ORDERS", "DATA_SETS", "FOLDER", "HEADS", "INTERPOLATIONS", "PRECISIONS", "PREPROCESSES", "RESIZES",
     "RUNTIMES", "Suite", "backbones", "calibrated", "case_of_model", "distinct", "in_runtimes", "load_asked",
-    "load_suite", "names", "only", "runtime_of", "select",
+    "load_suite", "names", "only", "runtime_of", "select", "transferred",
 ]  # fmt: skip
 
-_PACKAGE = Path(__file__).resolve().parent.parent
-_SOURCE_TREE, _INSTALLED = _PACKAGE.parent / "suites", _PACKAGE / "_suites"
-FOLDER = _SOURCE_TREE if _SOURCE_TREE.is_dir() else _INSTALLED
-
 _TOP_LEVEL = {"title", "models", "case"}
-
-
-@cache
-def backbones() -> dict[str, dict[str, Any]]:
-    """Facts of every known backbone by name, from `suites/families.json`."""
-    loaded: dict[str, dict[str, Any]] = json.loads((FOLDER / "families.json").read_text(encoding="utf-8"))
-    return loaded
 
 
 def names() -> list[str]:
@@ -220,15 +206,6 @@ def _checked(name: str, value: Any, allowed: Mapping[str, Any], model: str, wher
     return values
 
 
-def _training(table: Mapping[str, Any], where: Location) -> Training:
-    """What a case's key `train` says."""
-    at = where.of("train")
-    check_table(at, table, TRAIN_KEYS)
-    if "data" not in table:
-        raise WrongUsage(f"{at} names no data; it must be {KEYS['train'].says}")
-    return Training(**table)
-
-
 def load_asked(table: Mapping[str, Any], at: str = '"load"') -> LoadAsked:
     """What a case's key `load` says, or the options of `bench load`; None values are left out. Raises WrongUsage."""
     given = {key: value for key, value in table.items() if value is not None}
@@ -258,53 +235,6 @@ def load_asked(table: Mapping[str, Any], at: str = '"load"') -> LoadAsked:
     return LoadAsked(**given | times, processes=processes)
 
 
-def calibrated(cases: Iterable[Case], folder: str, preprocess: str | None = None) -> tuple[Case, ...]:
-    """The cases, those of a lower precision with their calibration images.
-
-    Raises WrongUsage when there is no such folder, or no such case.
-    """
-    everything = tuple(cases)
-    if all(case.precision == "fp32" for case in everything):
-        raise WrongUsage(f"calibration images have no effect on fp32; give a precision, one of {', '.join(PRECISIONS)}")
-    source = _calibration({"images": folder, "preprocess": preprocess}, Path(), '"calibrate"')
-    return tuple(case if case.precision == "fp32" else replace(case, calibrate=source) for case in everything)
-
-
-def _calibration(value: str | Mapping[str, Any], base: Path, at: str) -> Calibration:
-    """What a case's key `calibrate` says; its path is taken from the suite file's folder."""
-    table = {"images": value} if isinstance(value, str) else {k: v for k, v in value.items() if v is not None}
-    check_table(at, table, CALIBRATE_KEYS)
-    if "images" not in table:
-        raise WrongUsage(f"{at} names no images; it must be {KEYS['calibrate'].says}")
-    path = base / table["images"]
-    if not path.is_dir():
-        raise WrongUsage(f"{at}: there is no folder {path}; give the folder of the calibration images")
-    return Calibration(images=str(path), preprocess=table.get("preprocess"))
-
-
-def _labelled_images(table: Mapping[str, Any], model: str, base: Path, where: Location) -> LabelledImages:
-    """What a case's key `accuracy` says; its paths are taken from the suite file's folder."""
-    at = where.of("accuracy")
-    check_table(at, table, ACCURACY_KEYS)
-    if "images" not in table:
-        raise WrongUsage(f"{at} names no images; it must be {KEYS['accuracy'].says}")
-    if table.get("crop", 1.0) > 1:
-        raise WrongUsage(f"{at}: crop is {table['crop']}; it must be {ACCURACY_KEYS['crop'].says}")
-    if table.get("resize") == "stretch" and table.get("crop", 1) != 1:
-        raise WrongUsage(f"{at}: crop has no effect on images that are stretched; leave one of the two out")
-    if "preprocess" not in table and "preprocess" not in backbones().get(model, {}):
-        raise WrongUsage(f'{at}: how {model} wants its pixels is not known; add preprocess = "...", '
-                         f"{ACCURACY_KEYS['preprocess'].says}")  # fmt: skip
-    options = dict(table)
-    for key, exists in (("images", Path.is_dir), ("labels", Path.is_file), ("classes", Path.is_file)):
-        if key in table:
-            path = base / table[key]
-            if not exists(path):
-                raise WrongUsage(f"{at}: {key}: there is no {'folder' if key == 'images' else 'file'} {path}")
-            options[key] = str(path)
-    return LabelledImages(**options)
-
-
 def _check_argument(name: str, item: Any, limits: Any, model: str, where: Location) -> None:
     """Hold a constructor argument against the valid values that the facts list, where they list any."""
     if isinstance(limits, list) and item not in limits:
@@ -327,16 +257,20 @@ def _case(
         model = str(base / model)
     reduced = "calibrate" in values and values.get("precision", "fp32") != "fp32"
     given = {key: float(v) if key == "alpha" else v for key, v in values.items() if key in arguments}
+    name = values.get("name") or _name(label, values, swept, arguments, about.get("native_input"))
+    train = images.training(values["train"], base, where) if "train" in values else None
+    if train and not train.data:  # a head on a frozen backbone
+        values = images.of_transfer(values, train, about, model, where)
     return Case(
-        name=readable(values.get("name") or _name(label, values, swept, arguments, about.get("native_input"))),
+        name=readable(name),
         model=model,
         arguments=given | plain(values.get("arguments", {}), where.of("arguments")),
         input_shape=(size, size, 3) if size and not model.lower().endswith(OWN_FILES) else None,
         dimensions=sizes(values.get("dimensions", {}), where.of("dimensions")),
         input_shapes=shapes(values["input_shape"], where.of("input_shape")) if "input_shape" in values else {},
-        train=_training(values["train"], where) if "train" in values else None,
-        calibrate=_calibration(values["calibrate"], base, where.of("calibrate")) if reduced else None,
-        accuracy=_labelled_images(values["accuracy"], model, base, where) if "accuracy" in values else None,
+        train=train,
+        calibrate=images.calibration(values["calibrate"], base, where.of("calibrate")) if reduced else None,
+        accuracy=images.labelled_images(values["accuracy"], model, base, where) if "accuracy" in values else None,
         load=load_asked(values["load"], where.of("load")) if "load" in values else None,
         runtime=values.get("runtime", runtime_of(model)),
         **{

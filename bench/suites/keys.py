@@ -35,12 +35,14 @@ KEYS: dict[str, Key] = {
     "input_shape": Key(object, SHAPES, sweeps=False),
     "arguments": Key(dict, "a table of the builder's arguments", sweeps=False),
     "accuracy": Key(dict, 'a table, e.g. {images = "DIR"}', sweeps=False),
-    "train": Key(dict, 'a table, e.g. {data = "digits"}', sweeps=False),
+    "train": Key(dict, 'a table, e.g. {data = "digits"} or {images = "DIR"}', sweeps=False),
     "load": Key(dict, 'a table, e.g. {p99 = "50ms"}', sweeps=False),
     "calibrate": Key((str, dict), 'a folder of images, or a table, e.g. {images = "DIR"}', sweeps=False),
 }
 TRAIN_KEYS: dict[str, Key] = {
     "data": Key(str, f"one of {', '.join(DATA_SETS)}", valid=DATA_SETS),
+    "images": Key(str, "a folder of images, one folder a class"),
+    "preprocess": Key(str, f"one of {', '.join(PREPROCESSES)}", valid=PREPROCESSES),
     "examples": Key(int, "a positive whole number of images", least=0),
     "epochs": Key(int, "a positive whole number", least=0),
 }

@@ -65,8 +65,8 @@ def recipe(case: Case) -> Recipe:
 
     Raises WrongUsage for a case without it, or without an input size.
     """
-    if case.train is None or case.input_shape is None:
-        raise WrongUsage(f"{case.name} is not trained here: it needs `train` and an input_size")
+    if case.train is None or case.train.data is None or case.input_shape is None:
+        raise WrongUsage(f"{case.name} is not trained on embedded data: it needs train's `data`, and an input_size")
     usual = data.get(case.train.data)
     return Recipe(
         data=case.train.data,

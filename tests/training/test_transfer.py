@@ -1,0 +1,232 @@
+"""Heads trained on frozen backbones: what scikit-learn says is what the file says."""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bench.data.parts import Labelled, divide
+
+from bench import accuracy, export, pipeline, suites
+from bench.accuracy import features
+from bench.analysis import transfer as analysis
+from bench.analysis import trust
+from bench.data import digits
+from bench.errors import Failed, WrongUsage
+from bench.pipeline import running
+from bench.processes import process
+from bench.records import Case, Run, Training
+from bench.training import head, transfer
+
+needs_keras = pytest.mark.skipif(importlib.util.find_spec("tensorflow") is None, reason="needs TensorFlow")
+
+
+@pytest.mark.parametrize(("n", "present"), [(60, 2), (60, 3), (5, 2), (90, 5)])
+def test_the_dense_layer_says_what_scikit_learn_says(n: int, present: int) -> None:
+    rng = np.random.default_rng(n)
+    labels = np.arange(n) % present
+    rows = 3 * rng.normal(size=(n, 7)) + labels[:, None] + 100
+    scaler, regression, strength, validated = head.fit(rows, labels)
+    kernel, bias = head.dense(scaler, regression, present + 1)  # and a class without training images
+    others = 3 * rng.normal(size=(200, 7)) + rng.integers(0, present, (200, 1)) + 100
+    scores = others @ kernel + bias
+    assert (scores.argmax(axis=1) == regression.predict(scaler.transform(others))).all()
+    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+    wanted = regression.predict_proba(scaler.transform(others))
+    assert np.allclose((powers / powers.sum(axis=1, keepdims=True))[:, :present], wanted, atol=1e-9)
+    assert strength in head.STRENGTHS
+    assert 0 < validated <= 1
+
+
+def test_strength_is_chosen_by_cross_validation() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.arange(60) % 2
+    noisy = rng.normal(size=(60, 200)) + 0.3 * labels[:, None]
+    clear = np.linspace(-1, 1, 300)[:, None]
+    assert head.fit(noisy, labels)[2] < 1
+    assert head.fit(clear, (clear[:, 0] > 0.013).astype(int))[2] == max(head.STRENGTHS)
+
+
+def test_classes_weigh_the_same_however_many_images_they_have() -> None:
+    rng = np.random.default_rng(1)
+    labels = np.array([0] * 190 + [1] * 10)
+    rows = rng.normal(size=(200, 1)) + labels[:, None]
+    scaler, regression, *_ = head.fit(rows, labels)
+    middle = -regression.intercept_[0] / regression.coef_[0, 0] * scaler.scale_[0] + scaler.mean_[0]
+    assert 0.2 < middle < 0.8  # unweighted, it lies beyond 2
+
+
+def test_one_class_is_refused() -> None:
+    with pytest.raises(Failed, match="of one class"):
+        head.fit(np.zeros((3, 2)), np.zeros(3, int))
+
+
+def test_subsets_are_nested_and_hold_a_share_of_each_class() -> None:
+    images = [(Labelled(f"{i}", "ab"[i % 2]), f"{(i * 37) % 100:02}") for i in range(100)]
+    subsets = transfer.nested(images)
+    assert [len(subset) for subset in subsets] == [10, 20, 50, 100]
+    for inner, outer in itertools.pairwise(subsets):
+        assert set(inner) < set(outer)
+    for subset in subsets:
+        assert {images[i][0].word for i in subset} == {"a", "b"}
+        assert abs(sum(images[i][0].word == "a" for i in subset) - len(subset) / 2) < 1
+
+
+def written(place: Path, counts: dict[str, int]) -> Path:
+    """Digits as PNG files, in train and test folders."""
+    from PIL import Image as Picture
+
+    for part, count in counts.items():
+        pictures, labels = digits.part({"train": "train", "test": "test"}[part], 32)
+        for number in range(count):
+            where = place / part / f"digit {labels[number]}"
+            where.mkdir(parents=True, exist_ok=True)
+            Picture.fromarray(pictures[number]).save(where / f"{number}.png")
+    return place
+
+
+def suite(images: Path, **changes: object) -> suites.Suite:
+    given = {
+        "name": "small", "model": "bench.models.resnet20:features", "input_shape": (32, 32, 3), "head": "notes",
+        "train": Training(images=str(images), preprocess="tf"),
+    } | changes  # fmt: skip
+    return suites.Suite("mine", "Mine", (Case(**given),))  # type: ignore[arg-type]
+
+
+@pytest.mark.slow
+@needs_keras
+def test_from_a_folder_to_a_file_that_is_judged(tmp_path: Path, built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BACKBENCH_CACHE", str(built))
+    images = written(tmp_path / "images", {"train": 200, "test": 60})
+    (images / "test" / "digit 0" / "broken.png").write_bytes(b"no picture")
+    phases = (*running.MAKING, *running.JUDGING)
+    outcome = pipeline.run(suite(images), results=tmp_path / "results", phases=phases)
+    (record,) = outcome.run.records
+    assert record.failures == {}
+    assert record.transfer is not None
+    assert (record.transfer.classes, record.transfer.training, record.transfer.held_out) == (10, 200, 60)
+    assert record.transfer.features == 64
+    assert [point.images for point in record.transfer.curve][-1] == 200
+    assert record.accuracy.n == 60
+    assert record.accuracy.top1 == pytest.approx(record.transfer.curve[-1].top1)  # the file says what the head says
+    assert record.accuracy.top1 > 40
+
+    # By `bench accuracy` on the same file and folder: the same number; and answer by answer what scikit-learn says.
+    path = _file(record.artifact.sha256)
+    settings = accuracy.Settings(images=images / "test", preprocess="tf")
+    assert accuracy.measure(path, settings).top1 == record.accuracy.top1
+    assert _answers(outcome.folder) == _of_scikit_learn(record.case, images)
+
+    # Once more, as in a run taken up again: nothing is computed twice.
+    monkeypatch.setattr(process, "ask", lambda *_, **__: pytest.fail("a head was trained again"))
+    (made,) = export.export([transfer.of_backbone(record.case)])
+    again = transfer.trained(record.case, made.path)
+    assert again.transfer.extracted_per_s is None
+    assert (again.transfer.curve, again.transfer.strength) == (record.transfer.curve, record.transfer.strength)
+
+
+def _file(sha256: str) -> Path:
+    """The exported file of that content."""
+    from bench.export import cache
+
+    place = next(place for place, entry, _ in cache.entries() if entry.artifact.sha256 == sha256)
+    return next(place.glob("*.onnx"))
+
+
+def _answers(run: Path) -> dict[str, int]:
+    """What the file says of each held-out image, by its name."""
+    lines = [json.loads(line) for line in next((run / "accuracy").glob("*.jsonl")).read_bytes().splitlines()[1:]]
+    files = [line.split(",")[0] for line in (run / "transfer" / "held-out.csv").read_text().splitlines()[1:]]
+    said = [prediction["top"][:1] for line in lines for prediction in line["predictions"]]
+    return {file: top[0] for file, top in zip(files, said, strict=True) if top}
+
+
+def _of_scikit_learn(case: Case, images: Path) -> dict[str, int]:
+    """What scikit-learn says of each held-out image's features."""
+    (made,) = export.export([transfer.of_backbone(case)])
+    divided = divide(images)
+    everything = [image.file for image in (*divided.train, *divided.test)]
+    seen = features.features(made.path, accuracy.settings_of(case), everything)
+    assert seen.computed == 0
+    count = len(divided.train)
+    rows = seen.rows.astype(float)
+    scaler, regression, *_ = head.fit(
+        rows[:count], np.array([divided.classes.index(one.word) for one in divided.train])
+    )
+    said = regression.predict(scaler.transform(rows[count:]))
+    return {image.file: int(answer) for image, answer in zip(divided.test, said, strict=True)}
+
+
+def test_a_case_without_its_images_says_what_to_give(tmp_path: Path) -> None:
+    with pytest.raises(WrongUsage, match="give their folder: --images DIR"):
+        pipeline.run(suites.load_suite("transfer"), results=tmp_path)
+    with pytest.raises(WrongUsage, match="no folder"):
+        suites.transferred(suites.load_suite("transfer").cases, str(tmp_path / "none"), None)
+
+
+def test_any_suite_has_heads_trained(tmp_path: Path) -> None:
+    cases = suites.transferred(suites.load_suite("default").cases, str(tmp_path), None)
+    assert {case.train.images for case in cases if case.train} == {str(tmp_path)}
+    assert {(case.head, case.weights) for case in cases} == {("notes", "imagenet")}
+    kept = suites.load_suite("digits").cases
+    with pytest.raises(WrongUsage, match="none that could be trained"):
+        suites.transferred(kept, str(tmp_path), None)
+
+
+def test_weights_of_a_folder_go_by_the_model(tmp_path: Path) -> None:
+    case = suites.case_of_model("MobileNet", train={})
+    assert suites.transferred([case], None, "none")[0].weights == "none"
+    with pytest.raises(WrongUsage, match=r"put MobileNet.weights.h5 there"):
+        suites.transferred([case], None, str(tmp_path))
+    (tmp_path / "MobileNet.weights.h5").touch()
+    assert suites.transferred([case], None, str(tmp_path))[0].weights == str(tmp_path / "MobileNet.weights.h5")
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"train": {"data": "digits", "images": "x"}}, "images has no effect with an embedded data set"),
+        ({"train": {"epochs": 3}}, "epochs has no effect with images of your own"),
+        ({"train": {"images": "nowhere"}}, "there is no folder nowhere"),
+        ({"train": {}, "classes": 3}, "follows from the images' folders"),
+        ({"train": {}, "head": "native"}, 'train the head "notes"'),
+    ],
+)
+def test_keys_that_do_not_fit_are_refused(keys: dict[str, object], said: str) -> None:
+    with pytest.raises(WrongUsage, match=said):
+        suites.case_of_model("MobileNet", **keys)
+
+
+def test_a_table_that_cannot_hold_a_name_is_refused(tmp_path: Path) -> None:
+    for word in ("cat", "dog"):
+        (tmp_path / word).mkdir()
+        for number in range(4):
+            (tmp_path / word / f"{number}.png").write_bytes(f"{word} {number}".encode())
+    (tmp_path / "cat" / "0.png").rename(tmp_path / "cat" / " 0.png")
+    (tmp_path / "cat" / "1.png").rename(tmp_path / "cat" / "1 .png")
+    case = suite(tmp_path).cases[0].planned(device="cpu", provider="CPUExecutionProvider", threads=1)
+    judged = transfer.judged(case, tmp_path / "run")
+    assert Path(judged.accuracy.labels).read_text().startswith("file,label\n")
+
+
+def test_random_features_are_said_first() -> None:
+    from tests import runs
+
+    run = runs.of_suite("default")
+    record = run.records[0]
+    learnt = transfer.Transfer(
+        images="photos", weights="none", classes=3, training=90, held_out=30, features=64, strength=1.0, validated=80.0,
+        notes=("a note",),
+    )  # fmt: skip
+    random: Run = replace(run, records=(replace(record, transfer=learnt), *run.records[1:]), trust=None)
+    assert any("random features" in line for line in trust.in_words(random))
+    assert not any("random features" in line for line in trust.in_words(run))
+    assert analysis.in_words(random) == [
+        "images: photos: 3 classes, heads trained on 90 images and judged on 30", "images: a note"
+    ]  # fmt: skip
+    assert analysis.in_words(run) == []
