@@ -86,7 +86,8 @@ def ship(run: Run, record: Record, folder: Path, asked: Asked) -> Shipped:
         names, note = subject.labels(record, asked, takes)
         with subject.test_images(record, asked, (p.height, p.width)) as (pictures, source):
             batches = _said(worker, p, takes, pictures)
-            rows = case.train is not None and data.get(case.train.data).KIND != "classes"
+            embedded = case.train.data if case.train else None
+            rows = embedded is not None and data.get(embedded).KIND != "classes"
             with _staged(folder) as staging:
                 model = _copied(path, staging, record)
                 text = program.predict_py(

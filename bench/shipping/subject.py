@@ -82,7 +82,7 @@ def chosen(run: Run, asked: Asked) -> Record:
 def scaling(record: Record, asked: Asked) -> Scaling:
     """How a record's images become its input. Raises WrongUsage where an own file's scaling is not known."""
     case = record.case
-    if case.train:
+    if case.train and case.train.data:
         return Scaling(preprocess="tf", crop=1.0)  # `data.signed`, of images that have its size
     usual = suites.backbones().get(case.model, {}).get("preprocess")
     if judged := case.accuracy:
@@ -104,7 +104,7 @@ def labels(record: Record, asked: Asked, takes: Signature) -> tuple[tuple[str, .
 
 def _names(record: Record, asked: Asked, takes: Signature) -> tuple[dict[int, str], str | None]:
     case = record.case
-    if case.train:
+    if case.train and case.train.data:
         known = data.get(case.train.data)
         names = map(str, range(known.CLASSES)) if known.KIND == "classes" else COLUMNS
         return dict(enumerate(names)), None
@@ -141,16 +141,23 @@ def test_images(record: Record, asked: Asked, size: tuple[int, int]) -> Iterator
     with tempfile.TemporaryDirectory(prefix="backbench-") as name:
         if judged or asked.images:
             folder = asked.images or Path(judged.images if judged else "")
-            found = folders.images(folder)
+            found = _listed(judged) if judged and not asked.images else folders.images(folder)
             if not found:
                 raise WrongUsage(f"{folder} holds no images; give another folder with --images")
             step = max(1, len(found) // TEST_IMAGES)
             yield found[::step][:TEST_IMAGES], f"images of {folder}"
-        elif case.train:
+        elif case.train and case.train.data:
             pixels = data.get(case.train.data).held_out(size[0])[0][:TEST_IMAGES]
             yield _saved(Path(name), pixels), "held-out images of the embedded data set"
         else:
             yield _made(Path(name)), "made-up pictures, as this run names no images"
+
+
+def _listed(judged: LabelledImages) -> list[Path]:
+    """The images that a run was judged on."""
+    folder = Path(judged.images)
+    listed = images.listing(folder, labels=Path(judged.labels) if judged.labels else None, listed=bool(judged.classes))
+    return [folder / image.file for image in listed.images]
 
 
 def _judged(record: Record, asked: Asked) -> LabelledImages | None:

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bench.data.parts import Labelled, divide
 
 from bench import accuracy, export, pipeline, suites
 from bench.accuracy import features
+from bench.accuracy.images import listing
 from bench.analysis import transfer as analysis
 from bench.analysis import trust
 from bench.data import digits
+from bench.data.parts import Labelled, divide
 from bench.errors import Failed, WrongUsage
 from bench.pipeline import running
 from bench.processes import process
@@ -202,16 +203,21 @@ def test_keys_that_do_not_fit_are_refused(keys: dict[str, object], said: str) ->
         suites.case_of_model("MobileNet", **keys)
 
 
-def test_a_table_that_cannot_hold_a_name_is_refused(tmp_path: Path) -> None:
-    for word in ("cat", "dog"):
-        (tmp_path / word).mkdir()
-        for number in range(4):
-            (tmp_path / word / f"{number}.png").write_bytes(f"{word} {number}".encode())
-    (tmp_path / "cat" / "0.png").rename(tmp_path / "cat" / " 0.png")
-    (tmp_path / "cat" / "1.png").rename(tmp_path / "cat" / "1 .png")
-    case = suite(tmp_path).cases[0].planned(device="cpu", provider="CPUExecutionProvider", threads=1)
-    judged = transfer.judged(case, tmp_path / "run")
-    assert Path(judged.accuracy.labels).read_text().startswith("file,label\n")
+def test_odd_names_are_judged_on_and_those_that_no_table_holds_are_refused(tmp_path: Path) -> None:
+    images = written(tmp_path / "images", {"train": 60, "test": 30})
+    first, second, third, *_ = sorted((images / "test").rglob("*.png"))
+    first.rename(first.with_name('a, "b"\nc.png'))
+    second.rename(second.with_name("=1+1;é.png"))
+    case = suite(images).cases[0].planned(device="cpu", provider="CPUExecutionProvider", threads=1)
+    judged = transfer.judged(case, tmp_path / "run").accuracy
+    assert judged is not None
+    listed = listing(images, labels=Path(judged.labels), listed=True)
+    assert {image.file.split("/")[1] == image.word for image in listed.images} == {True}
+    assert len(listed.images) == 30
+    third.rename(third.with_name("d\\e.png"))
+    transfer._divided.cache_clear()
+    with pytest.raises(WrongUsage, match="a table of labels cannot hold this name; rename it"):
+        transfer.judged(case, tmp_path / "run")
 
 
 def test_random_features_are_said_first() -> None:
