@@ -16,7 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
 from bench import __version__, units
-from bench.analysis import answer, candidates, choice, precision, quality, quantities, resampling, trust
+from bench.analysis import answer, candidates, choice, precision, quality, quantities, resampling, transfer, trust
 from bench.analysis.comparison import conclusion
 from bench.machine import facts as machine_facts
 from bench.records import Comparison, Record, Run, Visit
@@ -66,6 +66,7 @@ def render(
         run=run,
         trust=trust.stored(run),
         trust_lines=trust.in_words(run),
+        images=transfer.in_words(run),
         comparison=comparison,
         quality=metric,
         headings=table.headings(metric),
