@@ -29,12 +29,12 @@ from bench.export import ExportRequest, request
 from bench.machine import facts
 from bench.models.file import file_sha256
 from bench.processes import process
-from bench.records import Accuracy, Case, CurvePoint, LabelledImages, PlannedCase, Transfer
+from bench.records import Accuracy, Calibration, Case, CurvePoint, LabelledImages, PlannedCase, Transfer
 from bench.training import head
 from bench.training.weights import folder
 
 SHARES = (0.1, 0.2, 0.5, 1.0)  # of the training images, whose heads show what more of them would bring
-HELD_OUT, CLASSES = "held-out.csv", "classes.txt"
+HELD_OUT, CLASSES, TRAINING = "held-out.csv", "classes.txt", "training"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,8 @@ def completed(case: Case) -> Case:
 
 
 def judged(case: PlannedCase, folder: Path) -> PlannedCase:
-    """A case with the held-out images that its file is judged on, listed in two files of a folder.
+    """A case with the held-out images that its file is judged on, listed in two files of a folder; one of a lower
+    precision takes its ranges from the training images.
 
     `bench accuracy FILE --images DIR --labels held-out.csv --classes classes.txt` judges on the same. Raises WrongUsage
     for names that such files cannot hold.
@@ -77,7 +78,19 @@ def judged(case: PlannedCase, folder: Path) -> PlannedCase:
         images=str(divided.folder), labels=str(folder / HELD_OUT), classes=str(folder / CLASSES),
         preprocess=case.train.preprocess if case.train else None,
     )  # fmt: skip
-    return replace(case, accuracy=where)
+    if case.precision == "fp32" or case.calibrate:
+        return replace(case, accuracy=where)
+    _link(divided, folder / TRAINING)
+    return replace(case, accuracy=where, calibrate=Calibration(images=str(folder / TRAINING)))
+
+
+def _link(divided: Parts, place: Path) -> None:
+    """The training images in one folder, as links: a lower precision takes its ranges from them, and from no other."""
+    place.mkdir(exist_ok=True)
+    for number, image in enumerate(divided.train):
+        link = place / f"{number:06}{Path(image.file).suffix}"
+        if not link.exists():
+            link.symlink_to((divided.folder / image.file).absolute())
 
 
 def of_backbone(case: PlannedCase) -> ExportRequest:

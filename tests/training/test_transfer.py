@@ -16,7 +16,7 @@ from bench.accuracy import features
 from bench.accuracy.images import listing
 from bench.analysis import transfer as analysis
 from bench.analysis import trust
-from bench.data import digits
+from bench.data import digits, folders
 from bench.data.parts import Labelled, divide
 from bench.errors import Failed, WrongUsage
 from bench.pipeline import running
@@ -218,6 +218,18 @@ def test_odd_names_are_judged_on_and_those_that_no_table_holds_are_refused(tmp_p
     transfer._divided.cache_clear()
     with pytest.raises(WrongUsage, match="a table of labels cannot hold this name; rename it"):
         transfer.judged(case, tmp_path / "run")
+
+
+def test_a_lower_precision_takes_its_ranges_from_the_training_images_alone(tmp_path: Path) -> None:
+    images = written(tmp_path / "images", {"train": 60, "test": 30})
+    (case,) = suite(images, precision="int8").cases
+    planned = case.planned(device="cpu", provider="CPUExecutionProvider", threads=1)
+    for _ in range(2):  # a run taken up again links them once more
+        judged = transfer.judged(planned, tmp_path / "run")
+    assert judged.calibrate is not None
+    linked = {path.resolve() for path in folders.images(Path(judged.calibrate.images))}
+    assert linked == set((images / "train").rglob("*.png"))
+    assert transfer.of_backbone(judged).precision == "fp32"
 
 
 def test_random_features_are_said_first() -> None:
