@@ -124,7 +124,9 @@ def answer(case: Case) -> Answer:
             count = onnx_graph.count(case.model, case.dimensions, case.input_shapes, case.batch_size)
             return Answer(layers=tuple(count.layers), warnings=count.warnings)
         if case.is_file:
-            raise Failed(f"{case.model}: the layers of .tflite files are not counted; count the Keras model")
+            from bench.cost import tflite_graph
+
+            return Answer(layers=tuple(tflite_graph.layers(case.model)))
         import keras
 
         from bench import models
@@ -146,7 +148,7 @@ def answer(case: Case) -> Answer:
     except BenchError as error:
         return Answer(error=type(error).__name__, message=str(error))
     except ImportError as error:
-        extra = "cpu" if case.is_onnx else "export"
+        extra = "cpu" if case.is_onnx else "litert" if case.is_file else "export"
         return Answer(error="Failed", message=f'counting needs more ({error}); pip install "backbench[{extra}]"')
     except Exception as error:
         # Whatever a library raises concerns this case alone.

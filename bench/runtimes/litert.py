@@ -12,6 +12,12 @@ DISTRIBUTIONS = ("ai-edge-litert",)
 SUFFIXES = (".tflite",)
 DEVICES = {"cpu": "CPU"}
 CAN_REST = False
+EXPLAINED = {
+    r"Select TensorFlow op.*\((Flex\w+)\) failed": "its operator {0} is TensorFlow's own (flex), which this runtime "
+    "lacks; convert it with TFLITE_BUILTINS alone, or give it to ONNX Runtime as .onnx",
+    r"unresolved custom op: (.+?)\.? See instructions": "its operator {0} is a custom one, which this runtime lacks; "
+    "convert it without custom operators, or give it to ONNX Runtime as .onnx",
+}
 PROGRAM = """\
 import time
 

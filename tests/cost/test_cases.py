@@ -219,10 +219,6 @@ def test_counting_a_file_in_this_process(tmp_path: Path) -> None:
     open_size = counting.answer(replace(asked, dimensions={}))
     assert (open_size.error, open_size.layers) == ("WrongUsage", ())
     assert '"side"' in open_size.message
-    tflite = counting.answer(replace(asked, model="some.tflite"))
-    assert (tflite.error, tflite.message) == (
-        "Failed", "some.tflite: the layers of .tflite files are not counted; count the Keras model",
-    )  # fmt: skip
 
 
 def test_whatever_a_library_raises_concerns_its_case_alone(monkeypatch: pytest.MonkeyPatch) -> None:

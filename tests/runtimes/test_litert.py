@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from bench import pipeline, runtimes, suites
 from bench.errors import Failed, WrongUsage
 from bench.timing import schedule
+from tests.cost.test_tflite import Op, write
 from tests.pipeline.test_pipeline import QUICK, own_place  # noqa: F401 - its lock, folder and short visits
 from tests.timing.test_timing import settings, target, write_model
 
@@ -56,7 +58,7 @@ def test_one_s_own_tflite_beside_an_onnx_is_a_case(tmp_path: Path) -> None:
     assert ours.measurement.visits >= 2
     assert ours.artifact.size_bytes == len(runtimes.get("litert").PROBE)
     assert ours.artifact.opset is None
-    assert "not counted" in ours.artifact.warnings[0]
+    assert (ours.cost.mult_adds, ours.artifact.warnings) == (0, ())
     assert set(outcome.run.runtimes) == {"litert", "onnxruntime"}
 
 
@@ -71,3 +73,17 @@ def test_what_is_no_tflite_is_one_line(tmp_path: Path) -> None:
         schedule.one(target(good), 0, settings())
     with pytest.raises(WrongUsage, match=r"only \.onnx and \.tflite files"):
         suites.load_suite([str(good), "VGG16"])
+
+
+@pytest.mark.parametrize(("name", "kind"), [("FlexSvd", r"TensorFlow's own \(flex\)"), ("Mine", "a custom one")])
+def test_an_operator_that_litert_lacks_is_named_and_the_others_go_on(tmp_path: Path, name: str, kind: str) -> None:
+    lacking = write(tmp_path / "lacking.tflite", [Op(name, ["x"], "y", (1, 4))], {}, (1, 4))
+    suite = suites.load_suite([str(lacking), str(own(tmp_path / "good.tflite"))])
+    first, second = pipeline.run(suite, options=QUICK, results=tmp_path / "results").run.records
+    assert second.error is None
+    assert first.error is not None
+    line = rf"LiteRT cannot load .*lacking\.tflite: its operator {name} is {kind}, which this runtime lacks; convert it"
+    assert re.search(line, first.error)
+    assert "\n" not in first.error
+    assert first.cost is not None
+    assert first.cost.uncounted == (f"{name} (y)",)
