@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from bench import runtimes
+from bench import runtimes, store
 from bench.accuracy import classes, predictions, staging
 from bench.accuracy.agreement import with_keras
 from bench.accuracy.images import image_set, listing
@@ -83,8 +83,14 @@ def settings_of(case: PlannedCase) -> Settings:
 
 
 def measure(path: Path, settings: Settings, *, kept: Path | None = None, progress: Progress | None = None) -> Accuracy:
-    """The accuracy of an ONNX file as a run's record holds it; as `evaluate`."""
-    return evaluate(path, settings, kept=kept, progress=progress).accuracy
+    """The accuracy of an ONNX file as a run's record holds it; as `evaluate`.
+
+    The whole evaluation lies beside the predictions that are kept, as .json.
+    """
+    found = evaluate(path, settings, kept=kept, progress=progress)
+    if kept:
+        store.write_atomically(kept.with_suffix(".json"), (store.json_text(found) + "\n").encode())
+    return found.accuracy
 
 
 def evaluate(

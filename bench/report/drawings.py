@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from bench.records import Comparison, Run, Visit
+from bench.report.answers import Answers
 from bench.report.figures import (
     bars,
     bubbles,
@@ -13,6 +14,7 @@ from bench.report.figures import (
     kinds,
     learning,
     load,
+    own,
     promise,
     roof,
     samples,
@@ -27,6 +29,8 @@ FIGURES: list[Callable[[Subject], Iterable[Figure]]] = [
     switching.of_runtimes,
     load.of_load,
     learning.of_learning,
+    own.of_confusion,
+    own.of_moves,
     bubbles.operations,
     bars.accuracies,
     tradeoff.size,
@@ -44,8 +48,14 @@ FIGURES: list[Callable[[Subject], Iterable[Figure]]] = [
 
 
 def figures(
-    run: Run, visits: Sequence[Visit] = (), comparison: Comparison | None = None, earlier: Sequence[Run] = ()
+    run: Run,
+    visits: Sequence[Visit] = (),
+    comparison: Comparison | None = None,
+    earlier: Sequence[Run] = (),
+    answers: Mapping[str, Answers] | None = None,
 ) -> list[Figure]:
     """The figures of a run."""
-    subject = Subject(run=run, visits=tuple(visits), comparison=comparison, earlier=tuple(earlier))
+    subject = Subject(
+        run=run, visits=tuple(visits), comparison=comparison, earlier=tuple(earlier), answers=dict(answers or {})
+    )
     return [figure for of in FIGURES for figure in of(subject)]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import Failed
-from bench.report import Material
+from bench.report import Material, answers
 from bench.report.drawings import figures
 from bench.report.figures.figure import Figure
 from bench.report.figures.frame import WIDE
@@ -23,7 +23,12 @@ def write_images(material: Material, out: Path, *, kind: str) -> Path:
         import kaleido
     except ImportError as error:
         raise Failed("drawing pictures needs kaleido; `pip install backbench[png]`") from error
-    shown = figures(material.runs[-1], material.visits(), material.comparison)
+    shown = figures(
+        material.runs[-1],
+        material.visits(),
+        material.comparison,
+        answers=answers.of_run(material.runs[-1], material.folder()),
+    )
     if out.suffix == f".{kind}":
         wanted = [_picture(figure, out, kind) for figure in shown if figure.id == "operations"]
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
@@ -20,7 +20,8 @@ from bench.analysis import answer, candidates, choice, precision, quality, quant
 from bench.analysis.comparison import conclusion
 from bench.machine import facts as machine_facts
 from bench.records import Comparison, Record, Run, Visit
-from bench.report import Material, mobilenet, table
+from bench.report import Material, answers, contact, mobilenet, table
+from bench.report.answers import Answers
 from bench.report.drawings import figures
 from bench.report.families import family, hue, in_order
 from bench.report.figures import kinds
@@ -40,7 +41,8 @@ _STEPS = 200  # of a slider
 def write_page(material: Material, out: Path) -> Path:
     """Write the page of the last run, self-contained."""
     run, earlier = material.runs[-1], material.earlier()
-    text = render(run, material.comparison, material.visits(), earlier=earlier)
+    said = answers.of_run(run, material.folder())
+    text = render(run, material.comparison, material.visits(), earlier=earlier, said=said)
     write_atomically(out, text.encode(errors="replace"))
     return out
 
@@ -51,15 +53,19 @@ def render(
     visits: Sequence[Visit] = (),
     *,
     earlier: Sequence[Run] = (),
+    said: Mapping[str, Answers] | None = None,
     library_file: str | None = None,
     links: Sequence[Link] = (),
 ) -> str:
-    """The page of a run as HTML; the plotting library inside it, or in a file beside it."""
+    """The page of a run as HTML; the plotting library inside it, or in a file beside it.
+
+    `said`: the answers of the networks that were judged on images, by case.
+    """
     records = list(run.records)
     metric = quality.of(records)
     return document(
         "run.html.j2",
-        figures(run, visits, comparison, earlier),
+        figures(run, visits, comparison, earlier, said),
         models=_models(run),
         library_file=library_file,
         links=links,
@@ -81,6 +87,7 @@ def render(
         looks=[(name, hue(name)) for name in in_order({family(r.case) for r in records})],
         families=_families(records),
         paper_tables=mobilenet.tables(run),
+        sheet=contact.sheet(said or {}),
     )
 
 

@@ -14,7 +14,7 @@ from bench.analysis.comparison import compare
 from bench.analysis.history import MARGIN, Series, histories
 from bench.errors import NotComparable
 from bench.records import Comparison, Run
-from bench.report import Material, guide
+from bench.report import Material, answers, guide
 from bench.report.families import family
 from bench.report.figures.figure import Figure, Subject
 from bench.report.figures.forest import of_comparison
@@ -53,8 +53,8 @@ def write_site(material: Material, out: Path) -> Path:
             links.append((f"Compared with the run of {entry.before.started_at}", entry.comparison_page))
             write_atomically(out / entry.comparison_page, _comparison_page(entry).encode(errors="replace"))
         text = render(
-            entry.run, None, material.visits(index), earlier=material.earlier(index), library_file=LIBRARY_FILE,
-            links=links,
+            entry.run, None, material.visits(index), earlier=material.earlier(index),
+            said=answers.of_run(entry.run, material.folder(index)), library_file=LIBRARY_FILE, links=links,
         )  # fmt: skip
         write_atomically(out / entry.page, text.encode(errors="replace"))
     models = []

@@ -100,10 +100,17 @@ def _where(run: Run, record: Record) -> Iterator[str]:
 def _weights(record: Record) -> Iterator[str]:
     """Where the weights come from, and what is known of their licence."""
     case = record.case
-    if case.train:
+    if learned := record.transfer:
+        yield (
+            f"- the last layer was trained here on {learned.training:,} images of {_code(learned.images)}, their licence "
+            "is where you have them from; the backbone in front of it is as it was:"
+        )
+    if case.train and case.train.data:
         yield f"- trained here on the embedded data set {_code(case.train.data)}, from random weights on"
     elif case.is_file or case.model not in suites.backbones():
         yield "- a file of your own: its licence is where you have it from"
+    elif case.weights == "none" and record.transfer:
+        yield "- **random**: its features are, so that most of what could be learnt was not; use ImageNet's weights"
     elif case.weights == "none":
         yield "- **random**: what this model says means nothing; train it, or export it with other weights"
     elif case.weights == "imagenet":

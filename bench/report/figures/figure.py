@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from bench.analysis import quality
 from bench.records import Comparison, Record, Run, Visit
+from bench.report.answers import Answers
 from bench.report.figures.frame import FRAMES, Frame
 
 TABLE = "every number in it is in the table of all models"
@@ -21,6 +22,7 @@ class Subject:
     visits: tuple[Visit, ...] = ()  # with their raw samples; () where they are not known
     comparison: Comparison | None = None  # of the run with another one
     earlier: tuple[Run, ...] = ()  # of this suite on this machine
+    answers: dict[str, Answers] = field(default_factory=dict)  # of the networks that were judged on images, by case
 
     @property
     def records(self) -> list[Record]:
