@@ -15,6 +15,7 @@ TOPICS = {
     "suites": "which models, in which variants",
     "files": "your own ONNX and Keras models",
     "images": "accuracy on your own images",
+    "transfer": "which backbone for your own images, and a folder to deploy",
     "compare": "faster or slower than before? Baselines and CI",
     "trust": "what a number is worth on this machine",
     "precision": "fp16, int8 and int8-dynamic",

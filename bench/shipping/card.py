@@ -102,8 +102,8 @@ def _weights(record: Record) -> Iterator[str]:
     case = record.case
     if learned := record.transfer:
         yield (
-            f"- the last layer was trained here on {learned.training:,} images of {_code(learned.images)}, their licence "
-            "is where you have them from; the backbone in front of it is as it was:"
+            f"- the last layer was trained here on {learned.training:,} images of {_code(learned.images)}: their "
+            "licence is where you have them from; the backbone before it:"
         )
     if case.train and case.train.data:
         yield f"- trained here on the embedded data set {_code(case.train.data)}, from random weights on"

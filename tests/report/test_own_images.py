@@ -13,12 +13,17 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from bench import store
+from bench import store, suites
+from bench.accuracy import measuring
+from bench.analysis import candidates
+from bench.analysis.pairs import mcnemar, unpacked
+from bench.export import artifact_of_file
 from bench.records import Run
 from bench.report import answers, contact, drawings, page, write_report
 from bench.report.figures import own
 from bench.report.figures.frame import FRAMES, NARROW, WIDE
 from tests import runs
+from tests.accuracy.sets import classifier, photos
 from tests.report.judged import MODELS, run_on
 
 WORDS = ["ash", "beech", "birch", "elm", "oak"]
@@ -137,6 +142,34 @@ def test_answers_to_another_file_or_damaged_ones_are_left_out(judged: tuple[Run,
     (tmp_path / f"accuracy/{store.slug(names[1])}.json").write_text(json.dumps(changed))
     assert list(answers.of_run(run, tmp_path)) == [names[2]]
     assert answers.of_run(run, None) == {}
+
+
+def test_what_a_run_measures_is_what_the_page_reads(tmp_path: Path) -> None:
+    images = photos(tmp_path / "images", WORDS, each=3)
+    records = []
+    for place, name in enumerate(("one", "two")):
+        file = classifier(tmp_path / f"{name}.onnx", 5, offset=0.4 * place)
+        case = runs.planned(
+            suites.case_of_model(str(file), name=name, accuracy={"images": str(images), "preprocess": "tf"})
+        )
+        kept = tmp_path / "run" / "accuracy" / f"{store.slug(name)}.jsonl"
+        measured = measuring.measure(file, measuring.settings_of(case), kept=kept)
+        made = runs.record(case)
+        records.append(replace(made, case=case, artifact=artifact_of_file(file), accuracy=measured))
+    run = runs.run(records)
+    said = answers.of_run(run, tmp_path / "run")
+    right = [unpacked(record.accuracy.right or "", 15) for record in records]
+    files = [f"{word}/{number:03}.jpg" for word in WORDS for number in range(3)]
+    for record, good in zip(records, right, strict=True):
+        wrong = {mistake.file for mistake in said[record.case.name].mistakes}
+        assert wrong == {file for file, each in zip(files, good, strict=True) if not each}
+        assert 100 * sum(good) / 15 == pytest.approx(record.accuracy.top1, abs=1e-3)
+    sheet = contact.sheet(said)
+    assert sheet
+    assert sheet.missed == sum(not (a or b) for a, b in zip(*right, strict=True))
+    pair = candidates.candidates(run)[0].paired["two"]
+    mine, theirs = (sum(a > b for a, b in zip(x, y, strict=True)) for x, y in (right, right[::-1]))
+    assert pair.p == mcnemar(mine, theirs)
 
 
 def test_hostile_names_of_files_and_classes_stay_text(tmp_path: Path) -> None:
