@@ -20,7 +20,7 @@ from bench.report.figures.labels import Point, place, shorter
 from bench.suites import backbones
 from bench.units import percent
 
-MOST_CLASSES = 30
+MOST_CLASSES, MOST_NARROW = 30, 14
 """Of a confusion matrix: with more, those that are confused most."""
 
 
@@ -163,31 +163,31 @@ def of_moves(subject: Subject) -> Iterator[Figure]:
     )  # fmt: skip
 
 
-def confused(answers: Answers) -> tuple[list[str], list[list[int]]]:
+def confused(answers: Answers, most: int = MOST_CLASSES) -> tuple[list[str], list[list[int]]]:
     """The classes, and how many images of each (row) were taken for which (column).
 
-    Of more than MOST_CLASSES those that are in most mistakes.
+    Of more than `most` those that are in most mistakes.
     """
     counts = answers.confusion
     wrong = {each.name: 0 for each in answers.classes}
     for (right, answer), count in counts.items():
         for name in {right, answer} if right != answer else ():
             wrong[name] = wrong.get(name, 0) + count
-    most = sorted(wrong, key=lambda name: (-wrong[name], name))[:MOST_CLASSES]
-    names = [name for name in sorted(wrong) if name in set(most)]
+    kept = set(sorted(wrong, key=lambda name: (-wrong[name], name))[:most])
+    names = [name for name in sorted(wrong) if name in kept]
     return names, [[counts[row, column] for column in names] for row in names]
 
 
 def confusion_figure(answers: Answers, frame: Frame) -> dict[str, Any]:
     """Rows are the right classes, columns the answers; colour is the share of the row's images."""
-    names, counts = confused(answers)
+    wide = frame.width > 600
+    names, counts = confused(answers, MOST_CLASSES if wide else MOST_NARROW)
     of = {each.name: each.n for each in answers.classes}
     shares = [[count / max(1, of.get(row, 0)) for count in line] for row, line in zip(names, counts, strict=True)]
     shown = [plain(name if len(name) <= 24 else f"{name[:23]}…") for name in names]
-    wide = frame.width > 600
     side = list(range(len(names)))
     longest = max(map(len, shown), default=0)
-    written = len(names) <= (20 if wide else 10)
+    written = len(names) <= (20 if wide else MOST_NARROW)
     data = [{
         "type": "heatmap", "z": shares, "x": side, "y": side, "zmin": 0, "zmax": 1, "meta": "confusion",
         "colorscale": [[0, "rgba(0,114,178,0)"], [0.001, "rgba(0,114,178,0.12)"], [1, "rgba(0,114,178,0.95)"]],
@@ -230,7 +230,8 @@ def of_confusion(subject: Subject) -> Iterator[Figure]:
     of = {each.name: each.n for each in answers.classes}
     (right, answer), count = pairs[0]
     worst = f"Most often: {count} of {of.get(right, 0)} images of {right} are taken for {answer}."
-    more = f" The {MOST_CLASSES} classes that are confused most." if len(answers.classes) > MOST_CLASSES else ""
+    count_of = len(answers.classes)
+    more = f" Of the {count_of} classes, those that are confused most." if count_of > MOST_NARROW else ""
     yield Figure(
         id="confusion",
         title=f"What {name} takes for what",
