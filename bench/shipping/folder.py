@@ -163,7 +163,9 @@ def _check(
 
     Raises Failed where a value or a label is another.
     """
-    labels, told = json.loads(_ran(folder, ["-c", _ASK, *map(str, pictures)]).rpartition("\n")[2])
+    labels, told = json.loads(
+        _ran(folder, ["-c", _ASK, *(str(picture.absolute()) for picture in pictures)]).rpartition("\n")[2]
+    )
     largest = 0.0
     for picture, values, harness in zip(pictures, told, said, strict=True):
         probabilities = np.array(values)
@@ -186,7 +188,7 @@ def _check(
                 f"{names[harness.top[0]]} ({theirs[0]:.6f})"
             )
         largest = max(largest, float(abs(mine - theirs).max()))
-    _ran(folder, ["predict.py", str(pictures[0])])
+    _ran(folder, ["predict.py", str(pictures[0].absolute())])
     return largest
 
 

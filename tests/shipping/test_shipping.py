@@ -231,7 +231,8 @@ def test_the_same_choice_as_pick() -> None:
 
 def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
-    record = own(classifier(tmp_path / "net.onnx"), photos(tmp_path / "images", WORDS, each=1))
+    photos(tmp_path / "images", WORDS, each=1)
+    record = own(classifier(Path("net.onnx")), Path("images"))  # from here, as one types them
     store.create(Path("results"), runs.run([record]))
     with pytest.raises(SystemExit) as ended:
         main(["ship", "--p50", "1s", "--json"])
