@@ -79,7 +79,7 @@ def features(
         p = preprocessing_of(settings, signature)
         key = _key(path, p, settings.runtime, provider)
         with _Kept(key, signature.outputs) as kept:
-            sha256s = _hashes([settings.images / file for file in files])
+            sha256s = hashes_of([settings.images / file for file in files])
             missing = [i for i, sha256 in enumerate(sha256s) if sha256 not in kept.places]
             problems: dict[int, str] = {}
             wall_s = inference_s = 0.0
@@ -108,7 +108,7 @@ def features(
     )
 
 
-def _hashes(paths: Sequence[Path]) -> list[str]:
+def hashes_of(paths: Sequence[Path]) -> list[str]:
     """The hashes of images' contents; of one that cannot be read, of its path: decoding it says why."""
 
     def of(path: Path) -> str:

@@ -14,6 +14,7 @@ from bench.records import PlannedCase
 
 if TYPE_CHECKING:
     from bench.export import ExportRequest
+    from bench.training.transfer import Head
 
 
 def _wanted(work: Work) -> list[PlannedCase]:
@@ -91,8 +92,27 @@ def _head(work: Work, case: PlannedCase, backbone: Path) -> None:
         now = head.transfer
         if before and now.extracted_per_s is None:  # a run taken up again, whose features were stored
             now = replace(now, extracted_per_s=before.extracted_per_s, inferred_per_s=before.inferred_per_s)
-        work.heads[case.name] = head.dense
-        work.set(case, transfer=now)
+        if case.train and case.train.fine_tune:
+            _tuned(work, case, replace(head, transfer=now))
+        else:
+            work.heads[case.name] = head.dense
+            work.set(case, transfer=now)
+
+
+def _tuned(work: Work, case: PlannedCase, head: Head) -> None:
+    from bench.training import transfer
+
+    work.watch.begin(f"fine-tuning {case.name}")
+    try:
+        weights, tuned = transfer.fine_tuned(
+            case, head,
+            progress=lambda done, of: work.watch.begin(f"fine-tuning {case.name}: {done} of {of} epochs"),
+        )  # fmt: skip
+    except BenchError as error:
+        work.fail(case, PHASE.name, f"training failed: {error}")
+    else:
+        work.weights[case.name] = str(weights)
+        work.set(case, transfer=tuned.transfer)
 
 
 PHASE = Phase("training", _wanted, _train)

@@ -37,6 +37,7 @@ class Training:
     data: str | None = None  # one of suites.DATA_SETS; None with `images`
     images: str | None = None  # folder: one folder a class, or parts of a data set with one folder a class each
     preprocess: str | None = None  # with `images`: one of suites.PREPROCESSES; None: the family's own
+    fine_tune: bool = False  # with `images`: whether the backbone goes on learning after its head
     examples: int | None = None  # training images, with changes; None: as many as the data set's recipe says
     epochs: int | None = None
 

@@ -231,6 +231,8 @@ class Transfer:
     validated: Percent  # percent: mean accuracy of that cross-validation
     curve: tuple[CurvePoint, ...] = ()  # the fewest images first
     unreadable: Amount = 0  # training images that could not be read
+    tuned: tuple[Percent, ...] = ()  # percent: accuracy on a part of the training images, before fine-tuning and after
+    # each epoch; the best one is kept
     notes: tuple[str, ...] = ()  # of the folder: how it was divided, what was left out
     extracted_per_s: Positive | None = None  # images a second of the features; None: all were stored
     inferred_per_s: Positive | None = None  # what inference alone would allow

@@ -22,7 +22,10 @@ def training(table: Mapping[str, Any], base: Path, where: Location) -> Training:
     at = where.of("train")
     check_table(at, table, TRAIN_KEYS)
     embedded = "data" in table
-    for key in ("images", "preprocess") if embedded else ("examples", "epochs"):
+    useless = ("images", "preprocess", "fine_tune") if embedded else ("examples",)
+    if not embedded and not table.get("fine_tune"):
+        useless = (*useless, "epochs")
+    for key in useless:
         if key in table:
             kind = "an embedded data set" if embedded else "images of your own"
             raise WrongUsage(f"{at}: {key} has no effect with {kind}; leave it out")

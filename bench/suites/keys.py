@@ -43,6 +43,7 @@ TRAIN_KEYS: dict[str, Key] = {
     "data": Key(str, f"one of {', '.join(DATA_SETS)}", valid=DATA_SETS),
     "images": Key(str, "a folder of images, one folder a class"),
     "preprocess": Key(str, f"one of {', '.join(PREPROCESSES)}", valid=PREPROCESSES),
+    "fine_tune": Key(bool, "true or false"),
     "examples": Key(int, "a positive whole number of images", least=0),
     "epochs": Key(int, "a positive whole number", least=0),
 }

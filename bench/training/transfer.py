@@ -15,26 +15,34 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from filelock import FileLock
 
 from bench import accuracy, store
 from bench.accuracy import label_files
-from bench.accuracy.features import Features, features
+from bench.accuracy.features import Features, features, hashes_of
 from bench.analysis import statistics
 from bench.data import parts
 from bench.data.parts import Labelled, Parts
 from bench.errors import Failed, WrongUsage
 from bench.export import ExportRequest, request
 from bench.machine import facts
+from bench.models.decoding import DECODER
 from bench.models.file import file_sha256
+from bench.models.preprocessing import preprocessing
 from bench.processes import process
 from bench.records import Accuracy, Calibration, Case, CurvePoint, LabelledImages, PlannedCase, Transfer
-from bench.training import head
+from bench.training import fine_tuning, head
 from bench.training.weights import folder
 
 SHARES = (0.1, 0.2, 0.5, 1.0)  # of the training images, whose heads show what more of them would bring
 HELD_OUT, CLASSES, TRAINING = "held-out.csv", "classes.txt", "training"
+
+
+EPOCHS = 5  # of fine-tuning, where a suite does not say
+
+Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +51,7 @@ class Head:
 
     dense: Path  # `kernel` and `bias` (.npz)
     transfer: Transfer
+    readable: tuple[int, ...]  # places in the training part of the images that it was trained on
 
 
 def completed(case: Case) -> Case:
@@ -98,7 +107,7 @@ def of_backbone(case: PlannedCase) -> ExportRequest:
     return request(replace(case, head="none", train=None, precision="fp32", calibrate=None))
 
 
-def trained(case: PlannedCase, backbone: Path, *, progress: Callable[[int, int], None] | None = None) -> Head:
+def trained(case: PlannedCase, backbone: Path, *, progress: Progress | None = None) -> Head:
     """Train a case's head on the features that its backbone's file gives, unless it is there already.
 
     Raises Failed when the backbone cannot run, no two classes can be read, or the cache cannot be written.
@@ -122,7 +131,67 @@ def trained(case: PlannedCase, backbone: Path, *, progress: Callable[[int, int],
         "held_out": made.rows[held_out], "held_out_labels": labels[held_out],
     }  # fmt: skip
     dense, answer = _fitted(arrays, len(divided.classes), subsets)
-    return Head(dense, _transfer(case, divided, made, subsets, len(held_out), answer, count - len(training)))
+    told = _transfer(case, divided, made, subsets, len(held_out), answer, count - len(training))
+    return Head(dense, told, tuple(training))
+
+
+def fine_tuned(case: PlannedCase, head: Head, *, progress: Progress = lambda done, of: None) -> tuple[Path, Head]:
+    """The weights (.weights.h5) of a case's whole network after fine-tuning, and its head with how that went.
+
+    Kept by content, and taken up again after a kill at the epoch in which it was. `progress` is told epochs done and
+    epochs in all. Raises Failed as the process that tunes.
+    """
+    divided, asked = _parts(case), case.train
+    epochs = (asked.epochs if asked else None) or EPOCHS
+    images = [divided.train[i] for i in head.readable]
+    number = {word: label for label, word in enumerate(divided.classes)}
+    hashes = hashes_of([divided.folder / image.file for image in images])
+    exported = request(replace(case, precision="fp32", calibrate=None), dense=head.dense)
+    settings = accuracy.settings_of(case)
+    height, width, _ = case.input_shape or (224, 224, 3)
+    p = preprocessing(
+        settings.preprocess, height=height, width=width, layout="NHWC", dtype="float32", decoder=DECODER,
+        crop=settings.crop, resize=settings.resize, interpolation=settings.interpolation,
+    )  # fmt: skip
+    labels = [number[image.word] for image in images]
+    content = (exported.key, p, hashes, labels, epochs, file_sha256(Path(fine_tuning.__file__)))
+    key = hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()[:32]
+    target = folder() / f"{key}.weights.h5"
+    kept = target.with_suffix(".json")  # written last
+    question = fine_tuning.Question(
+        request=replace(exported, format="onnx"), preprocessing=p,
+        files=[str((divided.folder / image.file).absolute()) for image in images], labels=labels,
+        validation=_validation(images, hashes), epochs=epochs, target=str(target),
+    )  # fmt: skip
+    try:
+        folder().mkdir(parents=True, exist_ok=True)
+        with FileLock(target.with_suffix(".lock")):
+            if not (target.is_file() and kept.is_file()):
+                accuracies = []
+                with process.started(
+                    "bench.training.fine_tuning", what="the process that fine-tunes", keras=True, gpu=True
+                ) as worker:
+                    for epoch in worker.answers(question):
+                        accuracies.append(100 * epoch["accuracy"])
+                        progress(epoch["epoch"], epochs)
+                store.write_atomically(kept, msgspec.json.encode(accuracies))
+            tuned = tuple(msgspec.json.decode(kept.read_bytes(), type=list[float]))
+    except OSError as error:
+        raise Failed(f"cannot write the weights cache {folder()}: {error.strerror}; set BACKBENCH_CACHE") from error
+    return target, replace(head, transfer=replace(head.transfer, tuned=tuned))
+
+
+def _validation(images: Sequence[Labelled], hashes: Sequence[str]) -> list[int]:
+    """Places of the images that choose the epoch: a share of each class that has more than one."""
+    by_class: dict[str, list[int]] = {}
+    for place in sorted(range(len(images)), key=lambda place: hashes[place]):
+        by_class.setdefault(images[place].word, []).append(place)
+    share = fine_tuning.VALIDATION_SHARE
+    return sorted(
+        place
+        for places in by_class.values()
+        for place in places[: min(max(1, round(share * len(places))), len(places) - 1)]
+    )
 
 
 def nested(images: Sequence[tuple[Labelled, str]]) -> list[list[int]]:

@@ -103,16 +103,16 @@ def suite(images: Path, **changes: object) -> suites.Suite:
 @needs_keras
 def test_from_a_folder_to_a_file_that_is_judged(tmp_path: Path, built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BACKBENCH_CACHE", str(built))
-    images = written(tmp_path / "images", {"train": 200, "test": 60})
+    images = written(tmp_path / "images", {"train": 120, "test": 60})
     (images / "test" / "digit 0" / "broken.png").write_bytes(b"no picture")
     phases = (*running.MAKING, *running.JUDGING)
     outcome = pipeline.run(suite(images), results=tmp_path / "results", phases=phases)
     (record,) = outcome.run.records
     assert record.failures == {}
     assert record.transfer is not None
-    assert (record.transfer.classes, record.transfer.training, record.transfer.held_out) == (10, 200, 60)
+    assert (record.transfer.classes, record.transfer.training, record.transfer.held_out) == (10, 120, 60)
     assert record.transfer.features == 64
-    assert [point.images for point in record.transfer.curve][-1] == 200
+    assert [point.images for point in record.transfer.curve][-1] == 120
     assert record.accuracy.n == 60
     assert record.accuracy.top1 == pytest.approx(record.transfer.curve[-1].top1)  # the file says what the head says
     assert record.accuracy.top1 > 40
@@ -129,6 +129,24 @@ def test_from_a_folder_to_a_file_that_is_judged(tmp_path: Path, built: Path, mon
     again = transfer.trained(record.case, made.path)
     assert again.transfer.extracted_per_s is None
     assert (again.transfer.curve, again.transfer.strength) == (record.transfer.curve, record.transfer.strength)
+
+    # Fine-tuned after that: never worse on what it can see, and taken up again after a kill.
+    monkeypatch.undo()
+    monkeypatch.setenv("BACKBENCH_CACHE", str(built))
+    tuning = replace(record.case, train=replace(record.case.train, fine_tune=True, epochs=2))
+
+    def killed(done: int, of: int) -> None:
+        if done == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        transfer.fine_tuned(tuning, again, progress=killed)
+    seen: list[tuple[int, int]] = []
+    weights, tuned = transfer.fine_tuned(tuning, again, progress=lambda *epochs: seen.append(epochs))
+    assert seen == [(0, 2), (1, 2), (2, 2)]
+    assert len(tuned.transfer.tuned) == 3
+    assert weights.is_file()
+    assert transfer.fine_tuned(tuning, again, progress=killed)[1] == tuned  # kept: no epoch is told
 
 
 def _file(sha256: str) -> Path:
