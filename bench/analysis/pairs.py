@@ -12,6 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -43,13 +44,14 @@ def packed(right: Sequence[bool]) -> str:
     return f"{int(bits, 2):0{digits}x}" if bits else ""
 
 
-def unpacked(text: str, n: int) -> list[bool]:
-    """What `packed` was given.
+def unpacked(text: str, n: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """What `packed` was given, (n,).
 
-    >>> unpacked("98", 5)
+    >>> unpacked("98", 5).tolist()
     [True, False, False, True, True]
     """
-    return [bit == "1" for bit in f"{int(text or '0', 16):0{4 * len(text)}b}"[:n]]
+    whole = bytes.fromhex(text + "0" * (len(text) % 2))
+    return np.unpackbits(np.frombuffer(whole, np.uint8), count=n).astype(np.bool_)
 
 
 def mcnemar(mine: int, theirs: int) -> float:

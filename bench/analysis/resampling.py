@@ -114,17 +114,18 @@ def _together(records: Sequence[Record]) -> dict[str, Floats]:
     All networks see the same resample of the same images. Images about which all of them say the same are alike, and
     only how many there are is drawn.
     """
-    judged: dict[tuple[str, int], dict[str, list[bool]]] = defaultdict(dict)
+    judged: dict[tuple[str, int], dict[str, Flags]] = defaultdict(dict)
     for record in records:
         accuracy = record.accuracy
         if accuracy.images and accuracy.right and accuracy.n:
-            right = pairs.unpacked(accuracy.right, accuracy.n)
-            judged[accuracy.images, accuracy.n][record.case.name] = right
+            judged[accuracy.images, accuracy.n][record.case.name] = pairs.unpacked(accuracy.right, accuracy.n)
     found: dict[str, Floats] = {}
     for (images, n), of_each in judged.items():
-        kinds, counts = np.unique(np.array(list(of_each.values())), axis=1, return_counts=True)
+        right = np.stack(list(of_each.values()))  # (networks, n)
+        columns = np.ascontiguousarray(np.packbits(right, axis=0).T)
+        _, first, counts = np.unique(columns.view(f"S{columns.shape[1]}"), return_index=True, return_counts=True)
         rng = np.random.default_rng(zlib.crc32(images.encode()))
-        drawn = kinds.astype(np.float64) @ rng.multinomial(n, counts / n, RESAMPLES).T
+        drawn = right[:, first].astype(np.float64) @ rng.multinomial(n, counts / n, RESAMPLES).T
         found |= dict(zip(of_each, drawn, strict=True))
     return found
 
