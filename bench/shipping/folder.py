@@ -85,21 +85,20 @@ def ship(run: Run, record: Record, folder: Path, asked: Asked) -> Shipped:
         )  # fmt: skip
         names, note = subject.labels(record, asked, takes)
         with subject.test_images(record, asked, (p.height, p.width)) as (pictures, source):
-            batches = _said(worker, p, takes, pictures)
+            pictures, predictions, probabilities = _said(worker, p, takes, pictures)
             embedded = case.train.data if case.train else None
             rows = embedded is not None and data.get(embedded).KIND != "classes"
             with _staged(folder) as staging:
                 model = _copied(path, staging, record)
                 text = program.predict_py(
                     runtimes.get(case.runtime), takes, p, place=takes.place, threads=case.threads,
-                    provider=case.provider, probabilities=all(batch.probabilities for batch in batches), rows=rows,
+                    provider=case.provider, probabilities=probabilities, rows=rows,
                 )  # fmt: skip
                 (staging / "predict.py").write_text(text, encoding="utf-8")
                 (staging / "labels.txt").write_text("\n".join(names) + "\n", encoding="utf-8")
                 versions = [("numpy", version("numpy")), ("pillow", version("pillow"))]
                 needed = program.requirements(runtimes.installed(case.runtime) or "", versions)
                 (staging / "requirements.txt").write_text(needed, encoding="utf-8")
-                predictions = [each for batch in batches for each in batch.predictions]
                 largest = _check(staging, pictures, predictions, names, rows=rows)
                 checked = card.Checked(
                     images=len(pictures), source=source, largest_difference=largest, preprocessing=p, labels=len(names)
@@ -114,17 +113,24 @@ def ship(run: Run, record: Record, folder: Path, asked: Asked) -> Shipped:
     )  # fmt: skip
 
 
-def _said(worker: process.Process, p: Preprocessing, takes: Signature, pictures: Sequence[Path]) -> list[Batch]:
-    """What the harness says of the pictures. Raises Failed for one that it cannot read."""
+def _said(
+    worker: process.Process, p: Preprocessing, takes: Signature, pictures: Sequence[Path]
+) -> tuple[list[Path], list[Prediction], bool]:
+    """Those of the pictures to check on, what the harness says of them, and whether its outputs are probabilities.
+
+    Raises Failed where none can be read.
+    """
     job = Job(
         preprocessing=p, batch_size=takes.batch_size or 1, first=0, folder="", files=tuple(map(str, pictures)),
         labels=(0,) * len(pictures),
     )  # fmt: skip
     batches = [msgspec.convert(each, Batch) for each in worker.answers(job)]
-    for picture, said in zip(pictures, (each for batch in batches for each in batch.predictions), strict=True):
-        if said.unreadable:
-            raise Failed(f"the test image {picture} cannot be read ({said.unreadable}); name other --images")
-    return batches
+    said = [prediction for batch in batches for prediction in batch.predictions]
+    readable = [each for each in zip(pictures, said, strict=True) if not each[1].unreadable]
+    if not readable:
+        raise Failed(f"the test image {pictures[0]} cannot be read ({said[0].unreadable}); name other --images")
+    chosen = readable[:: max(1, len(readable) // subject.TEST_IMAGES)][: subject.TEST_IMAGES]
+    return [path for path, _ in chosen], [each for _, each in chosen], all(batch.probabilities for batch in batches)
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from bench.records import LabelledImages, Record, Run
 from bench.units import readable
 
 TEST_IMAGES = 5
+_LOOKED_AT = 25  # images of which so many that can be read are taken
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,7 +134,7 @@ def _names(record: Record, asked: Asked, takes: Signature) -> tuple[dict[int, st
 
 @contextmanager
 def test_images(record: Record, asked: Asked, size: tuple[int, int]) -> Iterator[tuple[list[Path], str]]:
-    """Five images to check on, and where they come from; those that are made here are gone afterwards.
+    """Images to choose TEST_IMAGES from, and where they come from; those that are made here are gone afterwards.
 
     `size`: height and width of the model's input. Raises WrongUsage for a folder without images.
     """
@@ -144,8 +145,7 @@ def test_images(record: Record, asked: Asked, size: tuple[int, int]) -> Iterator
             found = _listed(judged) if judged and not asked.images else folders.images(folder)
             if not found:
                 raise WrongUsage(f"{folder} holds no images; give another folder with --images")
-            step = max(1, len(found) // TEST_IMAGES)
-            yield found[::step][:TEST_IMAGES], f"images of {folder}"
+            yield found[:: max(1, len(found) // _LOOKED_AT)][:_LOOKED_AT], f"images of {folder}"
         elif case.train and case.train.data:
             pixels = data.get(case.train.data).held_out(size[0])[0][:TEST_IMAGES]
             yield _saved(Path(name), pixels), "held-out images of the embedded data set"

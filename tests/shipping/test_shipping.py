@@ -104,6 +104,19 @@ def test_odd_images_are_prepared_as_they_were_judged(tmp_path: Path) -> None:
     assert done.largest_difference < 1e-5
 
 
+def test_images_that_cannot_be_read_are_passed_over(tmp_path: Path) -> None:
+    images = photos(tmp_path / "images", WORDS, each=1)
+    for number in range(8):
+        (images / WORDS[0] / f"{number} broken.jpg").write_bytes(b"no image")
+    record = own(classifier(tmp_path / "net.onnx"), images)
+    assert len(shipped(record, tmp_path / "out").images) == 5
+    bad = tmp_path / "bad"
+    bad.mkdir()
+    (bad / "a.jpg").write_bytes(b"no image")
+    with pytest.raises(Failed, match="cannot be read"):
+        shipped(record, tmp_path / "none", images=bad)
+
+
 def test_the_program_needs_the_runtime_numpy_and_pillow_alone(tmp_path: Path) -> None:
     record = own(classifier(tmp_path / "net.onnx"), photos(tmp_path / "images", WORDS, each=1))
     shipped(record, tmp_path / "out")
