@@ -98,7 +98,7 @@ def tune(
         choices, setup, budget_s=budget_s, margin=parse_share(margin), say=lambda words: click.echo(words, err=True)
     )
     program = tuning.program(tuned.best, setup)
-    ratio = tuning.run_program(program) / (tuned.best.side.batch_size or 1) / tuned.best.p50_ms
+    ratio = tuning.program_ratio(program, tuned.best, setup)
     if out is not None:
         try:
             out.write_text(program, encoding="utf-8")
@@ -114,7 +114,7 @@ def tune(
         return
     _show(tuned, goal)
     doubt = "" if tuning.agrees(ratio) else ": it does not agree, so measure again on a quiet machine"
-    click.echo(f"\nThis program has that setting; run here, its p50 is {ratio:.2f} of what was measured{doubt}:\n")
+    click.echo(f"\nThis program has that setting; run here, its p50 is {ratio:.2f} of ours just before and after{doubt}:\n")
     click.echo(program, nl=False)
 
 

@@ -41,7 +41,8 @@ class Session(Protocol):
 
         `providers`: those in force; `nodes`: provider -> nodes, {} where not known; `threads` as the runtime
         says, None where it does not; `precision`: "f32", "bf16", "f16", "u8", "i8" -> layers with weights that run in
-        it, None where not known.
+        it, None where not known. Where a runtime has them: `streams`, the inferences that it is set up to run at
+        once, and `hint`, what it is set up for, "latency" or another.
         """
 
     def profile(self) -> list[tuple[str, list[list[int]], float]]:

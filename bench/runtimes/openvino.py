@@ -124,7 +124,7 @@ class Session:
         return [request.get_output_tensor(i).data.copy() for i in range(len(self.outputs))]
 
     def ran(self) -> dict[str, Any]:
-        """The device, the threads, and the precisions of what has weights, node by node."""
+        """The device, the threads, the streams and the hint, and the precisions of what has weights, node by node."""
         if self.compiled is None:
             return {"providers": [self.device], "nodes": {}, "threads": None, "precision": None}
         precisions: dict[str, int] = {}
@@ -140,6 +140,8 @@ class Session:
         return {
             "providers": devices, "nodes": {devices[0]: nodes} if len(devices) == 1 else {},
             "threads": self.compiled.get_property("INFERENCE_NUM_THREADS"), "precision": precisions,
+            "streams": self.compiled.get_property("NUM_STREAMS"),
+            "hint": str(self.compiled.get_property("PERFORMANCE_HINT")).rpartition(".")[2].lower(),
         }  # fmt: skip
 
     def profile(self) -> list[tuple[str, list[list[int]], float]]:

@@ -255,6 +255,11 @@ def _ran(session: Any, spec: dict[str, Any]) -> dict[str, Any]:
         raise _Refused(f"asked for {provider}, but every node runs on {', '.join(ran['nodes'])}; see `bench doctor`")
     if ran["threads"] not in (None, spec["threads"]):
         raise _Refused(f"asked for {spec['threads']} threads, but the session has {ran['threads']}")
+    streams, hint = ran.get("streams", 1), ran.get("hint", "latency")
+    if (streams, hint) != (1, "latency"):
+        raise _Refused(
+            f"asked for one inference at a time, but the session is set up for {streams} at once and for {hint}"
+        )
     _check_precision(spec.get("precision"), ran["precision"] or {})
     return dict(ran)
 

@@ -250,6 +250,17 @@ def run_program(text: str, python: str = sys.executable) -> float:
     return float(match[1])
 
 
+def program_ratio(text: str, choice: Choice, setup: Setup) -> float:
+    """The p50 that a program prints over that of visits just before and after it, which met the machine at its pace.
+
+    The visits that chose the setting are minutes old: of an hour in which the machine shifted, they would be another's.
+    Raises Failed when either fails.
+    """
+    before_ms = ab.p50_ms(choice.side, setup)
+    printed_ms = run_program(text) / (choice.side.batch_size or 1)
+    return printed_ms / math.sqrt(before_ms * ab.p50_ms(choice.side, setup))
+
+
 def agrees(ratio: float) -> bool:
     """Whether a program's p50 is what was measured."""
     return abs(math.log(ratio)) <= math.log1p(_AGREES)

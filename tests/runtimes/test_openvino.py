@@ -63,6 +63,8 @@ def test_a_visit_says_what_ran(tmp_path: Path, threads: int) -> None:
         ('"INFERENCE_PRECISION_HINT": "f32"', '"INFERENCE_PRECISION_HINT": "bf16"', "asked for fp32.* in bf16 run"),
         ('asked["INFERENCE_NUM_THREADS"] = options["threads"]', 'asked["INFERENCE_NUM_THREADS"] = 1',
          "asked for 2 threads, but the session has 1"),
+        ('"PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1,', '"PERFORMANCE_HINT": "THROUGHPUT",',
+         r"one inference at a time, but the session is set up for \d+ at once and for throughput"),
     ],
 )  # fmt: skip
 def test_a_hint_that_is_not_ours_is_seen(

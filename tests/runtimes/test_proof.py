@@ -51,6 +51,8 @@ def visit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: str, new: str, *
         ('"providers": [provider]', '"providers": ["slide rule"]', {}, "the session runs on slide rule"),
         ('"nodes": {provider:', '"nodes": {"slide rule":', {}, "every node runs on slide rule"),
         ('"threads": None', '"threads": 1', {"threads": 2}, "asked for 2 threads, but the session has 1"),
+        ('"threads": None', '"threads": None, "streams": 2', {}, "one inference at a time, but .* for 2 at once"),
+        ('"threads": None', '"threads": None, "hint": "throughput"', {}, "one inference at a time, .* for throughput"),
         (RUN, RUN + BUSY, {"threads": 2}, "asked for 2 threads, but 1 did the work: Made-up ignores it"),
         (RUN, RUN + BESIDE, {"threads": 1}, "asked for 1 thread, but 2 did the work: Made-up ignores it"),
         ("    def run(self", "    def run(self, *_):\n        raise RuntimeError('no beads')\n    def ran_on(self", {},
