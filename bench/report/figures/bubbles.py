@@ -68,7 +68,7 @@ def cloud(
     `intervals` are those of x; `better` lists for each record what dominates it: such bubbles are pale.
     Names keep off the line that goes right and then up through `steps`. A measured
     accuracy has a ring for a centre and an interval of its own, so that it is never taken for a published one; a
-    record without an accuracy is hollow, at the foot.
+    record without an accuracy is hollow, at the foot, and named where there is room beside it.
     """
     metric = quality.of(everything)
     floor, ceiling = accuracy_range(everything)
@@ -89,7 +89,9 @@ def cloud(
     bars += _step_boxes([to_px(*step) for step in steps])
     best = {id(r) for r in pareto(shown, lambda r: x[index_of[id(r)]])}
     first = [i for i, r in enumerate(shown) if id(r) in best]
-    named = place(points, frame.plot[0], height, frame.font, soft=bars, first=first)
+    # Many at the foot would draw their leaders across each other: the table and the hover name them all.
+    unknown = [i for i, value in enumerate(known) if value is None] if any(v is not None for v in known) else []
+    named = place(points, frame.plot[0], height, frame.font, soft=bars, first=first, beside=unknown)
     families = [family(r.case) for r in shown]
     data = []
     for name in in_order(set(families)):

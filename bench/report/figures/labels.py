@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,8 +16,10 @@ _WIDTHS = {
     **dict.fromkeys("ABCDEFGHKNOPQRSTUVXYZ&#", 0.73),
 }  # fmt: skip
 _WIDTH = 0.63  # of any other
+_KEY = re.compile(r"^\w+=(?!true$|false$|none$)(?=[a-z])")  # before a value that says what it is
 _LINE = 1.25  # height of a line
 _CENTRE = 3.0  # what is kept free around a centre dot, px
+_BESIDE = 9.0  # so near to its marker a name needs no line, px
 _PASSES = 3  # each but the first moves names that found a better place once their neighbours were written
 _ON_BUBBLE, _CROSSING, _ON_LINE = 30.0, 45.0, 14.0  # what lying on a bubble, a leader across a name, and lying on an
 # interval cost in px of distance
@@ -56,17 +59,20 @@ def place(
     *,
     soft: Sequence[Box] = (),
     first: Sequence[int] = (),
+    beside: Sequence[int] = (),
 ) -> list[Label | None]:
-    """A place for every name, or None where there is none within `farthest` px of its marker.
+    """A place for every name, or None where there is none within `farthest` px of its marker, or right beside it.
+
+    Those of the points in `beside` are written right beside their markers or not at all, and after all others.
 
     Names stay inside the plot area and never overlap each other, a centre or an obstacle; they keep off `soft` boxes,
     other points' bubbles and other names' leaders where they can. Greedy, crowded points first; then every name may
     move once more. Where one of the points in `first` finds no place so, these are placed before all others.
     """
-    labels = _placed(points, width, height, font, obstacles, farthest, soft, ())
+    labels = _placed(points, width, height, font, obstacles, farthest, soft, (), beside)
     if all(labels[i] for i in first):
         return labels
-    return _placed(points, width, height, font, obstacles, 3 * farthest, soft, first)
+    return _placed(points, width, height, font, obstacles, 3 * farthest, soft, first, beside)
 
 
 def _placed(
@@ -78,6 +84,7 @@ def _placed(
     farthest: float,
     soft: Sequence[Box],
     first: Sequence[int],
+    beside: Sequence[int],
 ) -> list[Label | None]:
     count = len(points)
     if not count:
@@ -93,9 +100,9 @@ def _placed(
     boxes = np.full((count, 4), np.nan)  # nan: not written, and every comparison with it is false
     labels: list[Label | None] = [None] * count
     for turn in range(_PASSES):
-        for i in sorted(range(count), key=lambda i: (i not in first, -crowding[i])):
+        for i in sorted(range(count), key=lambda i: (i in beside, i not in first, -crowding[i])):
             boxes[i] = np.nan
-            distance, tried = _candidates(at[i], radii[i, 0], *sizes[i], farthest)
+            distance, tried = _candidates(at[i], radii[i, 0], *sizes[i], _BESIDE if i in beside else farthest)
             inside = (tried[:, 0] >= 0) & (tried[:, 1] >= 0) & (tried[:, 2] <= width) & (tried[:, 3] <= height)
             free = inside & ~_overlaps(tried, forbidden).any(axis=1) & ~_overlaps(tried, boxes).any(axis=1)
             if not free.any():
@@ -119,13 +126,17 @@ def _placed(
 def shorter(names: Sequence[str]) -> dict[str, str]:
     """Names without the words that all of them share, beyond the first word: what sets none apart.
 
+    Of a word whose value is a word, the value alone: it says what it is of.
+
     >>> shorter(["MobileNet alpha=0.5 head=notes", "MobileNetV2 head=notes"])
     {'MobileNet alpha=0.5 head=notes': 'MobileNet alpha=0.5', 'MobileNetV2 head=notes': 'MobileNetV2'}
+    >>> list(shorter(["VGG16 runtime=litert int8", "VGG16 runtime=openvino"]).values())
+    ['VGG16 litert int8', 'VGG16 openvino']
     """
     words = [name.split(" ") for name in names]
     shared = set.intersection(*(set(rest) for _, *rest in words)) if len(set(names)) > 1 else set()
     return {
-        name: " ".join([head, *(word for word in rest if word not in shared)])
+        name: " ".join([head, *(_KEY.sub("", word) for word in rest if word not in shared)])
         for name, (head, *rest) in zip(names, words, strict=True)
     }
 
