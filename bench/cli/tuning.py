@@ -114,7 +114,7 @@ def tune(
         return
     _show(tuned, goal)
     doubt = "" if tuning.agrees(ratio) else ": it does not agree, so measure again on a quiet machine"
-    click.echo(f"\nThis program has that setting; run here, its p50 is {ratio:.2f} of ours just before and after{doubt}:\n")
+    click.echo(f"\nThis program has that setting; run here, its p50 is {ratio:.2f} of visits' around it{doubt}:\n")
     click.echo(program, nl=False)
 
 
