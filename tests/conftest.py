@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import Phase, settings
+
+from bench.processes import process
+from tests import nursery
 
 OTHER_LAYERS = {"slow", "browser", "measured"}
 
@@ -31,3 +36,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store for the session: a network that one test has exported is there for the others (BACKBENCH_CACHE)."""
     return tmp_path_factory.mktemp("built")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def forked_workers() -> Iterator[None]:
+    """Workers are forked off a process that has their libraries, but in `tests/processes`."""
+    if sys.platform != "linux":
+        yield
+        return
+    with nursery.forking(process):
+        yield
