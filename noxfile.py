@@ -93,7 +93,7 @@ def tests(session: nox.Session) -> None:
     """The test suite, or a layer of it (`-- -m fast`). Arguments go to pytest."""
     install(session, "export", "cpu", "png", "data", "detection", "images", "openvino", "litert", "fleet", "history")
     session.install("-q", "-c", LOCK, "--group", "dev")
-    session.run("pytest", "-n", "auto", "--dist", "loadfile", *session.posargs)
+    session.run("pytest", "-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder", *session.posargs)
 
 
 @nox.session

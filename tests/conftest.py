@@ -13,7 +13,8 @@ from hypothesis import Phase, settings
 from bench.processes import process
 from tests import nursery
 
-OTHER_LAYERS = {"slow", "browser", "measured"}
+OTHER_LAYERS = {"slow": 2, "browser": 1, "measured": 0}
+"""With how long their files take, compared with each other."""
 
 # The same examples every time, however slow the machine is: a failure is the code's.
 settings.register_profile("steady", derandomize=True, deadline=None)
@@ -26,16 +27,28 @@ os.environ.pop("COLUMNS", None)  # tables are as wide as they want, whoever runs
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what belongs to no other layer as fast, before `-m` chooses."""
+    """Mark what belongs to no other layer as fast, before `-m` chooses; the files that take long come first.
+
+    Each core has a file at a time, and where the short ones are last, all cores end together.
+    """
+    longest: dict[Path, int] = {}
     for item in items:
-        if not any(mark.name in OTHER_LAYERS for mark in item.iter_markers()):
+        if "new_fleet" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
+        layers = {mark.name for mark in item.iter_markers()} & OTHER_LAYERS.keys()
+        if not layers:
             item.add_marker(pytest.mark.fast)
+        longest[item.path] = max([longest.get(item.path, 0), *(OTHER_LAYERS[layer] for layer in layers)])
+    items.sort(key=lambda item: -longest[item.path])
 
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store for the session: a network that one test has exported is there for the others (BACKBENCH_CACHE)."""
-    return tmp_path_factory.mktemp("built")
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "built"
+    folder.mkdir(exist_ok=True)  # one for all workers of pytest-xdist
+    return folder
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -11,7 +11,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import onnx
+import onnxruntime
 import pytest
 
 from bench import export
@@ -19,6 +21,7 @@ from bench.errors import Failed
 from bench.export import cache, pool
 from bench.models.file import file_sha256
 from bench.records import Case
+from tests.export import nets
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
@@ -157,18 +160,11 @@ def test_a_second_process_waits_for_the_first(
 
 
 def test_a_keras_file_is_exported_with_its_own_weights(tmp_path: Path) -> None:
-    script = (
-        "import sys, numpy as np; from tests.export import nets as export_nets\n"
-        "m = export_nets.plain(); m.save(sys.argv[1]); x = np.ones((1, 8, 8, 3), 'float32')\n"
-        "print(*np.asarray(m(x)).ravel())"
-    )
     path = tmp_path / "mine.keras"
-    done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=True)
-    expected = [float(x) for x in done.stdout.split()]
+    model = nets.plain()
+    model.save(path)
+    expected = np.asarray(model(np.ones((1, 8, 8, 3), np.float32))).ravel()
     made = whole(one(export.request(Case(name="mine", model=str(path)))))
-    import numpy as np
-    import onnxruntime
-
     session = onnxruntime.InferenceSession(made.path, providers=["CPUExecutionProvider"])
     assert [value.name for value in (*session.get_inputs(), *session.get_outputs())] == ["image", "logits"]
     (found,) = session.run(None, {"image": np.ones((1, 8, 8, 3), np.float32)})
