@@ -26,6 +26,7 @@ from typing import Any, NoReturn
 
 LIGHT = ("numpy", "onnxruntime", "onnx", "PIL.Image", "bench.accuracy.predictor", "bench.models.decoding")
 KERAS = (*LIGHT, "tensorflow", "keras", "tf2onnx", "h5py", "bench.export.skeleton", "bench.export.clean")
+PYTHON = sys.executable
 _QUESTION = 1 << 20  # bytes, at most
 
 
@@ -60,7 +61,7 @@ class Nursery:
         self.socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, __file__, str(theirs.fileno()), str(answering), *modules], env=environment,
+                [PYTHON, __file__, str(theirs.fileno()), str(answering), *modules], env=environment,
                 pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL, start_new_session=True,
             )  # fmt: skip
@@ -92,7 +93,7 @@ def forking(process: Any) -> Iterator[None]:
             @staticmethod
             def Popen(command: list[str], **how: Any) -> Any:  # noqa: N802
                 python, script, target, *_ = command
-                if python != sys.executable or target.endswith(".py"):
+                if python != PYTHON or target.endswith(".py"):
                     return subprocess.Popen(command, **how)
                 keras = "TF_USE_LEGACY_KERAS" in how["env"]
                 (channel,) = how["pass_fds"]
