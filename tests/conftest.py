@@ -11,6 +11,7 @@ import pytest
 from hypothesis import Phase, settings
 
 from bench.processes import process
+from bench.timing import calibration
 from tests import nursery
 
 OTHER_LAYERS = {"slow": 2, "browser": 1, "measured": 0}
@@ -58,4 +59,14 @@ def forked_workers() -> Iterator[None]:
         yield
         return
     with nursery.forking(process):
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def short_calibration() -> Iterator[None]:
+    """A machine's peak is looked for in moments: ten seconds of it would come with every run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(calibration, "MIN_TIME_S", 0.02)
+        patch.setattr(calibration, "MIN_COUNT", 2)
+        patch.setattr(calibration, "WARMUP_S", 0.02)
         yield
