@@ -20,6 +20,7 @@ from markdown_it import MarkdownIt
 from bench import guide, pipeline, suites
 from bench.capacity import estimate, searching, station
 from bench.cli import main
+from bench.trust import selftest
 from tests import runs
 from tests.accuracy.sets import classifier, photos
 from tests.timing.test_timing import write_model
@@ -84,7 +85,7 @@ def place(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Visits of a moment, and of a long suite one cheap network alone."""
-    options, load = pipeline.Options, suites.load_suite
+    options, load, attempts = pipeline.Options, suites.load_suite, selftest.attempts
 
     def quick(**given: Any) -> pipeline.Options:
         return options(**{"min_time_s": 0.01, "min_count": 3, "warmup_s": 0.02, "spacing_s": 0.0, "rounds": 2} | given)
@@ -107,6 +108,9 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(station, "WARMUP_S", 0.05)
     monkeypatch.setattr(searching, "_MOST_REQUESTS", 500)
     monkeypatch.setattr(searching, "SHARES", searching.SHARES[:3])
+    monkeypatch.setattr(selftest, "ROUNDS", 2)
+    monkeypatch.setattr(selftest, "attempts", lambda *asked, **how: attempts(*asked, **how | {"budget_s": 2.0}))
+    monkeypatch.setattr(selftest, "SLOWDOWNS", selftest.SLOWDOWNS[-1:])
     monkeypatch.setattr(suites, "load_suite", cheap)
 
 
