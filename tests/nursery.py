@@ -17,10 +17,11 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import traceback
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -100,7 +101,8 @@ def forking(process: Any) -> Iterator[None]:
                 with alone:
                     if keras not in nurseries:
                         modules = KERAS if keras else LIGHT
-                        nurseries[keras] = Nursery(Path(script), modules, how["env"] | {"TF_ENABLE_ONEDNN_OPTS": "0"})
+                        given = {name: value for name, value in how["env"].items() if name != "PYTHONPATH"}
+                        nurseries[keras] = Nursery(Path(script), modules, given | {"TF_ENABLE_ONEDNN_OPTS": "0"})
                         stack.callback(nurseries[keras].close)
                     return nurseries[keras].fork(
                         command, printed=how["stdout"].fileno(), channel=channel, environment=how["env"]
@@ -136,7 +138,8 @@ def main() -> None:
                     pid, status = key.data
                     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
                     os.close(key.fd)
-                    os.write(status, str(code).encode())
+                    with suppress(OSError):  # nobody waits for it any more
+                        os.write(status, str(code).encode())
                     os.close(status)
                     continue
                 line, (*given,) = socket.recv_fds(questions, _QUESTION, 3)[:2]
@@ -146,23 +149,24 @@ def main() -> None:
                 pid = os.fork()
                 if not pid:
                     os.close(status)
+                    os.setsid()
+                    questions.send(str(os.getpid()).encode())  # from here on it can be killed with all that it starts
                     questions.close()
                     _be_worker(answering, json.loads(line), channel, printed)
                 os.close(channel)
                 os.close(printed)
                 selector.register(os.pidfd_open(pid), selectors.EVENT_READ, (pid, status))
-                questions.send(str(pid).encode())
 
 
 def _be_worker(answering: Any, question: dict[str, Any], channel: int, printed: int) -> NoReturn:
     code = 1
     try:
-        os.setsid()
         os.chdir(question["folder"])
         os.dup2(printed, 1)
         os.dup2(printed, 2)
         os.environ.clear()
         os.environ.update(question["environment"])
+        tempfile.tempdir = None  # as that environment says
         sys.path[:0] = [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
         if "keras" in sys.modules and "KERAS_HOME" in os.environ:
             importlib.import_module("keras.src.backend.config")._KERAS_DIR = os.environ["KERAS_HOME"]
