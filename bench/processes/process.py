@@ -27,6 +27,8 @@ SCRIPT = Path(__file__).with_name("answering.py")
 WORKER = Path(__file__).parent.parent / "timing" / "worker.py"
 TIMEOUT_S = 3600.0
 LAST_BREATH_S = 10.0  # between the end of the channel and that of the process
+_CRASHES = {signal.SIGILL, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGSEGV}
+_CRASHED = "a library that it uses crashed: try another precision, runtime or version of it"
 _LAST_WORDS = 10_000  # bytes of what a worker printed that are looked at
 
 
@@ -155,7 +157,8 @@ class Process:
         self.printed.seek(max(0, self.printed.seek(0, os.SEEK_END) - _LAST_WORDS))
         last = self.printed.read().decode(errors="replace").strip().rpartition("\n")[2]
         died = f"died of signal {-code}" if code < 0 else f"ended with exit code {code}"
-        return f"{self.what} {died}" + (f": {last[:300]}" if last else "")
+        said = f"{self.what} {died}" + (f": {last[:300]}" if last else "")
+        return f"{said}; {_CRASHED}" if -code in _CRASHES else said
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import json
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from bench import accuracy, store
 from bench.accuracy import label_files
 from bench.accuracy.features import Features, features, hashes_of
 from bench.analysis import statistics
-from bench.data import parts
+from bench.data import folders, parts
 from bench.data.parts import Labelled, Parts
 from bench.errors import Failed, WrongUsage
 from bench.export import ExportRequest, request
@@ -61,7 +61,7 @@ def completed(case: Case) -> Case:
         return case
     if training.images is None:
         raise WrongUsage(f"{case.name} is trained on images of your own; give their folder: --images DIR")
-    return replace(case, classes=len(_divided(training.images).classes))
+    return replace(case, classes=len(_now(training.images).classes))
 
 
 def judged(case: PlannedCase, folder: Path) -> PlannedCase:
@@ -211,11 +211,23 @@ def nested(images: Sequence[tuple[Labelled, str]]) -> list[list[int]]:
 def _parts(case: PlannedCase) -> Parts:
     if case.train is None or case.train.images is None:
         raise WrongUsage(f"{case.name} is not trained on images of your own")
-    return _divided(case.train.images)
+    return _now(case.train.images)
 
 
-@cache
-def _divided(images: str) -> Parts:
+def _now(images: str) -> Parts:
+    """The folder divided as it is now: once for all cases of a run, and again where a file has changed."""
+    state = []
+    for path in folders.images(Path(images)):
+        try:
+            about = path.stat()
+        except OSError:
+            continue  # it is named when it is decoded
+        state.append((str(path), about.st_size, about.st_mtime_ns))
+    return _divided(images, tuple(state))
+
+
+@lru_cache(maxsize=1)
+def _divided(images: str, state: tuple[tuple[str, int, int], ...]) -> Parts:
     return parts.divide(Path(images), threads=facts.cores_given())
 
 

@@ -233,7 +233,6 @@ def test_odd_names_are_judged_on_and_those_that_no_table_holds_are_refused(tmp_p
     assert {image.file.split("/")[1] == image.word for image in listed.images} == {True}
     assert len(listed.images) == 30
     third.rename(third.with_name("d\\e.png"))
-    transfer._divided.cache_clear()
     with pytest.raises(WrongUsage, match="a table of labels cannot hold this name; rename it"):
         transfer.judged(case, tmp_path / "run")
 
