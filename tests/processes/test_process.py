@@ -77,7 +77,7 @@ def test_questions_and_answers_of_any_size_and_text(tmp_path: Path) -> None:
     ("body", "says"),
     [
         ("os.kill(os.getpid(), 9)", "the worker was killed, most likely for want of memory; buy some"),
-        ("os.abort()", "the worker died of signal 6"),
+        ("os.abort()", "the worker died of signal 6; a library that it uses crashed: try another precision"),
         ("sys.stderr.write('first\\nlast words\\n'); sys.stderr.flush(); os._exit(3)",
          "the worker ended with exit code 3: last words"),
         ("raise MemoryError", "the worker ran out of memory; buy some"),
