@@ -255,9 +255,10 @@ def test_the_chain_that_shows_the_pace_is_what_it_says():
 
 def test_a_worker_that_takes_too_long_is_ended(tmp_path):
     one = target(write_model(tmp_path / "m.onnx"))
+    before = set(psutil.Process().children())  # what other tests have started, e.g. the nursery of workers
     with pytest.raises(Failed, match="no answer within"):
         process.visit(schedule.specification(one.case, one.path, settings(min_time_s=60)), timeout_s=1.0)
-    assert not psutil.Process().children()
+    assert set(psutil.Process().children()) <= before
 
 
 def test_another_interpreter_is_named_when_it_lacks_what_timing_needs(tmp_path):
