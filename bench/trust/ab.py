@@ -28,8 +28,10 @@ BUDGET_S = 60.0
 # Of a process for both files. Processes differ more than the blocks within one, so that more of them tell more than
 # longer ones: with nothing beside, 0.4, 1 and 2 s gave log ratios the same standard deviation (MobileNetV2 1.2, 1.3 and
 # 1.1 %, ResNet50 1.6, 1.3 and 1.5 %; 14 pairs each, in turn); beside two busy loops that come and go, 0.4 s is too
-# short (2.4, 1.1 and 1.3 %; 3.9, 2.0 and 2.0 %; 7 to 8 pairs each). See `tests/benchmarks/pair_length.py`.
-BOTH_S, BOTH_COUNT, BOTH_WARMUP_S = 1.0, 5, 0.3
+# short (2.4, 1.1 and 1.3 %; 3.9, 2.0 and 2.0 %; 7 to 8 pairs each). See `tests/benchmarks/pair_length.py`. Of a slow
+# file a second holds too few blocks: 12 of them instead of 5 took InceptionResNetV2 from 3.2 to 0.9 % for 1.4 times the
+# time, InceptionV3 from 2.7 to 2.0 % for 1.1 times (13 pairs each, in turn, nothing beside).
+BOTH_S, BOTH_COUNT, BOTH_WARMUP_S = 1.0, 12, 0.3
 # Of a process for one: visits differ more than the samples within, so that many short ones tell more than few long.
 MIN_TIME_S, MIN_COUNT, WARMUP_S = 0.2, 3, 1.0
 _MEMORY_PER_BYTE = 3  # of a loaded model, for each byte of its file: weights, their rearranged copy, activations
