@@ -7,19 +7,16 @@ has its own file of features, of one record after another, to which a killed pro
 from __future__ import annotations
 
 import hashlib
-import os
 import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
-from platformdirs import user_cache_path
 
 from bench import runtimes
 from bench.accuracy.measuring import Settings, batch_size_of, preprocessing_of
@@ -30,6 +27,7 @@ from bench.machine import facts
 from bench.models.file import file_sha256, sha256_of
 from bench.models.preprocessing import Preprocessing
 from bench.processes import process
+from bench.processes.environment import cache_folder
 
 Rows = NDArray[np.float32]
 
@@ -50,8 +48,7 @@ class Features:
 
 def folder() -> Path:
     """Where features are kept: below $BACKBENCH_CACHE, or the user's cache folder."""
-    base = os.environ.get("BACKBENCH_CACHE")
-    return (Path(base) if base else user_cache_path("backbench")) / "features"
+    return cache_folder("features")
 
 
 def features(
@@ -80,7 +77,7 @@ def features(
         key = _key(path, p, settings.runtime, provider)
         with _Kept(key, signature.outputs) as kept:
             sha256s = hashes_of([settings.images / file for file in files])
-            missing = [i for i, sha256 in enumerate(sha256s) if sha256 not in kept.places]
+            missing = [i for i, sha256 in enumerate(sha256s) if sha256 not in kept.rows]
             problems: dict[int, str] = {}
             wall_s = inference_s = 0.0
             done = len(files) - len(missing)
@@ -97,7 +94,8 @@ def features(
                 wall_s, inference_s, done = wall_s + batch.wall_s, inference_s + batch.inference_s, done + len(part)
                 if progress:
                     progress(done, len(files))
-            rows = np.stack([kept.row(sha256) for sha256 in sha256s])
+            none = np.zeros(signature.outputs, np.float32)
+            rows = np.stack([kept.rows.get(sha256, none) for sha256 in sha256s])
     return Features(
         rows=rows,
         problems=tuple(problems.get(i) for i in range(len(files))),
@@ -133,10 +131,8 @@ class _Kept:
 
     def __init__(self, key: str, width: int) -> None:
         self.path = folder() / f"{key}.features"
-        self.width = width
-        self.record = np.dtype([("sha256", "S32"), ("crc32", "<u4"), ("row", "<f4", (width,))])
-        self.rows: list[Any] = []
-        self.places: dict[str, int] = {}
+        self.record = np.dtype([("sha256", "u1", (32,)), ("crc32", "<u4"), ("row", "<f4", (width,))])
+        self.rows: dict[str, Rows] = {}  # by the hash of the image's content
 
     def __enter__(self) -> _Kept:
         try:
@@ -149,7 +145,7 @@ class _Kept:
                 file.truncate(whole * self.record.itemsize)  # what a kill cut short
             for record in np.fromfile(self.path, self.record):
                 if zlib.crc32(record["row"].tobytes()) == record["crc32"]:
-                    self._hold(_hex(record["sha256"]), record["row"])
+                    self.rows[record["sha256"].tobytes().hex()] = record["row"]
         except OSError as error:
             raise self._cannot(error) from error
         return self
@@ -161,28 +157,15 @@ class _Kept:
         """Store the features of some images. Raises Failed when the disk is full; what was stored before stays."""
         records = np.zeros(len(sha256s), self.record)
         for record, sha256, row in zip(records, sha256s, rows, strict=True):
-            record["sha256"], record["crc32"], record["row"] = bytes.fromhex(sha256), zlib.crc32(row.tobytes()), row
-            self._hold(sha256, row.copy())
+            record["sha256"] = np.frombuffer(bytes.fromhex(sha256), np.uint8)
+            record["crc32"], record["row"] = zlib.crc32(row.tobytes()), row
+            self.rows[sha256] = record["row"]
         try:
             with self.path.open("ab") as file:
                 file.write(records.tobytes())
         except OSError as error:
             raise self._cannot(error) from error
 
-    def row(self, sha256: str) -> Rows:
-        """The features of an image; zeros for one that has none."""
-        place = self.places.get(sha256)
-        return np.zeros(self.width, np.float32) if place is None else self.rows[place]
-
-    def _hold(self, sha256: str, row: Rows) -> None:
-        self.places[sha256] = len(self.rows)
-        self.rows.append(row)
-
     def _cannot(self, error: OSError) -> Failed:
         return Failed(f"cannot write the features cache {folder()}: {error.strerror}; free some space, or set "
                       "BACKBENCH_CACHE")  # fmt: skip
-
-
-def _hex(stored: bytes) -> str:
-    """A hash as text; NumPy leaves out zeros at the end of bytes."""
-    return stored.ljust(32, b"\0").hex()

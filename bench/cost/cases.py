@@ -12,13 +12,13 @@ from importlib import metadata
 from pathlib import Path
 
 import msgspec
-from platformdirs import user_cache_path
 
 from bench import errors
 from bench.cost import packaged
 from bench.cost.layers import LayerCost, total
 from bench.errors import BenchError, Failed, WrongUsage
 from bench.processes import process
+from bench.processes.environment import cache_folder
 from bench.records import Case, Cost
 from bench.suites.values import FILE_SUFFIXES, KERAS_FILES
 
@@ -186,8 +186,7 @@ def _version(distribution: str) -> str | None:
 
 
 def _file(key: str) -> Path:
-    base = os.environ.get("BACKBENCH_CACHE")
-    return (Path(base) if base else user_cache_path("backbench")) / "cost" / f"{key}.json"
+    return cache_folder("cost") / f"{key}.json"
 
 
 def _kept(key: str) -> Answer | None:

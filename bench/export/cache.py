@@ -12,12 +12,12 @@ from pathlib import Path
 
 import msgspec
 from filelock import FileLock
-from platformdirs import user_cache_path
 
 from bench.errors import Failed, WrongUsage
 from bench.export import reading
 from bench.export.request import ExportRequest
 from bench.models.file import file_sha256
+from bench.processes.environment import cache_folder
 from bench.records import Artifact, Cost
 
 _ENTRY = "entry.json"
@@ -37,8 +37,7 @@ class Entry:
 
 def folder() -> Path:
     """Where exports are kept: below $BACKBENCH_CACHE, or the user's cache folder."""
-    base = os.environ.get("BACKBENCH_CACHE")
-    return (Path(base) if base else user_cache_path("backbench")) / "export"
+    return cache_folder("export")
 
 
 def limit_bytes() -> int:

@@ -37,6 +37,12 @@ def of_worker(*, gpu: bool, keras: bool, changes: Mapping[str, str]) -> tuple[di
     return environment | dict(changes), [os.getcwd()] if len(first) < len(given) else []  # noqa: PTH109
 
 
+def cache_folder(name: str) -> Path:
+    """Where what is kept under a name lies: below $BACKBENCH_CACHE, or the user's cache folder."""
+    base = os.environ.get("BACKBENCH_CACHE")
+    return (Path(base) if base else user_cache_path("backbench")) / name
+
+
 def _is_here(entry: str) -> bool:
     try:
         return Path(entry).samefile(".")
@@ -46,8 +52,7 @@ def _is_here(entry: str) -> bool:
 
 def _keras_home() -> dict[str, str]:
     """Keras's folder for workers: our settings, the user's downloads. Without a place for it, the user's stays."""
-    base = os.environ.get("BACKBENCH_CACHE")
-    home = (Path(base) if base else user_cache_path("backbench")).absolute() / "keras"
+    home = cache_folder("keras").absolute()
     users = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras")).expanduser().absolute()
     text = json.dumps(_KERAS, indent=1)
     try:

@@ -10,9 +10,9 @@ import tempfile
 from pathlib import Path
 
 from filelock import FileLock
-from platformdirs import user_cache_path
 
 from bench.errors import Failed
+from bench.processes.environment import cache_folder
 
 _TIMEOUT_S = 900.0
 
@@ -20,10 +20,10 @@ _TIMEOUT_S = 900.0
 def python_with(requirement: str, folder: Path | None = None) -> str:
     """The interpreter of an environment that holds NumPy and this, e.g. "onnxruntime==1.31.0".
 
-    It has this Python's version. Made by uv, or by venv and pip; kept below `folder`, by default the user's cache.
-    Raises Failed, with what stood in the way, where it cannot be made, as without a network.
+    It has this Python's version. Made by uv, or by venv and pip; kept below `folder`, by default with all that is
+    kept. Raises Failed, with what stood in the way, where it cannot be made, as without a network.
     """
-    place = (folder or user_cache_path("backbench") / "environments") / _name(requirement)
+    place = (folder or cache_folder("environments")) / _name(requirement)
     python = place / "bin" / "python"
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
