@@ -142,10 +142,9 @@ class _Reader:
 
     def _params(self, node: onnx.NodeProto) -> int:
         """Elements of the weights that this node is the first to read."""
-        made_of = frozenset().union(*(self.origins.get(name, frozenset()) for name in _learnt(node))) - self.paid
-        self.paid |= made_of
-        sizes = [self.elements.get(name, 0) for name in made_of]
-        return sum(size for size in sizes if size > 1 or node.op_type not in operators.ONNX_SCALABLE)
+        made_of = (self.origins.get(name, frozenset()) for name in _learnt(node))
+        scalable = node.op_type in operators.ONNX_SCALABLE
+        return operators.newly_paid(made_of, self.paid, self.elements, scalable=scalable)
 
     def _layer(
         self,

@@ -5,7 +5,10 @@ Element-wise work, pooling and moves of data. Any operator that is neither here 
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Hashable, Iterable, Mapping
+from typing import Any, TypeVar
+
+Name = TypeVar("Name", bound=Hashable)
 
 
 def _words(text: str) -> frozenset[str]:
@@ -85,6 +88,23 @@ TFLITE_SCALABLE = _words("ADD DIV MUL SUB")
 TFLITE_WEIGHT_TYPES = _words("BFLOAT16 FLOAT16 FLOAT32 FLOAT64 INT4 INT8 INT16 INT32 INT64 UINT8")
 # Their output may be far larger than what they read, by sizes that only their values say.
 ONNX_GROWING = _words("CenterCropPad ConstantOfShape Expand EyeLike OneHot Pad Range Resize Tile Upsample")
+
+
+def newly_paid(
+    weights: Iterable[frozenset[Name]], paid: set[Name], elements: Mapping[Name, int], *, scalable: bool
+) -> int:
+    """Elements of weights that are read for the first time; `paid` knows from then on that they were.
+
+    Args:
+        weights: what each learnt input of a node is made of.
+        paid: what was read before.
+        elements: of each weight, how many.
+        scalable: whether a lone number beside the operator is a constant of a formula, and no weight.
+    """
+    new = frozenset[Name]().union(*weights) - paid
+    paid |= new
+    sizes = [elements.get(name, 0) for name in new]
+    return sum(size for size in sizes if size > 1 or not scalable)
 
 
 def is_free(node: Any) -> bool:

@@ -118,11 +118,9 @@ class _Reader:
 
     def _params(self, node: _Node) -> int:
         """Elements of the weights that this node is the first to read."""
-        origins = frozenset().union(*(self.made_of.get(i, frozenset()) for i in _learnt(node)))
-        new = origins - self.paid
-        self.paid |= new
-        sizes = [self.elements.get(buffer, 0) for buffer in new]
-        return sum(size for size in sizes if size > 1 or node.operator not in operators.TFLITE_SCALABLE)
+        made_of = (self.made_of.get(i, frozenset()) for i in _learnt(node))
+        scalable = node.operator in operators.TFLITE_SCALABLE
+        return operators.newly_paid(made_of, self.paid, self.elements, scalable=scalable)
 
     def _layer(
         self,
