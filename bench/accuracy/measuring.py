@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
@@ -225,7 +226,27 @@ def sizes(path: Path, settings: Settings | Case) -> tuple[int | None, ...] | Non
     return tuple(axis.size or settings.dimensions.get(axis.name) for axis in axes) if axes else None
 
 
-def preprocessing_of(settings: Settings, signature: Signature) -> Preprocessing:
+class Scaled(Protocol):
+    """What says how images are scaled, as `preprocessing` takes it."""
+
+    @property
+    def preprocess(self) -> str | None:
+        """How the model wants its pixels; None: not known."""
+
+    @property
+    def crop(self) -> float | None:
+        """The share that is kept; None: the usual one."""
+
+    @property
+    def resize(self) -> str:
+        """One of suites.RESIZES."""
+
+    @property
+    def interpolation(self) -> str:
+        """One of suites.INTERPOLATIONS."""
+
+
+def preprocessing_of(settings: Scaled, signature: Signature) -> Preprocessing:
     """How images become what a file takes."""
     return preprocessing(
         settings.preprocess,

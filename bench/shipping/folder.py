@@ -26,7 +26,7 @@ from bench.errors import Failed, WrongUsage
 from bench.export import portable
 from bench.models import onnx_file
 from bench.models.file import sha256_of, side_files
-from bench.models.preprocessing import Preprocessing, preprocessing
+from bench.models.preprocessing import Preprocessing
 from bench.processes import process
 from bench.records import Record, Run
 from bench.shipping import card, program, subject
@@ -78,11 +78,7 @@ def ship(run: Run, record: Record, folder: Path, asked: Asked) -> Shipped:
             output=case.accuracy.output if case.accuracy else None, sizes=measuring.sizes(path, case),
         )  # fmt: skip
         takes = msgspec.convert(worker.ask(spec), Signature)
-        scaling = subject.scaling(record, asked)
-        p = preprocessing(
-            scaling.preprocess, height=takes.height, width=takes.width, layout=takes.layout, dtype=takes.dtype,
-            decoder=takes.decoder, crop=scaling.crop, resize=scaling.resize, interpolation=scaling.interpolation,
-        )  # fmt: skip
+        p = measuring.preprocessing_of(subject.scaling(record, asked), takes)
         names, note = subject.labels(record, asked, takes)
         with subject.test_images(record, asked, (p.height, p.width)) as (pictures, source):
             pictures, predictions, probabilities = _said(worker, p, takes, pictures)
