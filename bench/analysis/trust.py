@@ -191,8 +191,12 @@ def _accuracy(run: Run, visits: Sequence[Visit]) -> Iterator[Doubt]:
                         remedy=f"{remedy} (in a suite a key of `accuracy`)", cases=(record.case.name,))  # fmt: skip
 
 
-def _random_features(run: Run, visits: Sequence[Visit]) -> Iterator[Doubt]:
+def _heads(run: Run, visits: Sequence[Visit]) -> Iterator[Doubt]:
     random = [record.case.name for record in run.records if record.transfer and record.transfer.weights == "none"]
+    ended = [record.case.name for record in run.records if record.transfer and not record.transfer.converged]
+    if ended:
+        yield Doubt(level="shaky", what=f"the solver of the head of {_names(ended)} was stopped before its end",
+                    remedy="their accuracies may be too low; report it", cases=tuple(ended))  # fmt: skip
     if random:
         yield Doubt(level="shaky", what=f"the weights of {_names(random)} are random, and accuracies those of heads on "
                     "random features", remedy="use --weights imagenet, or a folder of weights files",
@@ -224,7 +228,7 @@ def _threads(run: Run, visits: Sequence[Visit]) -> Iterator[Doubt]:
 
 CHECKS: tuple[Check, ...] = (
     _measured, _disturbed, _threads, _spread, _pace, _warm_up, _providers, _above_the_roof, _fidelity,
-    _accuracy, _random_features, _load,
+    _accuracy, _heads, _load,
 )  # fmt: skip
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from bench import store
 from bench.errors import BenchError
 from bench.pipeline.work import Phase, Work
-from bench.records import PlannedCase
-from bench.training import transfer
+from bench.records import Accuracy, PlannedCase
 
 
 def _wanted(work: Work) -> list[PlannedCase]:
@@ -29,9 +29,17 @@ def _judge(work: Work, cases: Sequence[PlannedCase]) -> None:
         except BenchError as error:
             work.fail(case, PHASE.name, f"accuracy not measured: {error}")
         else:
-            work.set(case, accuracy=transfer.said(case, measured))
+            work.set(case, accuracy=_said(case, measured))
         work.stored()
         work.watch.end(work.records[case.name])
+
+
+def _said(case: PlannedCase, measured: Accuracy) -> Accuracy:
+    """An accuracy with what people have to know of where it comes from."""
+    if case.train is None or case.train.images is None:
+        return measured
+    random = "; the backbone's weights are random" if case.weights == "none" else ""
+    return replace(measured, source=f"{measured.source}, held-out part{random}")
 
 
 PHASE = Phase("accuracy", _wanted, _judge)

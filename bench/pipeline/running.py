@@ -81,7 +81,6 @@ def run(
 
 def planned(suite: Suite, options: Options, place: Place) -> Run:
     """The run of a suite at a place, of which nothing has been measured yet. Raises as `run`."""
-    from bench import training
     from bench.machine import facts
 
     if not suite.cases:
@@ -90,7 +89,7 @@ def planned(suite: Suite, options: Options, place: Place) -> Run:
     places = {name: place.device(options.device, name) for name in names}
     cores = place.cores()
     threads = options.threads or cores
-    cases = _planned([training.completed(case) for case in suite.cases], places, threads)
+    cases = _planned([_completed(case) for case in suite.cases], places, threads)
     device, provider = next(iter(places.values()))
     over = sorted({case.threads for case in cases} - set(range(1, cores + 1)))
     if over and device == "cpu":
@@ -157,6 +156,15 @@ def _at_present(begun: Run, here: Machine) -> Run:
         for record in begun.records
     )
     return replace(present, records=records, roofline=begun.roofline if records == begun.records else None)
+
+
+def _completed(case: Case) -> Case:
+    """A case as its images make it. Raises WrongUsage where its head is trained on images that it does not name."""
+    if case.train is None or case.train.data:
+        return case
+    from bench.training import transfer
+
+    return transfer.completed(case)
 
 
 def _planned(cases: Sequence[Case], places: Mapping[str, tuple[str, str]], threads: int) -> tuple[PlannedCase, ...]:

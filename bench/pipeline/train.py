@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,6 @@ from bench.records import PlannedCase
 
 if TYPE_CHECKING:
     from bench.export import ExportRequest
-    from bench.training.transfer import Head
 
 
 def _wanted(work: Work) -> list[PlannedCase]:
@@ -77,42 +76,28 @@ def _heads(work: Work, cases: Sequence[PlannedCase]) -> None:
 
 
 def _head(work: Work, case: PlannedCase, backbone: Path) -> None:
+    """The head of one case, and where it is asked for the whole network after it."""
     from bench.training import transfer
 
-    work.watch.begin(f"features of {case.name}")
+    def say(what: str) -> Callable[[int, int], None]:
+        work.watch.begin(f"{what} {case.name}")
+        return lambda done, of: work.watch.begin(f"{what} {case.name}: {done} of {of}")
+
+    before = work.records[case.name].transfer
     try:
-        head = transfer.trained(
-            case, backbone,
-            progress=lambda done, of: work.watch.begin(f"features of {case.name}: {done} of {of} images"),
-        )  # fmt: skip
-    except BenchError as error:
-        work.fail(case, PHASE.name, f"training failed: {error}")
-    else:
-        before = work.records[case.name].transfer
-        now = head.transfer
-        if before and now.extracted_per_s is None:  # a run taken up again, whose features were stored
-            now = replace(now, extracted_per_s=before.extracted_per_s, inferred_per_s=before.inferred_per_s)
+        head = transfer.trained(case, backbone, progress=say("features of"))
         if case.train and case.train.fine_tune:
-            _tuned(work, case, replace(head, transfer=now))
+            weights, head = transfer.fine_tuned(case, head, progress=say("epochs of"))
+            work.weights[case.name] = str(weights)
         else:
             work.heads[case.name] = head.dense
-            work.set(case, transfer=now)
-
-
-def _tuned(work: Work, case: PlannedCase, head: Head) -> None:
-    from bench.training import transfer
-
-    work.watch.begin(f"fine-tuning {case.name}")
-    try:
-        weights, tuned = transfer.fine_tuned(
-            case, head,
-            progress=lambda done, of: work.watch.begin(f"fine-tuning {case.name}: {done} of {of} epochs"),
-        )  # fmt: skip
     except BenchError as error:
         work.fail(case, PHASE.name, f"training failed: {error}")
-    else:
-        work.weights[case.name] = str(weights)
-        work.set(case, transfer=tuned.transfer)
+        return
+    told = head.transfer
+    if before and told.extracted_per_s is None:  # a run taken up again, whose features were stored
+        told = replace(told, extracted_per_s=before.extracted_per_s, inferred_per_s=before.inferred_per_s)
+    work.set(case, transfer=told)
 
 
 PHASE = Phase("training", _wanted, _train)

@@ -229,6 +229,7 @@ class Transfer:
     features: Count  # of an image
     strength: Positive  # of the regularisation: C, by cross-validation inside the training part
     validated: Percent  # percent: mean accuracy of that cross-validation
+    converged: bool = True  # whether the head's solver came to its end
     curve: tuple[CurvePoint, ...] = ()  # the fewest images first
     unreadable: Amount = 0  # training images that could not be read
     tuned: tuple[Percent, ...] = ()  # percent: accuracy on a part of the training images, before fine-tuning and after

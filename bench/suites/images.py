@@ -69,8 +69,10 @@ def transferred(cases: Iterable[Case], images: str | None, weights: str | None) 
 def _weights_of(case: Case, weights: str) -> str:
     """The weights of one case out of what was asked for all of them."""
     folder = Path(weights)
-    if not folder.is_dir():
+    if weights in ("none", "imagenet") or folder.is_file():
         return weights
+    if not folder.is_dir():
+        raise WrongUsage(f"there is no weights file or folder {folder}; or give none or imagenet")
     wanted = (case.name, case.model)
     suffixes = (".weights.h5", "_notop.h5", ".h5", ".keras")
     for name in (f"{stem}{suffix}" for stem in wanted for suffix in suffixes):

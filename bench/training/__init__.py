@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bench.training.recipe import Recipe, recipe
 from bench.training.results import JUDGES, accuracy
-from bench.training.transfer import completed
 from bench.training.weights import trained
 
-__all__ = ["JUDGES", "Recipe", "accuracy", "completed", "recipe", "trained"]
+__all__ = ["JUDGES", "Recipe", "accuracy", "recipe", "trained"]

@@ -7,7 +7,6 @@ makes worse what it can see.
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,10 +18,12 @@ import numpy as np
 
 from bench.export.request import ExportRequest
 from bench.models.preprocessing import Preprocessing
+from bench.store import write_atomically
 
 RATE, BATCH_SIZE = 1e-4, 16
 VALIDATION_SHARE = 0.15
 _SEED = 0
+_KNOWN = "epochs.json"
 
 
 class Question(msgspec.Struct):
@@ -50,11 +51,8 @@ def answer(asked: dict[str, Any]) -> Iterator[dict[str, Any]]:
     keras.utils.set_random_seed(_SEED)
     place = Path(question.target).with_suffix(".tuning")
     place.mkdir(exist_ok=True)
-    kept, best, whole = place / "epochs.json", place / "best.weights.h5", place / "last.keras"
-    known: list[float] = msgspec.json.decode(kept.read_bytes()) if kept.is_file() else []
-    if len(known) > 1 and whole.is_file():
-        model = keras.models.load_model(whole)
-    else:
+    known, model = _taken_up(place)
+    if model is None:
         model, known = prepared(question.request).model, []
         for layer in model._flatten_layers():
             layer.trainable = not isinstance(layer, keras.layers.BatchNormalization)
@@ -70,17 +68,32 @@ def answer(asked: dict[str, Any]) -> Iterator[dict[str, Any]]:
         if epoch >= len(known):
             if epoch:
                 _epoch(model, question, np.random.default_rng([_SEED, epoch]).permutation(training).tolist())
-            accuracy = _accuracy(model, question)
-            if not known or accuracy > max(known):
-                model.save_weights(best)
-            known.append(accuracy)
+            known.append(_accuracy(model, question))
             if epoch:
-                model.save(place / "next.keras")
-                (place / "next.keras").replace(whole)
-            kept.write_bytes(msgspec.json.encode(known))
+                model.save(place / f"{epoch}.keras")
+            model.save_weights(place / f"{epoch}.weights.h5")
+            write_atomically(place / _KNOWN, msgspec.json.encode(known))  # last: what it does not know of is done again
+            for name in [f"{epoch - 1}.keras", *(f"{i}.weights.h5" for i in range(epoch + 1) if i != _best(known))]:
+                (place / name).unlink(missing_ok=True)
         yield {"epoch": epoch, "accuracy": known[epoch]}
-    os.replace(best, question.target)  # noqa: PTH105 - an h5 file's name has two suffixes
+    (place / f"{_best(known)}.weights.h5").replace(question.target)
     shutil.rmtree(place)
+
+
+def _best(known: Sequence[float]) -> int:
+    """The first of the most accurate epochs."""
+    return max(range(len(known)), key=lambda epoch: (known[epoch], -epoch))
+
+
+def _taken_up(place: Path) -> tuple[list[float], Any]:
+    """The accuracies of the epochs that an earlier process came to the end of, and the network after the last of them;
+    nothing where it came to none."""
+    import keras
+
+    kept = place / _KNOWN
+    known: list[float] = msgspec.json.decode(kept.read_bytes()) if kept.is_file() else []
+    whole = place / f"{len(known) - 1}.keras"
+    return (known, keras.models.load_model(whole)) if whole.is_file() else ([], None)
 
 
 def _epoch(model: Any, question: Question, order: Sequence[int]) -> None:

@@ -40,8 +40,8 @@ def train(features: str, classes: int, subsets: list[list[int]], target: str) ->
         subsets: places of the training images, for each subset.
         target: the file (.npz) to write: `kernel` (features, classes) and `bias` (classes,), float32.
 
-    Returns the strength of the regularisation and the mean accuracy of the cross-validation for the last subset, and
-    of each subset how many held-out images its head has right.
+    Returns the strength of the regularisation, the mean accuracy of the cross-validation and whether the solver came to
+    its end for the last subset, and of each subset how many held-out images its head has right.
     """
     with np.load(features) as arrays:
         x, y = arrays["training"].astype(np.float64), arrays["training_labels"]
@@ -57,7 +57,8 @@ def train(features: str, classes: int, subsets: list[list[int]], target: str) ->
         whole.replace(target)
     finally:
         whole.unlink(missing_ok=True)
-    return {"strength": strength, "validated": validated, "right": right}
+    converged = bool(np.max(regression.n_iter_) < _ITERATIONS)
+    return {"strength": strength, "validated": validated, "right": right, "converged": converged}
 
 
 def fit(x: Floats, y: Labels) -> tuple[Any, Any, float, float]:

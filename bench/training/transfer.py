@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +18,6 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from filelock import FileLock
 
 from bench import accuracy, store
 from bench.accuracy import label_files
@@ -32,14 +32,12 @@ from bench.models.decoding import DECODER
 from bench.models.file import file_sha256
 from bench.models.preprocessing import preprocessing
 from bench.processes import process
-from bench.records import Accuracy, Calibration, Case, CurvePoint, LabelledImages, PlannedCase, Transfer
+from bench.records import Calibration, Case, CurvePoint, LabelledImages, PlannedCase, Transfer
 from bench.training import fine_tuning, head
-from bench.training.weights import folder
+from bench.training.weights import kept
 
 SHARES = (0.1, 0.2, 0.5, 1.0)  # of the training images, whose heads show what more of them would bring
 HELD_OUT, CLASSES, TRAINING = "held-out.csv", "classes.txt", "training"
-
-
 EPOCHS = 5  # of fine-tuning, where a suite does not say
 
 Progress = Callable[[int, int], None]
@@ -57,49 +55,53 @@ class Head:
 def completed(case: Case) -> Case:
     """A case with as many classes as its images have. Raises WrongUsage as `parts.divide`, and without images."""
     training = case.train
-    if training is None or training.data:
-        return case
-    if training.images is None:
+    if training is None or training.images is None:
         raise WrongUsage(f"{case.name} is trained on images of your own; give their folder: --images DIR")
     return replace(case, classes=len(_now(training.images).classes))
 
 
 def judged(case: PlannedCase, folder: Path) -> PlannedCase:
-    """A case with the held-out images that its file is judged on, listed in two files of a folder; one of a lower
+    """A case with the held-out images that its file is judged on, listed in two files below a folder; one of a lower
     precision takes its ranges from the training images.
 
     `bench accuracy FILE --images DIR --labels held-out.csv --classes classes.txt` judges on the same. Raises WrongUsage
-    for names that such files cannot hold.
+    for names that such files cannot hold, Failed when they cannot be written.
     """
     divided = _parts(case)
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / HELD_OUT).open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-        lines = csv.writer(file)
-        lines.writerow(("file", "label"))
-        lines.writerows((image.file, image.word) for image in divided.test)
-    text = "".join(f"{word}\n" for word in divided.classes)
-    (folder / CLASSES).write_text(text, encoding="utf-8", errors="surrogateescape")
-    said = label_files.read(folder / HELD_OUT, [image.file for image in divided.test], listed=True).words
+    place = folder / store.slug(str(divided.folder))  # a run may have several folders of images
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        with (place / HELD_OUT).open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+            lines = csv.writer(file)
+            lines.writerow(("file", "label"))
+            lines.writerows((image.file, image.word) for image in divided.test)
+        text = "".join(f"{word}\n" for word in divided.classes)
+        (place / CLASSES).write_text(text, encoding="utf-8", errors="surrogateescape")
+        lower = case.precision != "fp32" and case.calibrate is None
+        if lower:
+            _link(divided, place / TRAINING)
+    except OSError as error:
+        raise Failed(f"cannot write {place}: {error.strerror}; free some space, or name another --results") from error
+    said = label_files.read(place / HELD_OUT, [image.file for image in divided.test], listed=True).words
     for image in divided.test:
         if said.get(image.file) != image.word:
             raise WrongUsage(f"{divided.folder / image.file}: a table of labels cannot hold this name; rename it")
     where = LabelledImages(
-        images=str(divided.folder), labels=str(folder / HELD_OUT), classes=str(folder / CLASSES),
+        images=str(divided.folder), labels=str(place / HELD_OUT), classes=str(place / CLASSES),
         preprocess=case.train.preprocess if case.train else None,
     )  # fmt: skip
-    if case.precision == "fp32" or case.calibrate:
-        return replace(case, accuracy=where)
-    _link(divided, folder / TRAINING)
-    return replace(case, accuracy=where, calibrate=Calibration(images=str(folder / TRAINING)))
+    return replace(
+        case, accuracy=where, calibrate=Calibration(images=str(place / TRAINING)) if lower else case.calibrate
+    )
 
 
 def _link(divided: Parts, place: Path) -> None:
     """The training images in one folder, as links: a lower precision takes its ranges from them, and from no other."""
-    place.mkdir(exist_ok=True)
+    shutil.rmtree(place, ignore_errors=True)  # of a run taken up again, whose images may have changed
+    place.mkdir()
     for number, image in enumerate(divided.train):
         link = place / f"{number:06}{Path(image.file).suffix}"
-        if not link.exists():
-            link.symlink_to((divided.folder / image.file).absolute())
+        link.symlink_to((divided.folder / image.file).absolute())
 
 
 def of_backbone(case: PlannedCase) -> ExportRequest:
@@ -139,7 +141,7 @@ def fine_tuned(case: PlannedCase, head: Head, *, progress: Progress = lambda don
     """The weights (.weights.h5) of a case's whole network after fine-tuning, and its head with how that went.
 
     Kept by content, and taken up again after a kill at the epoch in which it was. `progress` is told epochs done and
-    epochs in all. Raises Failed as the process that tunes.
+    epochs in all. Raises Failed as the process that tunes, WrongUsage for a case without an input size.
     """
     divided, asked = _parts(case), case.train
     epochs = (asked.epochs if asked else None) or EPOCHS
@@ -148,7 +150,9 @@ def fine_tuned(case: PlannedCase, head: Head, *, progress: Progress = lambda don
     hashes = hashes_of([divided.folder / image.file for image in images])
     exported = request(replace(case, precision="fp32", calibrate=None), dense=head.dense)
     settings = accuracy.settings_of(case)
-    height, width, _ = case.input_shape or (224, 224, 3)
+    if case.input_shape is None:
+        raise WrongUsage(f"{case.name} does not say the size of its images, which fine-tuning needs; add input_size")
+    height, width, _ = case.input_shape
     p = preprocessing(
         settings.preprocess, height=height, width=width, layout="NHWC", dtype="float32", decoder=DECODER,
         crop=settings.crop, resize=settings.resize, interpolation=settings.interpolation,
@@ -156,29 +160,24 @@ def fine_tuned(case: PlannedCase, head: Head, *, progress: Progress = lambda don
     labels = [number[image.word] for image in images]
     content = (exported.key, p, hashes, labels, epochs, file_sha256(Path(fine_tuning.__file__)))
     key = hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()[:32]
-    target = folder() / f"{key}.weights.h5"
-    kept = target.with_suffix(".json")  # written last
-    question = fine_tuning.Question(
-        request=replace(exported, format="onnx"), preprocessing=p,
-        files=[str((divided.folder / image.file).absolute()) for image in images], labels=labels,
-        validation=_validation(images, hashes), epochs=epochs, target=str(target),
-    )  # fmt: skip
-    try:
-        folder().mkdir(parents=True, exist_ok=True)
-        with FileLock(target.with_suffix(".lock")):
-            if not (target.is_file() and kept.is_file()):
-                accuracies = []
-                with process.started(
-                    "bench.training.fine_tuning", what="the process that fine-tunes", keras=True, gpu=True
-                ) as worker:
-                    for epoch in worker.answers(question):
-                        accuracies.append(100 * epoch["accuracy"])
-                        progress(epoch["epoch"], epochs)
-                store.write_atomically(kept, msgspec.json.encode(accuracies))
-            tuned = tuple(msgspec.json.decode(kept.read_bytes(), type=list[float]))
-    except OSError as error:
-        raise Failed(f"cannot write the weights cache {folder()}: {error.strerror}; set BACKBENCH_CACHE") from error
-    return target, replace(head, transfer=replace(head.transfer, tuned=tuned))
+
+    def make(target: Path) -> list[float]:
+        question = fine_tuning.Question(
+            request=replace(exported, format="onnx"), preprocessing=p,
+            files=[str((divided.folder / image.file).absolute()) for image in images], labels=labels,
+            validation=_validation(images, hashes), epochs=epochs, target=str(target),
+        )  # fmt: skip
+        accuracies = []
+        with process.started(
+            "bench.training.fine_tuning", what="the process that fine-tunes", keras=True, gpu=True
+        ) as worker:
+            for epoch in worker.answers(question):
+                accuracies.append(100 * epoch["accuracy"])
+                progress(epoch["epoch"], epochs)
+        return accuracies
+
+    weights, tuned = kept(f"{key}.weights.h5", make)
+    return weights, replace(head, transfer=replace(head.transfer, tuned=tuple(tuned)))
 
 
 def _validation(images: Sequence[Labelled], hashes: Sequence[str]) -> list[int]:
@@ -237,26 +236,17 @@ def _fitted(arrays: dict[str, Any], classes: int, subsets: list[list[int]]) -> t
     for name, array in sorted(arrays.items()):
         digest.update(f"{name} {array.shape} {array.dtype}".encode())
         digest.update(np.ascontiguousarray(array).tobytes())
-    dense = folder() / f"{digest.hexdigest()[:32]}.npz"
-    kept = dense.with_suffix(".json")  # written last
-    try:
-        folder().mkdir(parents=True, exist_ok=True)
-        with FileLock(dense.with_suffix(".lock")):
-            if dense.is_file() and kept.is_file():
-                said = json.loads(kept.read_bytes())
-                if said["sha256"] == file_sha256(dense):
-                    return dense, said["answer"]
-            with tempfile.TemporaryDirectory(dir=folder()) as place:
-                np.savez(Path(place) / "features.npz", **arrays)
-                answer: dict[str, Any] = process.ask(
-                    "bench.training.head",
-                    {"features": f"{place}/features.npz", "classes": classes, "subsets": subsets, "target": str(dense)},
-                    what="the process that trains the head",
-                )
-            store.write_atomically(kept, json.dumps({"sha256": file_sha256(dense), "answer": answer}).encode())
-    except OSError as error:
-        raise Failed(f"cannot write the weights cache {folder()}: {error.strerror}; set BACKBENCH_CACHE") from error
-    return dense, answer
+
+    def make(target: Path) -> Any:
+        with tempfile.TemporaryDirectory(dir=target.parent) as place:
+            np.savez(Path(place) / "features.npz", **arrays)
+            return process.ask(
+                "bench.training.head",
+                {"features": f"{place}/features.npz", "classes": classes, "subsets": subsets, "target": str(target)},
+                what="the process that trains the head",
+            )
+
+    return kept(f"{digest.hexdigest()[:32]}.npz", make)
 
 
 def _transfer(
@@ -273,15 +263,7 @@ def _transfer(
         images=str(divided.folder), weights=case.weights, classes=len(divided.classes), training=len(subsets[-1]),
         held_out=held_out, features=made.rows.shape[1], strength=answer["strength"],
         validated=100 * answer["validated"], curve=tuple(points.values()), unreadable=unreadable,
-        notes=(f"divided: {divided.rule}", *divided.notes),
+        notes=(f"divided: {divided.rule}", *divided.notes), converged=answer["converged"],
         extracted_per_s=round(made.computed / made.wall_s, 2) if made.computed else None,
         inferred_per_s=round(made.computed / made.inference_s, 2) if made.computed else None,
     )  # fmt: skip
-
-
-def said(case: PlannedCase, measured: Accuracy) -> Accuracy:
-    """The accuracy of a case on its held-out images, as people are told of it."""
-    if case.train is None or case.train.images is None:
-        return measured
-    random = "; the backbone's weights are random" if case.weights == "none" else ""
-    return replace(measured, source=f"{measured.source}, held-out part{random}")

@@ -22,7 +22,7 @@ from bench.errors import Failed, WrongUsage
 from bench.pipeline import running
 from bench.processes import process
 from bench.records import Case, Run, Training
-from bench.training import head, transfer
+from bench.training import fine_tuning, head, transfer, weights
 
 needs_keras = pytest.mark.skipif(importlib.util.find_spec("tensorflow") is None, reason="needs TensorFlow")
 
@@ -142,10 +142,10 @@ def test_from_a_folder_to_a_file_that_is_judged(tmp_path: Path, built: Path, mon
     with pytest.raises(KeyboardInterrupt):
         transfer.fine_tuned(tuning, again, progress=killed)
     seen: list[tuple[int, int]] = []
-    weights, tuned = transfer.fine_tuned(tuning, again, progress=lambda *epochs: seen.append(epochs))
+    file, tuned = transfer.fine_tuned(tuning, again, progress=lambda *epochs: seen.append(epochs))
     assert seen == [(0, 2), (1, 2), (2, 2)]
     assert len(tuned.transfer.tuned) == 3
-    assert weights.is_file()
+    assert file.is_file()
     assert transfer.fine_tuned(tuning, again, progress=killed)[1] == tuned  # kept: no epoch is told
 
 
@@ -160,7 +160,7 @@ def _file(sha256: str) -> Path:
 def _answers(run: Path) -> dict[str, int]:
     """What the file says of each held-out image, by its name."""
     lines = [json.loads(line) for line in next((run / "accuracy").glob("*.jsonl")).read_bytes().splitlines()[1:]]
-    files = [line.split(",")[0] for line in (run / "transfer" / "held-out.csv").read_text().splitlines()[1:]]
+    files = [line.split(",")[0] for line in next((run / "transfer").rglob("held-out.csv")).read_text().splitlines()[1:]]
     said = [prediction["top"][:1] for line in lines for prediction in line["predictions"]]
     return {file: top[0] for file, top in zip(files, said, strict=True) if top}
 
@@ -202,6 +202,8 @@ def test_weights_of_a_folder_go_by_the_model(tmp_path: Path) -> None:
     assert suites.transferred([case], None, "none")[0].weights == "none"
     with pytest.raises(WrongUsage, match=r"put MobileNet.weights.h5 there"):
         suites.transferred([case], None, str(tmp_path))
+    with pytest.raises(WrongUsage, match="no weights file or folder"):
+        suites.transferred([case], None, str(tmp_path / "nowhere"))
     (tmp_path / "MobileNet.weights.h5").touch()
     assert suites.transferred([case], None, str(tmp_path))[0].weights == str(tmp_path / "MobileNet.weights.h5")
 
@@ -247,6 +249,50 @@ def test_a_lower_precision_takes_its_ranges_from_the_training_images_alone(tmp_p
     linked = {path.resolve() for path in folders.images(Path(judged.calibrate.images))}
     assert linked == set((images / "train").rglob("*.png"))
     assert transfer.of_backbone(judged).precision == "fp32"
+
+
+def test_two_folders_of_images_in_one_run_are_judged_on_apart(tmp_path: Path) -> None:
+    places = [written(tmp_path / name, {"train": 60, "test": count}) for name, count in (("a", 20), ("b", 30))]
+    cases = [
+        suite(place).cases[0].planned(device="cpu", provider="CPUExecutionProvider", threads=1) for place in places
+    ]
+    judged = [transfer.judged(case, tmp_path / "run").accuracy for case in cases]
+    counts = [len(listing(Path(one.images), labels=Path(one.labels), listed=True).images) for one in judged if one]
+    assert counts == [20, 30]
+
+
+def test_what_was_trained_is_made_once_and_again_when_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BACKBENCH_CACHE", str(tmp_path))
+    made: list[Path] = []
+
+    def make(target: Path) -> list[int]:
+        made.append(target)
+        target.write_bytes(b"weights")
+        return [len(made)]
+
+    target, said = weights.kept("x.npz", make)
+    assert (target.read_bytes(), said) == (b"weights", [1])
+    assert weights.kept("x.npz", make) == (target, [1])
+    for damaged in (target, target.with_suffix(".json")):
+        damaged.write_bytes(b"weigh")
+        before = len(made)
+        assert weights.kept("x.npz", make) == (target, [before + 1])
+        assert target.read_bytes() == b"weights"
+
+
+def test_a_solver_that_was_stopped_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    labels = np.arange(60) % 3
+    rows = rng.normal(size=(60, 30)) + labels[:, None]
+    np.savez(tmp_path / "f.npz", training=rows, training_labels=labels, held_out=rows, held_out_labels=labels)
+    question = {"features": str(tmp_path / "f.npz"), "classes": 3, "subsets": [list(range(60))]}
+    assert head.train(**question, target=str(tmp_path / "a.npz"))["converged"]
+    monkeypatch.setattr(head, "_ITERATIONS", 2)
+    assert not head.train(**question, target=str(tmp_path / "b.npz"))["converged"]
+
+
+def test_the_first_of_the_best_epochs_is_kept() -> None:
+    assert [fine_tuning._best(known) for known in ([0.5], [0.5, 0.5], [0.5, 0.7, 0.7, 0.6])] == [0, 0, 1]
 
 
 def test_random_features_are_said_first() -> None:
