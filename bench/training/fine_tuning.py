@@ -1,8 +1,8 @@
 """The worker that fine-tunes a whole network: its backbone goes on learning after its head, on images of one's own.
 
 Batch norm keeps its statistics, and rates are small: a backbone that is trained as if anew forgets what it knew. A part
-of the training images is kept apart to choose the best epoch, the untuned network among them, so that fine-tuning never
-makes worse what it can see.
+of the training images, which the head has not seen either, chooses the best epoch, the untuned network among them, so
+that fine-tuning never makes worse what it can see.
 """
 
 from __future__ import annotations

@@ -49,7 +49,8 @@ class Head:
 
     dense: Path  # `kernel` and `bias` (.npz)
     transfer: Transfer
-    readable: tuple[int, ...]  # places in the training part of the images that it was trained on
+    trained_on: tuple[int, ...]  # places in the training part of the images
+    validation: tuple[int, ...]  # likewise, of those kept from it, that choose the epoch of fine-tuning
 
 
 def completed(case: Case) -> Case:
@@ -119,7 +120,10 @@ def trained(case: PlannedCase, backbone: Path, *, progress: Progress | None = No
     made = features(backbone, accuracy.settings_of(case), [image.file for image in images], progress=progress)
     known = [problem is None for problem in made.problems]
     count = len(divided.train)
-    training = [i for i in range(count) if known[i]]
+    readable = [i for i in range(count) if known[i]]
+    tune = case.train is not None and case.train.fine_tune
+    apart = _validation([(i, divided.train[i].word, made.sha256s[i]) for i in readable]) if tune else frozenset()
+    training = [i for i in readable if i not in apart]
     held_out = [i for i in range(count, len(images)) if known[i]]
     if not training or not held_out:
         first = next(i for i, problem in enumerate(made.problems) if problem)
@@ -133,8 +137,8 @@ def trained(case: PlannedCase, backbone: Path, *, progress: Progress | None = No
         "held_out": made.rows[held_out], "held_out_labels": labels[held_out],
     }  # fmt: skip
     dense, answer = _fitted(arrays, len(divided.classes), subsets)
-    told = _transfer(case, divided, made, subsets, len(held_out), answer, count - len(training))
-    return Head(dense, told, tuple(training))
+    told = _transfer(case, divided, made, subsets, len(held_out), answer, count - len(readable))
+    return Head(dense, told, tuple(training), tuple(sorted(apart)))
 
 
 def fine_tuned(case: PlannedCase, head: Head, *, progress: Progress = lambda done, of: None) -> tuple[Path, Head]:
@@ -145,7 +149,7 @@ def fine_tuned(case: PlannedCase, head: Head, *, progress: Progress = lambda don
     """
     divided, asked = _parts(case), case.train
     epochs = (asked.epochs if asked else None) or EPOCHS
-    images = [divided.train[i] for i in head.readable]
+    images = [divided.train[i] for i in (*head.trained_on, *head.validation)]
     number = {word: label for label, word in enumerate(divided.classes)}
     hashes = hashes_of([divided.folder / image.file for image in images])
     exported = request(replace(case, precision="fp32", calibrate=None), dense=head.dense)
@@ -158,14 +162,14 @@ def fine_tuned(case: PlannedCase, head: Head, *, progress: Progress = lambda don
         crop=settings.crop, resize=settings.resize, interpolation=settings.interpolation,
     )  # fmt: skip
     labels = [number[image.word] for image in images]
-    content = (exported.key, p, hashes, labels, epochs, file_sha256(Path(fine_tuning.__file__)))
+    content = (exported.key, p, hashes, labels, len(head.validation), epochs, file_sha256(Path(fine_tuning.__file__)))
     key = hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()[:32]
 
     def make(target: Path) -> list[float]:
         question = fine_tuning.Question(
             request=replace(exported, format="onnx"), preprocessing=p,
             files=[str((divided.folder / image.file).absolute()) for image in images], labels=labels,
-            validation=_validation(images, hashes), epochs=epochs, target=str(target),
+            validation=list(range(len(head.trained_on), len(images))), epochs=epochs, target=str(target),
         )  # fmt: skip
         accuracies = []
         with process.started(
@@ -180,13 +184,16 @@ def fine_tuned(case: PlannedCase, head: Head, *, progress: Progress = lambda don
     return weights, replace(head, transfer=replace(head.transfer, tuned=tuple(tuned)))
 
 
-def _validation(images: Sequence[Labelled], hashes: Sequence[str]) -> list[int]:
-    """Places of the images that choose the epoch: a share of each class that has more than one."""
+def _validation(images: Sequence[tuple[int, str, str]]) -> frozenset[int]:
+    """Places of the images that choose the epoch: a share of each class that has more than one.
+
+    Of each image its place, its class and the hash of its content, which alone decides.
+    """
     by_class: dict[str, list[int]] = {}
-    for place in sorted(range(len(images)), key=lambda place: hashes[place]):
-        by_class.setdefault(images[place].word, []).append(place)
+    for place, word, _ in sorted(images, key=lambda image: image[2]):
+        by_class.setdefault(word, []).append(place)
     share = fine_tuning.VALIDATION_SHARE
-    return sorted(
+    return frozenset(
         place
         for places in by_class.values()
         for place in places[: min(max(1, round(share * len(places))), len(places) - 1)]

@@ -139,14 +139,15 @@ def test_from_a_folder_to_a_file_that_is_judged(tmp_path: Path, built: Path, mon
         if done == 1:
             raise KeyboardInterrupt
 
+    begun = transfer.trained(tuning, made.path)
     with pytest.raises(KeyboardInterrupt):
-        transfer.fine_tuned(tuning, again, progress=killed)
+        transfer.fine_tuned(tuning, begun, progress=killed)
     seen: list[tuple[int, int]] = []
-    file, tuned = transfer.fine_tuned(tuning, again, progress=lambda *epochs: seen.append(epochs))
+    file, tuned = transfer.fine_tuned(tuning, begun, progress=lambda *epochs: seen.append(epochs))
     assert seen == [(0, 2), (1, 2), (2, 2)]
     assert len(tuned.transfer.tuned) == 3
     assert file.is_file()
-    assert transfer.fine_tuned(tuning, again, progress=killed)[1] == tuned  # kept: no epoch is told
+    assert transfer.fine_tuned(tuning, begun, progress=killed)[1] == tuned  # kept: no epoch is told
 
 
 def _file(sha256: str) -> Path:
@@ -293,6 +294,36 @@ def test_a_solver_that_was_stopped_is_said(tmp_path: Path, monkeypatch: pytest.M
 
 def test_the_first_of_the_best_epochs_is_kept() -> None:
     assert [fine_tuning._best(known) for known in ([0.5], [0.5, 0.5], [0.5, 0.7, 0.7, 0.6])] == [0, 0, 1]
+
+
+def test_the_images_that_choose_an_epoch_are_kept_from_the_head(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = written(tmp_path / "images", {"train": 60, "test": 30})
+    (case,) = suite(images).cases
+    seen = []
+
+    def fitted(arrays: dict[str, np.ndarray], classes: int, subsets: list[list[int]]) -> tuple[Path, dict[str, object]]:
+        seen.append(arrays["training"])
+        return tmp_path, {"right": [0] * len(subsets), "strength": 1.0, "validated": 1.0, "converged": True}
+
+    def made(path: Path, settings: object, files: list[str], progress: object = None) -> features.Features:
+        rows = np.arange(len(files), dtype=np.float32)[:, None]
+        problems = tuple("broken" if place == 7 else None for place in range(len(files)))
+        return features.Features(rows, problems, tuple(files), 0, 0.0, 0.0)
+
+    monkeypatch.setattr(transfer, "_fitted", fitted)
+    monkeypatch.setattr(transfer, "features", made)
+    planned = transfer.judged(case.planned(device="cpu", provider="CPUExecutionProvider", threads=1), tmp_path / "run")
+    plain = transfer.trained(planned, tmp_path)
+    assert (len(plain.trained_on), plain.validation, plain.transfer.unreadable) == (59, (), 1)
+    tuned = transfer.trained(replace(planned, train=replace(planned.train, fine_tune=True)), tmp_path)
+    assert set(tuned.trained_on) | set(tuned.validation) == set(range(60)) - {7}
+    assert not set(tuned.trained_on) & set(tuned.validation)
+    assert set(seen[1][:, 0]) == set(tuned.trained_on)
+    words = [divide(images).train[i].word for i in tuned.validation]
+    assert len(words) == len({*words}) == 10  # of about six images of each class
+    assert (tuned.transfer.training, tuned.transfer.unreadable) == (59 - len(words), 1)
 
 
 def test_random_features_are_said_first() -> None:
