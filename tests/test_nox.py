@@ -16,7 +16,7 @@ NOXFILE = Path(__file__).parent.parent / "noxfile.py"
 def nox(
     folder: Path, *arguments: str, programs: Path = Path(sys.executable).parent
 ) -> subprocess.CompletedProcess[str]:
-    """The project's own noxfile in a folder of its own (nox works where its file is), with this interpreter's packages."""
+    """The project's own noxfile in a folder of its own (nox works where its file is), with these packages."""
     shutil.copy(NOXFILE, folder)
     command = [sys.executable, "-m", "nox", "--no-venv", "--no-install", *arguments]
     path = os.pathsep.join([str(programs), os.environ["PATH"]])
