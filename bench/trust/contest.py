@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from statistics import stdev
 
 from bench.analysis.comparison import ALARM_RATE
 from bench.errors import Failed
 from bench.machine import lock
-from bench.trust import ab, trial
+from bench.trust import ab, spread, trial
 from bench.trust.ab import BUDGET_S, Setup, Side, Sides
-from bench.trust.trial import FEWEST, LOOKS, Judgement, Pair, Trial
+from bench.trust.trial import FEWEST, LEAST_SPREAD, LOOKS, Judgement, Pair, Trial
 
 
 @dataclass(slots=True)
@@ -24,6 +25,7 @@ class Contest:
     pairs: list[Pair] = field(default_factory=list)
     judgement: Judgement | None = None
     spent: float = 0.0  # of the allowed error
+    share: float = 0.0  # of it, at the latest look
     seconds: float = 0.0  # of measuring
     stopped: str = ""
     error: str | None = None  # why nothing more can be measured
@@ -32,6 +34,11 @@ class Contest:
     def open(self) -> bool:
         """Whether it goes on."""
         return not self.stopped and self.error is None
+
+    @property
+    def changed(self) -> bool:
+        """Whether it is decided that the files differ."""
+        return self.stopped == "decided" and self.judgement is not None and self.judgement.verdict != "equivalent"
 
     def next_s(self) -> float:
         """About how long its next pair takes; 0 while nothing is known."""
@@ -59,7 +66,10 @@ def decide(
 
     Looks are planned by the number of pairs (`trial.LOOKS`); suspects reach each look before the others, and a contest
     that is decided, or with `width`, whose interval is that narrow, takes no more time. `alarm` is the rate at which
-    any of them may be called slower or faster though nothing differs: each has its equal part.
+    any of them may be called slower or faster though nothing differs. Each has its equal part; the part of one that is
+    found to differ goes to the others, and those are looked at again (Holm, "A simple sequentially rejective multiple
+    test procedure", 1979; over planned looks: Maurer and Bretz, "Multiple testing in group sequential trials using
+    graphical approaches", 2013). How far pairs scatter is judged over all contests together (`trust.spread`).
 
     A contest whose next pair has no room in what is left of the budget ends; but up to `limit_s` in all, contests go on
     until they have the fewest pairs that can give a verdict. Whether one does follows from how long pairs take, never
@@ -68,11 +78,10 @@ def decide(
 
     A contest in which timing fails ends with its `error`; the others go on.
     """
-    rate = alarm / max(1, len(contests))
     begun = time.monotonic()
     for count, share in [*LOOKS.items(), (None, 0.0)]:
         for group in (True, False):
-            members = [contest for contest in contests if contest.suspect is group]
+            members = [contest for contest in contests if contest.suspect is group and contest.open]
             while due := [c for c in members if c.open and (count is None or len(c.pairs) < count)]:
                 for contest in due:
                     elapsed = time.monotonic() - begun
@@ -84,12 +93,18 @@ def decide(
                         _add(contest)
                     else:
                         contest.stopped = "budget"
-                        _look(contest, 1 - contest.spent, margin, rate, width)
-                        on_look(contest, elapsed)
-            for contest in members:
-                if contest.open:
-                    _look(contest, share, margin, rate, width)
-                    on_look(contest, time.monotonic() - begun)
+            looked = [contest for contest in members if contest.error is None]
+            for contest in looked:
+                contest.share = share if contest.open else 1 - contest.spent
+                contest.spent += contest.share
+            _look(looked, contests, alarm, margin, width)
+            for contest in looked:
+                on_look(contest, time.monotonic() - begun)
+    undecided = [contest for contest in contests if contest.stopped == "budget"]
+    _look(undecided, contests, alarm, margin, width)  # once more, with what the others have left them
+    for contest in undecided:
+        if contest.stopped != "budget":
+            on_look(contest, time.monotonic() - begun)
 
 
 def _add(contest: Contest) -> None:
@@ -102,16 +117,25 @@ def _add(contest: Contest) -> None:
     contest.seconds += time.monotonic() - begun
 
 
-def _look(contest: Contest, share: float, margin: float, rate: float, width: float | None) -> None:
-    """Judge the pairs so far with a part of the error, and end the contest where they decide."""
-    if not contest.pairs:
-        return
-    contest.judgement = trial.judged(contest.pairs, margin=margin, alarm=rate, share=share)
-    contest.spent += share
-    if width is None and contest.judgement.verdict != "inconclusive":
-        contest.stopped = "decided"
-    elif width is not None and contest.judgement.width <= width:
-        contest.stopped = "width"
+def _look(
+    looked: Sequence[Contest], contests: Sequence[Contest], alarm: float, margin: float, width: float | None
+) -> None:
+    """Judge the pairs so far of some of all contests, each with its share of the error, and end those that they decide;
+    again for as long as one that is found to differ leaves its part to the others."""
+    logs = [trial.log_ratios(contest.pairs) for contest in contests]
+    prior = spread.prior([(max(stdev(each), LEAST_SPREAD) ** 2, len(each) - 1) for each in logs if len(each) >= FEWEST])
+    while looked := [contest for contest in looked if contest.pairs and contest.stopped in ("", "budget")]:
+        differ = sum(contest.changed for contest in contests)
+        for contest in looked:
+            contest.judgement = trial.judged(
+                contest.pairs, margin=margin, alarm=alarm / (len(contests) - differ), share=contest.share, prior=prior
+            )
+            if width is None and contest.judgement.verdict != "inconclusive":
+                contest.stopped = "decided"
+            elif width is not None and contest.judgement.width <= width:
+                contest.stopped = "width"
+        if sum(contest.changed for contest in contests) == differ:
+            break
 
 
 def measure(

@@ -28,6 +28,7 @@ from statistics import NormalDist, median, stdev
 
 from bench.analysis import statistics, summary
 from bench.analysis.comparison import POWER, judge
+from bench.trust.spread import NOTHING_KNOWN, Prior
 
 LOOKS = {4: 0.10, 6: 0.20, 9: 0.20, 13: 0.15, 19: 0.10, 28: 0.10, 40: 0.05}
 """The part of the allowed error that the look at so many pairs spends. A tenth stays for the end of the time."""
@@ -104,21 +105,30 @@ class Trial:
     pairs: tuple[Pair, ...]
 
 
-def judged(pairs: Sequence[Pair], *, margin: float, alarm: float, share: float) -> Judgement:
+def log_ratios(pairs: Sequence[Pair]) -> list[float]:
+    """Of the pairs that count: torn ones only while there are no others."""
+    return [pair.log_ratio for pair in [pair for pair in pairs if not pair.torn] or pairs]
+
+
+def judged(
+    pairs: Sequence[Pair], *, margin: float, alarm: float, share: float, prior: Prior = NOTHING_KNOWN
+) -> Judgement:
     """The judgement on at least one pair at a look that spends a share of the error.
 
-    `alarm` is the rate at which identical files may be called slower or faster over all looks. Torn pairs count only
-    while there are no others.
+    `alarm` is the rate at which identical files may be called slower or faster over all looks; `prior` is what other
+    trials at the same time say of how far pairs scatter; it counts for `FEWEST` pairs or more.
     """
-    whole = [pair for pair in pairs if not pair.torn] or pairs
-    logs = [pair.log_ratio for pair in whole]
+    logs = log_ratios(pairs)
     if len(logs) < 2:
         return Judgement(
             verdict="inconclusive", ratio=math.exp(logs[0]), ratio_low=None, ratio_high=None, p=1.0, detectable=None,
             spread=None, pairs=len(logs),
         )  # fmt: skip
-    shift, spread, degrees = math.fsum(logs) / len(logs), stdev(logs), len(logs) - 1
-    error = max(spread, LEAST_SPREAD) / math.sqrt(len(logs))
+    shift, spread = math.fsum(logs) / len(logs), stdev(logs)
+    variance, degrees = max(spread, LEAST_SPREAD) ** 2, float(len(logs) - 1)
+    if len(logs) >= FEWEST:
+        variance, degrees = prior.posterior(variance, degrees)
+    error = math.sqrt(variance / len(logs))
     half = statistics.student_t(_COVERAGE * share, degrees) * error
     p = statistics.student_t_p(shift / error, degrees)
     power = NormalDist().inv_cdf(POWER)

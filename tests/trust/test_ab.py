@@ -120,6 +120,57 @@ def test_the_error_is_shared_between_all_contests(
     assert set(rates) == {contest.ALARM_RATE / 5}
 
 
+def test_one_that_differs_leaves_its_part_of_the_error_to_those_that_are_undecided(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, two: tuple[ab.Side, ab.Side]
+) -> None:
+    machine(monkeypatch, b_ratio=1.5)
+    same = (two[0], ab.Side(write_model(tmp_path / "c.onnx", steps=3)))
+    rates: list[float] = []
+    monkeypatch.setattr(trial, "judged", _noting(rates, trial.judged))
+    several = contests(two, "far", "farther") + contests(same, "x", "y")
+    contest.decide(several, budget_s=40, margin=0.0005)
+    assert [each.changed for each in several] == [True, True, False, False]
+    assert rates[:4] == [contest.ALARM_RATE / 4] * 4
+    assert set(rates[4:]) == {contest.ALARM_RATE / 2}
+    assert len(rates) % 2 == 0  # x and y are looked at again, once, as soon as the others are known to differ
+
+
+def test_how_far_pairs_scatter_is_judged_over_all_contests_together(
+    monkeypatch: pytest.MonkeyPatch, two: tuple[ab.Side, ab.Side]
+) -> None:
+    machine(monkeypatch, b_ratio=1.0)
+    degrees: dict[int, list[float]] = {2: [], 3: []}
+    judged = trial.judged
+    for count, noted in degrees.items():
+        monkeypatch.setattr(trial, "judged", lambda pairs, noted=noted, **how: (
+            noted.append(how["prior"].degrees), judged(pairs, **how))[1])  # fmt: skip
+        contest.decide(contests(two, *"abc"[:count]), budget_s=24)
+    assert max(degrees[2]) == 0  # two say nothing of how models differ
+    assert min(degrees[3]) > 0
+
+
+def test_one_that_ran_out_of_time_is_judged_by_what_later_ones_leave(
+    monkeypatch: pytest.MonkeyPatch, two: tuple[ab.Side, ab.Side]
+) -> None:
+    machine(monkeypatch, b_ratio=1.02)
+    first, second = contests(two, "first", "second", suspects="first")
+    told: list[tuple[str, str]] = []
+    p_values = {"first": 0.007, "second": 0.004}
+
+    def judged(pairs: Any, *, alarm: float, share: float, **_: Any) -> trial.Judgement:
+        p = p_values["first" if pairs is first.pairs else "second"]
+        verdict = "slower" if p < alarm * share else "inconclusive"
+        return trial.Judgement(
+            verdict=verdict, ratio=1.02, ratio_low=None, ratio_high=None, p=p, detectable=None, spread=0.01,
+            pairs=len(pairs),
+        )  # fmt: skip
+
+    monkeypatch.setattr(trial, "judged", judged)
+    monkeypatch.setattr(contest, "LOOKS", {4: 0.0})  # all of the error is left for the end
+    contest.decide([first, second], budget_s=21, on_look=lambda each, _: told.append((each.name, each.stopped)))
+    assert told[-3:] == [("first", "budget"), ("second", "decided"), ("first", "decided")]
+
+
 def _noting(rates: list[float], judged: Any) -> Any:
     def noted(pairs: Any, **how: Any) -> Any:
         rates.append(how["alarm"])

@@ -9,10 +9,12 @@ from statistics import stdev
 
 import numpy as np
 import pytest
+from scipy.special import digamma, polygamma
 from scipy.stats import norm, t
 
-from bench.trust import trial
+from bench.trust import spread, trial
 from bench.trust.trial import Judgement, Pair
+from tests.benchmarks import gate_simulation
 
 ALARM = 0.01
 
@@ -196,3 +198,59 @@ def test_leaving_torn_pairs_out_favours_neither_file() -> None:
     assert judged(whole).pairs == 11
     assert judged(slow_b).pairs == 4
     assert judged(slow_b).ratio == pytest.approx(2.0)
+
+
+def test_the_prior_is_that_of_smyths_moments() -> None:
+    variances = [(2.0, 3), (0.5, 5), (8.0, 8), (1.0, 8), (0.03, 12)]
+    logs = [math.log(v) - digamma(d / 2) + math.log(d / 2) for v, d in variances]
+    excess = np.var(logs, ddof=1) - np.mean([polygamma(1, d / 2) for _, d in variances])
+    found = spread.prior(variances)
+    assert 0 < found.degrees < spread.MOST_DEGREES
+    assert polygamma(1, found.degrees / 2) == pytest.approx(excess, rel=1e-6)
+    half = found.degrees / 2
+    assert math.log(found.variance) == pytest.approx(np.mean(logs) + digamma(half) - math.log(half), rel=1e-9)
+    for x in (0.01, 0.5, 3.0, 40.0):
+        assert spread._digamma(x) == pytest.approx(digamma(x), rel=1e-9)
+        assert spread._trigamma(x) == pytest.approx(polygamma(1, x), rel=1e-9)
+
+
+def test_models_that_scatter_alike_inform_each_other_up_to_a_limit() -> None:
+    alike = spread.prior([(1.0, 8)] * 12)
+    assert alike.degrees == spread.MOST_DEGREES
+    assert alike.variance == pytest.approx(1.0, rel=0.2)
+    assert spread.prior([(1.0, 8)] * 2) == spread.NOTHING_KNOWN
+
+
+def test_what_others_say_never_makes_a_wide_model_narrow() -> None:
+    wide = level(9, 1.1, step=0.03)
+    known = spread.Prior(variance=0.003**2, degrees=6.0)
+    alone = trial.judged(wide, margin=0.03, alarm=ALARM, share=0.2)
+    found = trial.judged(wide, margin=0.03, alarm=ALARM, share=0.2, prior=known)
+    error = (alone.spread or 0) / 3
+    assert found.p == pytest.approx(2 * t.sf(math.log(1.1) / error, 14), rel=1e-3)
+    assert found.spread == alone.spread
+    narrow = trial.judged(level(9, 1.1), margin=0.03, alarm=ALARM, share=0.2, prior=spread.Prior(0.04**2, 6.0))
+    squeezed = math.sqrt((6 * 0.04**2 + 8 * stdev(0.001 * n for n in range(9)) ** 2) / 14)
+    squeezed = max(squeezed, math.sqrt((6 * 0.04**2 + 8 * trial.LEAST_SPREAD**2) / 14))
+    half = t.isf(0.05 * 0.2 / 2, 14) * squeezed / 3
+    assert narrow.ratio_high == pytest.approx(1.1 * math.exp(half), rel=1e-4)
+    few = level(3, 1.1)
+    assert trial.judged(few, margin=0.03, alarm=ALARM, share=1.0, prior=known) == trial.judged(
+        few, margin=0.03, alarm=ALARM, share=1.0
+    )
+
+
+def test_gates_over_twelve_models_see_three_percent_and_do_not_cry_wolf() -> None:
+    scatters = gate_simulation.SCATTERS["1.2 % each"]
+    rng = np.random.default_rng(5)
+
+    def found(changes: list[float], gates: int) -> list[str]:
+        made = [
+            gate_simulation.gate(rng, scatters(rng), changes, gate_simulation.NOISES["normal"]) for _ in range(gates)
+        ]
+        return [verdict for one in made for verdict in gate_simulation.verdicts(one)]
+
+    assert found([0.03] * 12, 10).count("slower") >= 114  # of 120; 86 % of them when each is judged by itself
+    still = found([0.0] * 12, 20)
+    assert still.count("equivalent") >= 230
+    assert still.count("slower") + still.count("faster") <= 1
