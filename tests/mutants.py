@@ -61,7 +61,10 @@ def run(name: str, table: dict[str, Any], patterns: list[str]) -> float:
         tests = [*tests_of(name, table), *(["-k", table["only"]] if "only" in table else [])]
         chosen = f'only_mutate = ["bench/{name}.py"]\npytest_add_cli_args_test_selection = {tests}\n'
         project.write_text(project.read_text(encoding="utf-8").replace("[tool.mutmut]\n", f"[tool.mutmut]\n{chosen}"))
+        temporary = Path(folder, "temporary")  # of its own: another session of pytest would clear it away
+        temporary.mkdir()
         environment = os.environ | {"PYTHONPATH": "", "PYTHONDONTWRITEBYTECODE": "", "HYPOTHESIS_PROFILE": "mutants"}
+        environment |= {"TMPDIR": str(temporary)}
         done = subprocess.run(
             [sys.executable, "-m", "mutmut", "run", "--max-children", str(min(4, os.cpu_count() or 1)),
              *patterns],

@@ -14,10 +14,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from bench.analysis import answer, choice, quantities
+from bench.analysis import answer, candidates, choice, quantities
 from bench.analysis.candidates import Candidate
 from bench.analysis.pairs import Pair
 from bench.analysis.resampling import RESAMPLES, Draws
+from bench.errors import WrongUsage
 from bench.report import page
 from bench.units import UNITS, parse_quantity, quantity, typed
 
@@ -67,8 +68,8 @@ def candidate(rng: random.Random, number: int) -> Candidate:
         p50_ms=p50, p50_ms_low=p50 - half, p50_ms_high=p50 + half,
         limited={name: known[name] for name in quantities.limited()},
         load_p99_ms=rng.choice([None, 5.0, 10.0, 20.0]),
-        intervals={name: (0.9 * value, 1.1 * value) for name, value in known.items()
-                   if value is not None and (name == "p50" or rng.random() < 0.3)},
+        intervals={name: (value * (0.9 if name == "p50" else rng.choice([0.9, 0.9, 0.0, -0.1])), 1.1 * value)
+                   for name, value in known.items() if value is not None and (name == "p50" or rng.random() < 0.3)},
     )  # fmt: skip
 
 
@@ -104,22 +105,107 @@ def limits(rng: random.Random, models: list[Candidate]) -> dict[str, float]:
     return given
 
 
+Question = tuple[list[Candidate], list[Draws], dict[str, float], str | None, str]
+
+
+def unknown(rng: random.Random, question: Question) -> Question:
+    """No accuracy is known, and of some not more than the time."""
+    models, drawn, given, _, trust = question
+    plain = [
+        replace(
+            model, accuracy=None, accuracy_low=None, accuracy_high=None, accuracy_source=None, paired={},
+            limited={name: value if name == "p50" else None for name, value in model.limited.items()}
+            if rng.random() < 0.5 else model.limited | {"top1": None},
+        )
+        for model in models
+    ]  # fmt: skip
+    kept = {name: allowed for name, allowed in given.items() if name == "p50"} or {"size": 2e7}
+    return plain, [Draws(times=each.times) for each in drawn], kept, None, trust
+
+
+def close(rng: random.Random, question: Question) -> Question:
+    """Many that can hardly be told apart, so that each wins some resamples."""
+    models, drawn, _, _, trust = question
+    near = [
+        replace(model, batch_size=1, p50_ms=p50, p50_ms_low=p50 - 1, p50_ms_high=p50 + 1,
+                limited=model.limited | {"p50": p50}, intervals=model.intervals | {"p50": (p50 - 1, p50 + 1)})
+        for model in models for p50 in [10 + 0.1 * rng.random()]
+    ]  # fmt: skip
+    return near, drawn, {"top1": 50.0} if rng.random() < 0.5 else {"p50": 10.05}, None, trust
+
+
+def twins(rng: random.Random, question: Question) -> Question:
+    """The first one again, alike in everything."""
+    models, drawn, given, _, trust = question
+    again = [replace(model, case=f"{model.case} again") for model in models[:1]]
+    return [*models, *again], [*drawn, *drawn[:1]], {} if rng.random() < 0.7 else given, None, trust
+
+
+def seldom(rng: random.Random, question: Question) -> Question:
+    """A few resamples say something else than all others, or all of them than the figures."""
+    models, _, _, _, trust = question
+    few = rng.choice([1, 2, 25, RESAMPLES])
+    moved = Draws(times=(2000,) * few + (0,) * (RESAMPLES - few))
+    still = Draws(times=(0,) * RESAMPLES)
+    wide = [replace(model, batch_size=1, p50_ms_high=3 * model.p50_ms) for model in models]
+    fastest = min(wide, key=lambda model: model.p50_ms, default=None)
+    return wide, [moved if model is fastest else still for model in wide], rng.choice([{}, {"top1": 30.0}]), None, trust
+
+
+def loaded(rng: random.Random, question: Question) -> Question:
+    """Limits that are met from above: on requests a second, with and without their p99, and on the accuracy."""
+    models, drawn, _, _, trust = question
+    asked: dict[str, float] = rng.choice([{"rps": 90.0, "p99": 11.0}, {"rps": 90.0}, {"top1": 70.5, "size": 9e9}])
+    held = [
+        replace(model, batch_size=1, limited=model.limited | {"rps": rng.choice([80.0, 100.0])}) for model in models
+    ]
+    return held, drawn, asked, None, trust
+
+
+FORMS = {3: unknown, 4: close, 5: twins, 6: seldom, 7: loaded}  # by the last digit of the seed
+
+
+def question(seed: int) -> Question:
+    """What the page and `bench pick` are both asked."""
+    rng = random.Random(seed)
+    models = [candidate(rng, number) for number in range(rng.randrange(9))]
+    models = together(random.Random(-seed), models) if seed % 2 else models
+    judged = [model.case for model in models if model.batch_size == smallest(models) and model.accuracy is not None]
+    like = rng.choice(judged) if judged and rng.random() < 0.3 else None
+    trust = rng.choice(["sound", "shaky", "unsound"])
+    made = models, [draws(rng, model) for model in models], limits(rng, models), like, trust
+    return FORMS[seed % 10](rng, made) if seed % 10 in FORMS else made
+
+
+Answer = tuple[Any, list[str], list[str], list[bool]]
+
+
+def answered(asked: Question) -> tuple[choice.Choice, Answer]:
+    """The choice; and it as plain data, its words, who can be named for `like`, and who could be chosen."""
+    models, drawn, given, like, trust = asked
+    ours = choice.choose(models, drawn, given, "top1", like=like, trusted=trust)
+    least = min((model.batch_size for model in models), default=1)
+    reference = next((model for model in models if model.case == like), None)
+    could = [
+        model.batch_size == least
+        and not choice._broken(seen, given)
+        and (reference is None or choice._as_accurate(seen, reference))
+        for model, seen in zip(models, candidates.under_load(models, given), strict=True)
+    ]
+    named = [model.case for model in models if model.batch_size == least and model.accuracy is not None]
+    words = [line.strip() for line in answer.in_words(ours)]
+    return ours, (msgspec.json.decode(msgspec.json.encode(ours)), words, named, could)
+
+
 def test_page_and_pick_agree_on_random_runs(script: Any) -> None:
     """BACKBENCH_RANDOM_RUNS=1000 in the environment asks a thousand of them."""
-    asked = []
-    for seed in range(RUNS):
-        rng = random.Random(seed)
-        models = [candidate(rng, number) for number in range(rng.randrange(9))]
-        models = together(random.Random(-seed), models) if seed % 2 else models
-        judged = [model.case for model in models if model.batch_size == smallest(models) and model.accuracy is not None]
-        like = rng.choice(judged) if judged and rng.random() < 0.3 else None
-        trust = rng.choice(["sound", "shaky", "unsound"])
-        asked.append((models, [draws(rng, model) for model in models], limits(rng, models), like, trust))
+    asked = [question(seed) for seed in range(RUNS)]
     told = script.evaluate(
         """({ asked, limits, units }) => asked.map(([candidates, draws, given, like, trust]) => {
              const models = { quality: "top1", candidates, draws, trust, limits, units };
              const choice = Pick.pick(models, given, like);
-             return [choice, Pick.inWords(models, choice)]; })""",
+             return [choice, Pick.inWords(models, choice), Pick.named(models),
+                     candidates.map((one) => Pick.meets(models, one, given, like))]; })""",
         {
             "asked": msgspec.to_builtins(asked),
             "limits": page.limits(),
@@ -127,10 +213,9 @@ def test_page_and_pick_agree_on_random_runs(script: Any) -> None:
         },
     )
     kinds = set()
-    for (models, drawn, given, like, trust), (theirs, words) in zip(asked, told, strict=True):
-        ours = choice.choose(models, drawn, given, "top1", like=like, trusted=trust)
-        assert theirs == msgspec.json.decode(msgspec.json.encode(ours))
-        assert words == [line.strip() for line in answer.in_words(ours)]
+    for one, theirs in zip(asked, told, strict=True):
+        ours, expected = answered(one)
+        assert tuple(theirs) == expected
         kinds |= {"front" if ours.front else "winner" if ours.winner else "missed" if ours.misses else "nothing"}
         kinds |= {name for name in KINDS if getattr(ours, name)}
         kinds |= {"sometimes met" for _ in ours.misses if ours.wins}
@@ -163,3 +248,42 @@ def test_numbers_are_written_alike(script: Any) -> None:
         if 1e-3 < value < 1e9 and unit in {one.unit for one in quantities.limited().values()}:
             assert parse_quantity(text, unit) == pytest.approx(value, rel=1e-9)
             assert text == typed(value, unit)
+
+
+def test_what_is_typed_is_read_alike(script: Any) -> None:
+    suffixes = ("", "ms", "MS", "s", "us", "MB", "mib", "kb", "%", "k", "M", "W", "/s", "x")
+    numbers = ("20", "0.5", ".5", "905.19", "0", "-3", "", "9,5")
+    texts = [f"{number}{space}{suffix}" for number in numbers for space in ("", " ") for suffix in suffixes]
+    texts += [" 7 ms ", "7ms8", "soon", "٣"]
+    asked = [(unit, text) for unit in sorted({one.unit for one in quantities.limited().values()}) for text in texts]
+    told = script.evaluate(
+        """({ asked, units }) => [asked.map(([unit, text]) => Pick.parsed(units, unit, text)),
+             ["1e3ms", "2.5E-10s", "1e+19 us"].map((text) => Pick.parsed(units, "ms", text))]""",
+        {"asked": asked, "units": {name: asdict(unit) for name, unit in UNITS.items()}},
+    )
+    for (unit, text), theirs in zip(asked, told[0], strict=True):
+        try:
+            ours = parse_quantity(text, unit)
+        except WrongUsage:
+            ours = 0.0
+        assert theirs == (pytest.approx(ours, rel=1e-12) if ours > 0 else None), (unit, text)
+    assert told[1] == pytest.approx([1e3, 2.5e-7, 1e16])  # as JavaScript writes what is very small or large
+
+
+def test_what_cannot_be_meant_is_objected_to_alike(script: Any) -> None:
+    values = (0.5, 0.7051, 1.0, 1.01, 70.0, 100.0, 100.5)
+    asked = [(name, value) for name in ("top1", "map", "p50", "size") for value in values]
+    told = script.evaluate(
+        "({ asked, limits }) => asked.map(([name, value]) => Pick.objection({ limits }, name, value))",
+        {"asked": asked, "limits": page.limits()},
+    )
+    for (name, value), theirs in zip(asked, told, strict=True):
+        assert theirs == objection(name, value)
+
+
+def objection(name: str, value: float) -> str | None:
+    try:
+        choice._check(name, value)
+    except WrongUsage as error:
+        return str(error).replace(f"--{name}", quantities.QUANTITIES[name].label)
+    return None
