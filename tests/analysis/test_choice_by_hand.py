@@ -29,7 +29,8 @@ def net(
         accuracy_low=None if accuracy is None else accuracy - spread,
         accuracy_high=None if accuracy is None else accuracy + spread,
         p50_ms=p50, p50_ms_low=p50 - half, p50_ms_high=p50 + half,
-        limited=NO_QUANTITY | {"p50": p50, "top1": accuracy, "size": size}, intervals={"p50": (p50 - half, p50 + half)} | (intervals or {}),
+        limited=NO_QUANTITY | {"p50": p50, "top1": accuracy, "size": size},
+        intervals={"p50": (p50 - half, p50 + half)} | (intervals or {}),
     )  # fmt: skip
 
 
@@ -85,6 +86,8 @@ def test_an_accuracy_of_0_is_an_accuracy() -> None:
     assert choose(models, {}).unknown == ("unknown",)
     tight = choose(models[:2], {"p50": 5.5})
     assert [(step.case, step.gain) for step in tight.binding] == [("half", 0.5)]
+    (held,) = choose([net("slow", 50.0, 75.0), models[0]], {"top1": 70.0}).binding
+    assert (held.case, held.gain) == ("blank", -75.0)
     like = choose(models, {}, like="blank")
     assert like.like == Likeness(case="blank", gain=0.0, times=1.0, same=True)
     assert like.why_not == Alternative(case="half", gain=0.5, times=1.2, same=False)
@@ -214,7 +217,7 @@ def test_a_model_to_be_like_is_found_by_its_own_spelling_first() -> None:
     with pytest.raises(WrongUsage, match=r'^no measured model is called "nets"; did you mean "net"\?$'):
         choose(models, {}, like="nets")
     with pytest.raises(
-        WrongUsage, match="^no accuracy is known of unknown, so that none can be as accurate; name another one$"
+        WrongUsage, match=r"^no accuracy is known of unknown, so that none can be as accurate; name another one$"
     ):
         choose(models, {}, like="UNKNOWN")
 
