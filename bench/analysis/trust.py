@@ -227,9 +227,10 @@ def _threads(run: Run, visits: Sequence[Visit]) -> Iterator[Doubt]:
 
 
 CHECKS: tuple[Check, ...] = (
-    _measured, _disturbed, _threads, _spread, _pace, _warm_up, _providers, _above_the_roof, _fidelity,
-    _accuracy, _heads, _load,
+    _measured, _fidelity, _accuracy, _heads, _providers, _threads, _load, _disturbed, _spread, _pace, _warm_up,
+    _above_the_roof,
 )  # fmt: skip
+"""Of doubts of one level, those come first that no quieter machine would settle."""
 
 
 def _names(names: Sequence[str]) -> str:

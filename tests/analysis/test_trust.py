@@ -160,3 +160,12 @@ def test_an_accuracy_that_another_order_of_the_classes_would_make_better_is_doub
     assert (found.verdict, found.doubts[0].cases) == ("unsound", ("a",))
     assert found.doubts[0].what.startswith("the accuracy of a is doubtful: the classes seem to stand in another order")
     assert found.doubts[0].remedy == "give --class-order natural (in a suite a key of `accuracy`)"
+
+
+def test_of_one_level_what_no_quieter_machine_would_settle_comes_first() -> None:
+    run, visits = sound_run()
+    wrong = with_fidelity(run.records[0], passed=False)
+    found = trust.of(replace(run, records=(wrong, *run.records[1:])), changed(visits, 0.9, **BUSY))
+    assert [doubt.level for doubt in found.doubts[:2]] == ["unsound", "unsound"]
+    assert "does not compute what it should" in found.doubts[0].what
+    assert "were disturbed" in found.doubts[1].what
