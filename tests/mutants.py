@@ -2,14 +2,17 @@
 
 Each mutant is one slip put into a copy of the module; a mutant that the tests let pass survives. A survivor is a
 missing assertion, dead code, or equivalent to the original: the last are listed in mutants.toml, each with its reason.
-With `--sample` every fifth mutant of each function is tried, from its first on: for modules of many hundred.
+With `--sample` every fifth mutant of each function is tried, from its first on: for modules of many hundred. With
+`--seconds 300` a module is left after so long, and scored by the mutants that were tried until then.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -27,15 +30,16 @@ SAMPLE = "*__mutmut_*[16]"  # names of mutants end in their number: 1, 6, 11, ..
 def main(modules: list[str]) -> int:
     """Mutate modules one after another; 1 when one of them scores below its floor."""
     listed = tomllib.loads((HERE / "mutants.toml").read_text(encoding="utf-8"))
-    if not modules:
-        print("say which modules, for example: nox -s mutants -- cost/formulas", file=sys.stderr)
-        return 2
-    chosen = [SAMPLE] if "--sample" in modules else []
+    parser = argparse.ArgumentParser(prog="nox -s mutants --")
+    parser.add_argument("modules", nargs="+", help="for example cost/formulas")
+    parser.add_argument("--sample", action="store_true")
+    parser.add_argument("--seconds", type=float)
+    asked = parser.parse_args(modules)
     below = False
-    for module in (argument for argument in modules if argument != "--sample"):
+    for module in asked.modules:
         name = re.sub(r"^bench/|\.py$", "", module)
         table = listed.get(name, {})
-        below |= run(name, table, chosen) < table.get("floor", 0.85)
+        below |= run(name, table, [SAMPLE] if asked.sample else [], asked.seconds) < table.get("floor", 0.85)
     return int(below)
 
 
@@ -45,10 +49,10 @@ def tests_of(name: str, table: dict[str, Any]) -> list[str]:
     return table.get("tests") or [str(own if (ROOT / own).exists() else own.parent)]
 
 
-def run(name: str, table: dict[str, Any], patterns: list[str]) -> float:
+def run(name: str, table: dict[str, Any], patterns: list[str], limit_s: float | None) -> float:
     """Mutate one module in a copy of the checkout, print the survivors, and return the share killed.
 
-    `patterns`: of the names of the mutants to try; all where there is none.
+    `patterns`: of the names of the mutants to try; all where there is none. `limit_s`: the most time, in seconds.
     """
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         for entry in COPIED:
@@ -65,14 +69,21 @@ def run(name: str, table: dict[str, Any], patterns: list[str]) -> float:
         temporary.mkdir()
         environment = os.environ | {"PYTHONPATH": "", "PYTHONDONTWRITEBYTECODE": "", "HYPOTHESIS_PROFILE": "mutants"}
         environment |= {"TMPDIR": str(temporary)}
-        done = subprocess.run(
+        with subprocess.Popen(
             [sys.executable, "-m", "mutmut", "run", "--max-children", str(min(4, os.cpu_count() or 1)),
              *patterns],
-            cwd=folder, env=environment, capture_output=True, text=True,
-        )  # fmt: skip
-        if done.returncode != 0:
-            print(re.sub(r"(?m)^[⠀-⣿] .*\n", "", done.stdout)[-4000:], done.stderr[-1000:], file=sys.stderr)
-            raise SystemExit(f"{name}: mutmut ended with {done.returncode}")
+            cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            start_new_session=True,
+        ) as done:  # fmt: skip
+            try:
+                said, complaint = done.communicate(timeout=limit_s)
+            except subprocess.TimeoutExpired:
+                os.killpg(done.pid, signal.SIGKILL)
+                print(f"{name}: left after {limit_s:g} s", file=sys.stderr)
+            else:
+                if done.returncode != 0:
+                    print(re.sub(r"(?m)^[⠀-⣿] .*\n", "", said)[-4000:], complaint[-1000:], file=sys.stderr)
+                    raise SystemExit(f"{name}: mutmut ended with {done.returncode}")
         return told(name, Path(folder), table)
 
 
