@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import random
 from collections.abc import Iterable
@@ -22,6 +23,7 @@ from bench.records import (  # fmt: skip
     Health,
     KindCost,
     Machine,
+    Measurement,
     PlannedCase,
     Record,
     Run,
@@ -80,12 +82,19 @@ def planned(case: Case, threads: int = 2) -> PlannedCase:
     return case.planned(device="cpu", provider=PROVIDER, threads=threads)
 
 
+@functools.cache
+def measurement(case: str, p50_ms: float, batch_size: int, spread: float, disturbed: int, seed: int) -> Measurement:
+    """What made-up visits come to: the same objects for the same arguments, since resampling them takes long."""
+    return summary.summarise(
+        visits(case, p50_ms, spread=spread, disturbed=disturbed, seed=seed), batch_size=batch_size, seed=0
+    )  # fmt: skip
+
+
 def record(case: Case, *, factor: float = 1.0, spread: float = 0.01, disturbed: int = 0, seed: int = 0) -> Record:
     rng = random.Random(case.name)
     params = suites.backbones().get(case.model, {}).get("params", 5_000_000)
     mult_adds = int(gops(case.model) * 5e8)
     p50_ms = factor * (2 + gops(case.model) * rng.uniform(9, 22)) * case.batch_size**0.9 / (case.threads or 1) ** 0.7
-    taken = visits(case.name, p50_ms, spread=spread, disturbed=disturbed, seed=seed)
     learnt = {"standard": 0.3, "pointwise": 0.5, "depthwise": 0.05, "dense": 0.15}
     return Record(
         case=planned(case),
@@ -99,7 +108,7 @@ def record(case: Case, *, factor: float = 1.0, spread: float = 0.01, disturbed: 
             by_kind={kind: KindCost(layers=9, mult_adds=int(share * mult_adds), params=int(share * params))
                      for kind, share in learnt.items()},
         ),
-        measurement=summary.summarise(taken, batch_size=case.batch_size, seed=0),
+        measurement=measurement(case.name, p50_ms, case.batch_size, spread, disturbed, seed),
         kinds_ms={kind: share * p50_ms for kind, share in (learnt | {"other": 0.1, "layout": 0.1}).items()},
         accuracy=published.lookup(case),
     )  # fmt: skip

@@ -21,7 +21,6 @@ from bench.errors import Failed
 from bench.export import cache, pool
 from bench.models.file import file_sha256
 from bench.records import Case
-from tests.export import nets
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
@@ -160,6 +159,8 @@ def test_a_second_process_waits_for_the_first(
 
 
 def test_a_keras_file_is_exported_with_its_own_weights(tmp_path: Path) -> None:
+    from tests.export import nets  # imports TensorFlow
+
     path = tmp_path / "mine.keras"
     model = nets.plain()
     model.save(path)
