@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -238,3 +241,88 @@ def test_whatever_a_library_raises_concerns_its_case_alone(monkeypatch: pytest.M
     assert (lacking.error, lacking.message) == (
         "Failed", 'counting needs more (no onnx); pip install "backbench[cpu]"',
     )  # fmt: skip
+
+
+def module(monkeypatch: pytest.MonkeyPatch, name: str, **contents: Any) -> None:
+    """A module in the place of one that takes seconds to import."""
+    made = SimpleNamespace(**contents)
+    monkeypatch.setitem(sys.modules, name, made)
+    package, _, last = name.rpartition(".")
+    if package:
+        monkeypatch.setattr(importlib.import_module(package), last, made, raising=False)
+
+
+def test_each_kind_of_model_is_counted_by_its_own_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    counted = SimpleNamespace(layers=[LAYER], warnings=("odd",))
+    module(monkeypatch, "bench.cost.onnx_graph", count=lambda *given: asked.append(given) or counted)
+    module(monkeypatch, "bench.cost.tflite_graph", layers=lambda *given: asked.append(given) or [LAYER])
+    onnx_case = Case(name="a", model="a.onnx", dimensions={"n": 2}, input_shapes={"x": (1, 2)}, batch_size=3)
+    assert counting.answer(onnx_case) == counting.Answer(layers=(LAYER,), warnings=("odd",))
+    assert counting.answer(Case(name="b", model="b.tflite")) == counting.Answer(layers=(LAYER,))
+    assert asked == [("a.onnx", {"n": 2}, {"x": (1, 2)}, 3), ("b.tflite",)]
+
+
+def test_a_backbone_is_built_without_its_weights_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+
+    @contextmanager
+    def scope(**how: Any) -> Iterator[None]:
+        asked.append(how)
+        yield
+
+    def build(*given: Any, **more: Any) -> str:
+        asked.append((given, more))
+        return "the model"
+
+    module(monkeypatch, "keras", StatelessScope=scope)
+    module(monkeypatch, "bench.models.building", fresh=lambda: asked.append("fresh"))
+    module(monkeypatch, "bench.cost.keras_graph", layers=lambda *given: asked.append(given) or [LAYER])
+    monkeypatch.setattr("bench.models.build", build)
+    one = case("a", head="none", classes=7)
+    assert counting.answer(one) == counting.Answer(layers=(LAYER,))
+    assert asked == [
+        "fresh", {"initialize_variables": False},
+        (("MobileNet",), {"arguments": one.arguments, "input_shape": (64, 64, 3), "head": "none", "classes": 7}),
+        ("the model", (64, 64, 3), "MobileNet"),
+    ]  # fmt: skip
+    counting.answer(replace(one, model="mine.keras"))
+    assert asked[5] == {"initialize_variables": True}
+
+
+@pytest.mark.parametrize(
+    ("model", "where", "extra"),
+    [("a.onnx", "bench.cost.onnx_graph.count", "cpu"), ("b.tflite", "bench.cost.tflite_graph.layers", "litert"),
+     ("MobileNet", "bench.models.build", "export")],
+)  # fmt: skip
+def test_what_stops_the_counting_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, model: str, where: str, extra: str
+) -> None:
+    module(monkeypatch, "keras", StatelessScope=lambda **how: nullcontext())
+    module(monkeypatch, "bench.models.building", fresh=lambda: None)
+    for name in ("keras_graph", "onnx_graph", "tflite_graph"):
+        module(monkeypatch, f"bench.cost.{name}", layers=None, count=None)
+    for error, expected in (
+        (WrongUsage("not so"), ("WrongUsage", "not so")),
+        (
+            ImportError("No module x"),
+            ("Failed", f'counting needs more (No module x); pip install "backbench[{extra}]"'),
+        ),
+        (KeyError("a\n b"), ("Failed", "KeyError: 'a\\n b'")),
+        (ValueError("a\n  b" + "c" * 400), ("Failed", "ValueError: a b" + "c" * 397)),
+    ):
+        with monkeypatch.context() as patch:
+
+            def fails(*given: Any, error: Exception = error, **more: Any) -> None:
+                raise error
+
+            patch.setattr(where, fails)
+            found = counting.answer(Case(name="a", model=model))
+            assert found == counting.Answer(error=expected[0], message=expected[1])
+
+
+def test_the_order_of_arguments_makes_no_other_network(counter: Counter) -> None:
+    one = case("a")
+    cost.of_cases([one, replace(one, name="b", arguments=dict(reversed(one.arguments.items())))])
+    assert len(counter.asked) == 1
+    assert [found.error for found in counting.counted([case("a"), case("kills")])] == [None, "Failed"]
