@@ -24,6 +24,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent
 COPIED = ("bench", "tests", "suites", "results", "pyproject.toml", "README.md")
 KILLED = {"killed", "timeout", "segfault", "caught by type check"}
+AS_MANY = "what zip is given is as many"  # of its argument `strict`
 SAMPLE = "*__mutmut_*[16]"  # names of mutants end in their number: 1, 6, 11, ...
 
 
@@ -105,7 +106,8 @@ def told(name: str, folder: Path, table: dict[str, Any]) -> float:
             continue
         lines = get_diff_for_mutant(mutant).splitlines()
         change = ["\n".join(x[1:].strip() for x in lines[2:] if x.startswith(sign)) for sign in "-+"]
-        if reason := equivalent.get((change[0], change[1])):
+        as_many = len({re.sub(r",? ?strict=\w+|, (?=\))", "", side) for side in change}) == 1
+        if reason := equivalent.get((change[0], change[1]), AS_MANY if as_many else None):
             reasoned += 1
             print(f"  equivalent: {change[1]}\n      {reason}")
             continue
