@@ -1,4 +1,4 @@
-"""The layers of tests: `fast` is whatever is not marked as another layer, and builds no network."""
+"""The layers of tests: `fast` is whatever has no mark of another layer: no network is built, and no test takes long."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 from hypothesis import Phase, settings
 
+from bench.machine import lock
 from bench.processes import process
 from bench.timing import calibration
 from tests import nursery
 
-OTHER_LAYERS = {"slow": 2, "browser": 1, "measured": 0}
+OTHER_LAYERS = {"slow": 2, "browser": 1, "long": 1, "measured": 0}
 """With how long their files take, compared with each other."""
 
 # The same examples every time, however slow the machine is: a failure is the code's.
@@ -59,6 +60,14 @@ def forked_workers() -> Iterator[None]:
         yield
         return
     with nursery.forking(process):
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_lock_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests wait for no real run, for no tests on the other core, nor those for them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lock, "PATH", tmp_path_factory.getbasetemp() / "measuring.lock")
         yield
 
 

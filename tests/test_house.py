@@ -27,6 +27,7 @@ def test_the_contracts_hold() -> None:
     assert "4 kept, 0 broken" in checked.stdout
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("room", "line", "contract"),
     [

@@ -265,6 +265,7 @@ def test_a_full_disk_is_one_line(tmp_path: Path, ten: Path) -> None:
         accuracy.evaluate(path, accuracy.Settings(images=ten, preprocess="tf"), kept=tmp_path / "file" / "kept.jsonl")
 
 
+@pytest.mark.long
 def test_killed_in_the_middle_and_resumed_the_result_is_the_same(tmp_path: Path) -> None:
     images = photos(tmp_path / "im", TEN, each=12)
     model = classifier(tmp_path / "m.onnx", size=128, filters=48, layers=3)

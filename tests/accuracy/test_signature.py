@@ -71,6 +71,7 @@ def test_one_number_an_image_tells_two_classes_apart(
         measured(path, colours(tmp_path / "three", ["a", "b", "c"]))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "options",
     [

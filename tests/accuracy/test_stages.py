@@ -82,6 +82,7 @@ def test_large_images_take_it_in_decoding(tmp_path: Path, ten: Path) -> None:
     assert (few.n, few.decode.p95_ms, few.whole.p95_ms) == (4, None, None), "four passes have no 95th percentile"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("slow", NAMES)
 def test_a_stage_that_is_slowed_down_is_the_one_that_shows_it(slow: str) -> None:
     def stage(name: str) -> Callable[[Any], Any]:

@@ -57,6 +57,7 @@ def test_a_true_change_gets_its_verdict(ratio, expected):
     assert 0 < found.detectable < 0.05
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("between", "phase"), [(0.004, 0.0), (0.01, 0.0), (0.02, 0.0), (0.005, 0.13)])
 def test_identical_models_are_hardly_ever_called_slower_or_faster(between, phase):
     rng = np.random.default_rng(int(1000 * between))
@@ -67,6 +68,7 @@ def test_identical_models_are_hardly_ever_called_slower_or_faster(between, phase
     assert false <= 4  # 1 % of 120, and no more than chance allows on top
 
 
+@pytest.mark.long
 def test_a_change_of_the_detectable_size_is_seen_four_times_in_five():
     rng = np.random.default_rng(1)
     tries = 80
@@ -244,6 +246,7 @@ def test_noise_widens_the_interval_and_never_the_margin():
     assert re.search(r"--rounds \d+|ab", last.reason)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("between", "expected"), [(0.012, r"both runs with --rounds (\d+)"), (0.1, "any number")])
 def test_what_an_inconclusive_model_would_take_is_enough(between, expected):
     rng = np.random.default_rng(10)

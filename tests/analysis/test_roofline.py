@@ -125,6 +125,7 @@ def test_a_case_under_other_conditions_has_no_bound(change: dict[str, object]) -
     assert roofline.share(uncounted, run) is None
 
 
+@pytest.mark.long
 def test_a_product_and_the_calibrated_peak_are_of_one_order(tmp_path: Path) -> None:
     roof = calibration.calibrate(settings(), 1, ["onnxruntime"])
     assert roof.threads == 1
@@ -149,6 +150,7 @@ def test_the_bandwidth_counts_three_arrays_and_the_peak_two_operations(monkeypat
     assert roof.gbytes_per_s == pytest.approx(3 * 4 * 2**24 / 0.01 / 1e9, rel=1e-3)
 
 
+@pytest.mark.long
 def test_a_run_stores_its_roofline_or_why_there_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def once(_: object, threads: int, names: set[str]) -> Roofline:
         assert (threads, names) == (1, {"onnxruntime"})

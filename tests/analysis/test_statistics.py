@@ -31,6 +31,7 @@ def in_ms(visits):
     return [np.asarray(visit.samples_ns) / 1e6 for visit in visits]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("count", [3, 5, 8, 12])
 def test_the_interval_covers_the_true_p50_as_often_as_it_says(count):
     rng = np.random.default_rng(count)

@@ -51,6 +51,7 @@ def test_the_same_seed_means_the_same_arrivals(model: Path) -> None:
     assert np.quantile(other - other.min(), 0.5) > 0.01
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("scenario", ["single", "offline"])
 def test_scenarios_without_arrivals_are_never_faster_than_the_service(model: Path, scenario: str) -> None:
     told = loadgen.figures(of_loadgen(model, scenario, 40)["summary"])

@@ -25,6 +25,7 @@ def asked(**more: object) -> LoadAsked:
     return LoadAsked(**({"p99_ms": 50.0, "budget_s": 1000.0} | more))  # type: ignore[arg-type]
 
 
+@pytest.mark.long
 def test_the_capacity_of_mm1(tmp_path: Path) -> None:
     """p99 = ln 100 / (mu - rate): of 5 ms a request, 107.9 /s within 50 ms."""
     answer = search(simulated.target(tmp_path), asked(), opened=simulated.opened(simulated.exponential(0.005)))
@@ -41,6 +42,7 @@ def test_a_limit_below_a_single_request_holds_nothing_and_says_its_p99(tmp_path:
     assert answer.unloaded_p99_ms == pytest.approx(5.0)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("fps", "verdict"), [(15.0, "holds"), (60.0, "does not hold")])
 def test_cameras_hold_or_do_not(tmp_path: Path, fps: float, verdict: str) -> None:
     opened = simulated.opened(simulated.fixed(0.005))
@@ -59,6 +61,7 @@ def test_a_load_without_a_limit_is_refused(tmp_path: Path) -> None:
         search(simulated.target(tmp_path), LoadAsked(), opened=simulated.opened(simulated.fixed(0.005)))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("faults", "doubt"), [({"late_s": 0.02}, "begun late"), ({"restarts": 1}, "instances died")])
 def test_what_went_wrong_on_the_way_is_said_with_a_remedy(tmp_path: Path, faults: dict[str, float], doubt: str) -> None:
     opened = simulated.opened(simulated.fixed(0.005), **faults)
@@ -74,6 +77,7 @@ def test_offline_is_the_most_images_a_second(tmp_path: Path) -> None:
     assert answer.rate_per_s == pytest.approx(200.0)
 
 
+@pytest.mark.long
 def test_a_load_is_kept_up(tmp_path: Path) -> None:
     opened = simulated.opened(simulated.fixed(0.005))
     answer = search(simulated.target(tmp_path), asked(minutes=1.0), opened=opened)

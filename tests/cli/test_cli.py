@@ -91,6 +91,7 @@ def test_an_unexpected_error_is_one_line_and_debug_shows_it(
         main(["list", "--debug"])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "statement",
     [

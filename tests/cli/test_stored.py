@@ -34,6 +34,7 @@ def damaged(results: Path) -> list[Path]:
     return files
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "command",
     ["report", "report --all -o site", "report --all -o all.csv", "pick", "compare", "baseline list", "baseline save"],

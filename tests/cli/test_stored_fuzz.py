@@ -142,12 +142,14 @@ def check(run: bytes, baseline: bytes, sampled: bytes, commands: tuple[list[str]
 quick = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None)
 
 
+@pytest.mark.long
 @settings(quick, max_examples=40)
 @given(run=documents(), baseline=documents(), sampled=samples())
 def test_any_stored_json_is_answered(run: bytes, baseline: bytes, sampled: bytes) -> None:
     check(run, baseline, sampled, COMMANDS)
 
 
+@pytest.mark.long
 @settings(quick, max_examples=4)
 @given(run=documents(), sampled=samples())
 def test_any_stored_json_is_drawn(run: bytes, sampled: bytes) -> None:
@@ -167,6 +169,7 @@ READERS = (
 NASTY = (0, -1, 1e300, 1e-300, 2**62, None, "x", [], {}, True)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("part", range(4))
 def test_no_value_at_any_place_of_a_run_is_a_traceback(tmp_path: Path, part: int) -> None:
     """Every place of the run and of its first record, each with values that it should not hold."""

@@ -15,6 +15,7 @@ def bench(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["bash", "-c", command], cwd=folder, capture_output=True, text=True, timeout=60, check=False)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("arguments", "code"), [("guide", 0), ("list --json", 0), ("cost conv --help", 0), ("baseline save", 2)]
 )
@@ -25,6 +26,7 @@ def test_a_reader_that_leaves_changes_no_exit_code(tmp_path: Path, arguments: st
     assert both.stdout.strip() == str(code)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("arguments", ["guide", "list", "list --json"])
 def test_a_full_disk_is_one_line_and_exit_5(tmp_path: Path, arguments: str) -> None:
     full = bench(f"B {arguments} > /dev/full", tmp_path)
@@ -32,6 +34,7 @@ def test_a_full_disk_is_one_line_and_exit_5(tmp_path: Path, arguments: str) -> N
     assert full.stderr == "bench: cannot write: No space left on device; free some space and run it again\n"
 
 
+@pytest.mark.long
 def test_a_full_disk_or_nothing_to_write_to_costs_an_error_its_line_and_not_its_code(tmp_path: Path) -> None:
     assert bench("B nothing 2> /dev/full", tmp_path).returncode == 2
     assert bench("B nothing 2>&-", tmp_path).returncode == 2

@@ -153,6 +153,7 @@ def test_what_cannot_be_counted_is_named_and_never_0(tmp_path: Path) -> None:
     assert found.is_lower_bound
 
 
+@pytest.mark.long
 def test_one_s_own_file_is_counted_and_a_damaged_one_is_one_line(tmp_path: Path) -> None:
     op = Op("CONV_2D", ["x", "w"], "one;two;three", (1, 4, 4, 8))
     path = write(tmp_path / "m.tflite", [op], {"w": ones(8, 1, 1, 4)}, (1, 4, 4, 4))

@@ -178,6 +178,7 @@ def test_odd_images_are_seen_as_what_they_are(tmp_path: Path) -> None:
     assert grey == grey_too != upright
 
 
+@pytest.mark.long
 def test_a_photograph_of_20_000_pixels(tmp_path: Path) -> None:
     folder = filled(tmp_path / "set", {"cat": 5, "dog": 5})
     Image.new("L", (20_000, 300), 90).save(folder / "cat" / "wide.png")

@@ -84,6 +84,7 @@ def sets(draw: st.DrawFn) -> tuple[Truth, Found]:
     return truth, [{"image_id": i, "category_id": k, "bbox": box, "score": s} for (i, k), box, s in drawn]
 
 
+@pytest.mark.long
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(sets())
 def test_no_small_set_differs_from_pycocotools(drawn: tuple[Truth, Found]) -> None:

@@ -102,6 +102,7 @@ def many(classes: int, images: int, objects: int, detections: int) -> Evaluation
     )  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("classes", [80, 1200])
 def test_the_page_of_a_large_set_is_small(classes: int) -> None:
     found = many(classes, 5_000, 36_000, 200_000)

@@ -87,6 +87,7 @@ def stored(results: Path) -> list[Visit]:
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="a worker dies with its parent on Linux alone")
 
 
+@pytest.mark.long
 @LINUX
 def test_a_worker_dies_with_its_run_at_whatever_moment(tmp_path: Path) -> None:
     path = write_model(tmp_path / "a.onnx")
@@ -98,6 +99,7 @@ def test_a_worker_dies_with_its_run_at_whatever_moment(tmp_path: Path) -> None:
             end(process, seen)
 
 
+@pytest.mark.long
 @LINUX
 def test_ten_kills_lose_nothing_that_was_reported_and_leave_no_orphan(tmp_path: Path) -> None:
     rng = random.Random(20)

@@ -52,6 +52,7 @@ def measured(text: str) -> dict[str, Record]:
     return {record.case.name: record for record in outcome.run.records}
 
 
+@pytest.mark.long
 def test_the_batch_that_ran_is_the_batch_recorded() -> None:
     net("b8.onnx", [8, 3, 16, 16])
     net("bn.onnx", ["batch", 3, 16, 16])
@@ -70,6 +71,7 @@ def test_the_batch_that_ran_is_the_batch_recorded() -> None:
         assert record.case.input_shapes == {"x": (batch, 3, 16, 16)}
 
 
+@pytest.mark.long
 def test_what_is_partly_counted_is_a_lower_bound_everywhere(capsys: pytest.CaptureFixture[str]) -> None:
     path = net("grid.onnx", [1, 3, 16, 16], operator="GridSample")
     outcome = pipeline.run(suites.load_suite([path]), options=QUICK)
@@ -88,6 +90,7 @@ def test_what_is_partly_counted_is_a_lower_bound_everywhere(capsys: pytest.Captu
     assert "not counted" in out
 
 
+@pytest.mark.long
 def test_a_counter_that_fails_keeps_no_file_from_being_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     def dies(*_: object) -> object:
         raise Failed("the counter died")
@@ -147,6 +150,7 @@ def test_open_sizes_are_given_on_the_command_line(capsys: pytest.CaptureFixture[
         assert json.loads(capsys.readouterr().out)["cost"]["mult_adds"] == 8 * 8 * 16 * 27
 
 
+@pytest.mark.long
 def test_an_empty_input_is_never_timed() -> None:
     suite = suites.load_suite([net("zero.onnx", [0, 3, 8, 8]), net("good.onnx", [1, 3, 8, 8])])
     zero, good = pipeline.run(suite, options=QUICK).run.records
@@ -154,6 +158,7 @@ def test_an_empty_input_is_never_timed() -> None:
     assert "a size of 0 stands for an open one" in str(zero.error)
 
 
+@pytest.mark.long
 def test_a_batch_that_does_not_fit_is_refused() -> None:
     net("b8.onnx", [8, 3, 16, 16])
     net("good.onnx", [1, 3, 16, 16])

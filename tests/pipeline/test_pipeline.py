@@ -78,6 +78,7 @@ class StopsAt(pipeline.Silent):
             raise KeyboardInterrupt
 
 
+@pytest.mark.long
 @pytest.mark.worker
 def test_a_bad_file_is_named_and_the_others_are_measured(tmp_path: Path) -> None:
     good, cut, text = *files(tmp_path, "good", "cut"), tmp_path / "text.onnx"
@@ -130,6 +131,7 @@ def test_another_machine_does_not_resume(tmp_path: Path) -> None:
         pipeline.resume(outcome.folder)
 
 
+@pytest.mark.long
 def test_a_full_disk_is_said_and_what_was_stored_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[int] = []
     real = os.fsync
@@ -193,6 +195,7 @@ def test_what_a_file_has_not_is_named(tmp_path: Path, toml: str, says: str) -> N
     assert good.error is None
 
 
+@pytest.mark.long
 @pytest.mark.worker
 def test_dynamic_dimensions_are_given_a_size(tmp_path: Path) -> None:
     write_model(tmp_path / "open.onnx", shape=("batch", "side"))
@@ -255,6 +258,7 @@ def test_every_change_is_on_disk_when_it_is_shown(tmp_path: Path) -> None:
     assert len(seen) >= 3
 
 
+@pytest.mark.long
 @pytest.mark.worker
 def test_accuracy_on_images_is_measured_on_the_file_that_was_timed(tmp_path: Path) -> None:
     """A suite's key `accuracy`: the run's record holds what `bench accuracy` says of the same file."""
@@ -272,6 +276,7 @@ def test_accuracy_on_images_is_measured_on_the_file_that_was_timed(tmp_path: Pat
     assert record.accuracy.top1 == accuracy.measure(model, accuracy.settings_of(record.case)).top1
 
 
+@pytest.mark.long
 @pytest.mark.worker
 def test_two_resumes_at_once_store_no_visit_twice(tmp_path: Path) -> None:
     refused: list[str] = []
@@ -303,6 +308,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, fails: Callable[[str, int], bool]) 
     monkeypatch.setattr(schedule, "one", one)
 
 
+@pytest.mark.long
 @pytest.mark.worker
 def test_a_case_whose_second_visit_fails_keeps_the_first_and_is_a_failure(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -366,6 +372,7 @@ def test_visits_to_a_file_that_was_changed_since_are_not_mixed_in(
         assert record.measurement.visits == len(own)
 
 
+@pytest.mark.long
 @pytest.mark.worker
 def test_visits_under_another_runtime_are_not_mixed_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     outcome = pipeline.run(suite(*files(tmp_path, "a")), options=QUICK, results=tmp_path)
@@ -387,6 +394,7 @@ def test_visits_under_another_runtime_are_not_mixed_in(tmp_path: Path, monkeypat
     assert run.records[0].measurement.visits == len(kept)
 
 
+@pytest.mark.long
 @pytest.mark.worker
 def test_a_run_in_progress_is_not_resumed_beside_it(tmp_path: Path) -> None:
     outcome = pipeline.run(suite(*files(tmp_path, "a")), options=QUICK, results=tmp_path)
@@ -418,6 +426,7 @@ def test_what_a_terminal_cannot_print_ends_nothing(
         assert record["measurement"]["visits"] >= 2
 
 
+@pytest.mark.long
 @pytest.mark.worker
 def test_a_name_that_is_not_utf8_is_measured_like_any_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model = tmp_path / os.fsdecode(b"caf\xe9.onnx")

@@ -73,6 +73,7 @@ def test_questions_and_answers_of_any_size_and_text(tmp_path: Path) -> None:
     assert ask(tmp_path, "return question", question) == question
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("body", "says"),
     [

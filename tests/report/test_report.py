@@ -77,6 +77,7 @@ def test_a_variant_without_an_accuracy_is_hollow_at_the_foot() -> None:
             assert (y < floor + 2) == (name in unknown)
 
 
+@pytest.mark.long
 @FRAME
 @pytest.mark.parametrize("suite", ["default", "mobilenet", "keras"])
 @pytest.mark.parametrize(
@@ -112,6 +113,7 @@ def test_names_never_collide(figure: Any, suite: str, frame: Frame) -> None:
             assert not labels.overlap(a, b), (a, b)
 
 
+@pytest.mark.long
 @FRAME
 @pytest.mark.parametrize("suite", ["default", "mobilenet", "keras"])
 def test_every_model_on_the_front_is_named(suite: str, frame: Frame) -> None:
@@ -255,6 +257,7 @@ def test_a_page_allows_its_own_scripts_and_nothing_else() -> None:
     assert "url(" not in own
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("suite", ["default", "keras"])
 def test_every_model_has_a_row_with_units_and_interval(suite: str) -> None:
     run = runs.of_suite(suite)
@@ -289,6 +292,7 @@ def test_formats_are_told_by_the_name(tmp_path: Path) -> None:
         write_report([], tmp_path / "page.html")
 
 
+@pytest.mark.long
 @FRAME
 @pytest.mark.parametrize("price", [tradeoff.LATENCY, tradeoff.SIZE, tradeoff.MEMORY], ids=["latency", "size", "memory"])
 def test_a_dominated_model_is_pale_and_names_who_dominates_it(frame: Frame, price: tradeoff.Price) -> None:
@@ -541,6 +545,7 @@ def oklab(colour: str) -> tuple[float, ...]:
     )
 
 
+@pytest.mark.long
 def test_a_page_is_light() -> None:
     run = runs.of_suite("keras")
     assert len(rendered(run).encode()) - len(get_plotlyjs().encode()) < 1_500_000

@@ -34,6 +34,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_report([*several, hostile, several[0]], tmp_path_factory.mktemp("made") / "site")
 
 
+@pytest.mark.long
 def test_every_link_leads_to_a_page_and_every_page_is_linked(site: Path) -> None:
     pages = {path.name for path in site.parent.glob("*.html")}
     reached, left = {site.name}, [site]
@@ -136,6 +137,7 @@ def test_long_names_do_not_make_long_file_names(tmp_path: Path) -> None:
     assert max(len(path.name) for path in index.parent.iterdir()) < 140
 
 
+@pytest.mark.long
 def test_a_level_that_lasts_for_several_runs_is_said(tmp_path: Path) -> None:
     pytest.importorskip("ruptures")
     several = [day(number, factor=1.0 if number < 6 else 1.25) for number in range(1, 12)]

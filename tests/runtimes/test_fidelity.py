@@ -17,6 +17,7 @@ from tests.timing.test_timing import write_model
 BF16 = "y = (y + y).view('uint32'); y = (y & 0xFFFF0000).view('float32')"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("instead", "message"),
     [

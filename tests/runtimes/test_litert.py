@@ -48,6 +48,7 @@ def test_the_chain_of_the_pace_is_that_of_the_other_runtimes() -> None:
     assert session.ran()["nodes"] == {"CPU": 60}
 
 
+@pytest.mark.long
 def test_one_s_own_tflite_beside_an_onnx_is_a_case(tmp_path: Path) -> None:
     files = [str(own(tmp_path / "ours.tflite")), str(write_model(tmp_path / "theirs.onnx"))]
     suite = suites.load_suite(files)
@@ -62,6 +63,7 @@ def test_one_s_own_tflite_beside_an_onnx_is_a_case(tmp_path: Path) -> None:
     assert set(outcome.run.runtimes) == {"litert", "onnxruntime"}
 
 
+@pytest.mark.long
 def test_what_is_no_tflite_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "m.tflite").write_text("<html>not found</html>")
     good = own(tmp_path / "good.tflite")
@@ -75,6 +77,7 @@ def test_what_is_no_tflite_is_one_line(tmp_path: Path) -> None:
         suites.load_suite([str(good), "VGG16"])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "kind"), [("FlexSvd", r"TensorFlow's own \(flex\)"), ("Mine", "a custom one")])
 def test_an_operator_that_litert_lacks_is_named_and_the_others_go_on(tmp_path: Path, name: str, kind: str) -> None:
     lacking = write(tmp_path / "lacking.tflite", [Op(name, ["x"], "y", (1, 4))], {}, (1, 4))

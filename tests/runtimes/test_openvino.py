@@ -46,6 +46,7 @@ def test_open_sizes_are_those_of_the_inputs_and_change_with_them(tmp_path: Path)
         assert session.run({"x": np.ones((rows, 8), np.float32)})[0].shape == (rows, 8)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_visit_says_what_ran(tmp_path: Path, threads: int) -> None:
     asked = target(network(tmp_path / "m.onnx").path, runtime="openvino", provider="CPU", threads=threads)

@@ -43,6 +43,7 @@ def visit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: str, new: str, *
     return schedule.one(asked, 0, settings(min_time_s=0.1))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("old", "new", "case", "message"),
     [

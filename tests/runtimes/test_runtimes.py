@@ -29,6 +29,7 @@ def made_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(suites.RUNTIMES, "madeup", MADE_UP)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("made_up")
 def test_a_made_up_runtime_in_one_file_is_timed_reported_and_picked(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -72,6 +73,7 @@ def test_it_is_profiled_surveyed_and_its_device_known(tmp_path: Path) -> None:
     assert device.survey("madeup")["build"] == "of beads"
 
 
+@pytest.mark.long
 def test_what_is_no_runtime_or_not_installed_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made_up: None
 ) -> None:

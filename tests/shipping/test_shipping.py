@@ -52,6 +52,7 @@ def says(folder: Path, *pictures: Path) -> list[str]:
     return done.stdout.splitlines()
 
 
+@pytest.mark.long
 def test_the_program_says_what_was_measured(tmp_path: Path) -> None:
     images = photos(tmp_path / "images", WORDS, each=2)
     record = own(classifier(tmp_path / "net.onnx"), images)
@@ -67,6 +68,7 @@ def test_the_program_says_what_was_measured(tmp_path: Path) -> None:
         assert f"{mistake.answer} {mistake.score:.6f}"[:-1] in line
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("net", "judged"),
     [
@@ -183,6 +185,7 @@ def test_a_folder_that_is_there_stays_as_it_is(tmp_path: Path) -> None:
     assert [each.name for each in (tmp_path / "out").iterdir()] == ["mine"]
 
 
+@pytest.mark.long
 def test_an_own_file_without_images_needs_to_be_told_the_scaling(tmp_path: Path) -> None:
     record = own(classifier(tmp_path / "net.onnx"))
     with pytest.raises(WrongUsage, match="give --preprocess"):

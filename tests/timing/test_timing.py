@@ -66,6 +66,7 @@ def fake_visit(name="m", number=0, p50_ns=1_000_000, disturbances=()):
     )  # fmt: skip
 
 
+@pytest.mark.long
 def test_rounds_visit_every_case_and_resume_what_is_missing(tmp_path):
     targets = [target(write_model(tmp_path / f"{name}.onnx")) for name in "ab"]
     events = list(timing.visits(targets, settings(rounds=2)))
@@ -129,6 +130,7 @@ BAD = {
 }  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("which", BAD)
 def test_what_cannot_be_timed_is_one_line_and_the_others_go_on(tmp_path, which):
     make, message = BAD[which]
@@ -151,6 +153,7 @@ def kill_worker_of(parent: psutil.Process) -> int:
     raise AssertionError("no worker was seen")
 
 
+@pytest.mark.long
 def test_a_killed_worker_fails_its_case_and_the_others_go_on(tmp_path):
     paths = [write_model(tmp_path / f"{name}.onnx") for name in "ab"]
     events = timing.visits([target(path) for path in paths], settings(rounds=2, min_time_s=1.5))
@@ -177,6 +180,7 @@ for event in timing.visits([target(Path(sys.argv[1]))], settings(min_time_s=60))
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 @pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG is Linux's")
 def test_no_worker_outlives_its_parent(tmp_path, sent):

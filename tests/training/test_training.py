@@ -100,6 +100,7 @@ def test_a_wrong_key_train_is_named(tmp_path: Path, train: str, says: str) -> No
     assert "x.toml:3" in str(error.value)
 
 
+@pytest.mark.long
 def test_a_file_that_is_none_fails_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "no.onnx").write_bytes(b"nothing")
     with pytest.raises(Failed, match="outputs failed: ") as error:

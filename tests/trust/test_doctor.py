@@ -90,6 +90,7 @@ def test_what_two_runs_cannot_see_is_what_compare_says() -> None:
     assert statistics.student_t(0.4, 8) == pytest.approx(0.889, abs=0.002)
 
 
+@pytest.mark.long
 def test_this_machine_is_examined(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     code, out, err = call(capsys, "doctor", "--seconds", "0", "--json", "--output", str(tmp_path / "not" / "there"))
     assert (code, err) == (0, "")
@@ -107,6 +108,7 @@ def test_this_machine_is_examined(capsys: pytest.CaptureFixture[str], tmp_path: 
     assert by_name["measuring lock"]["found"] == "free"
 
 
+@pytest.mark.long
 def test_who_is_measuring_is_said_and_not_disturbed(capsys: pytest.CaptureFixture[str]) -> None:
     assert lock.held_by() is None
     with lock.measuring():

@@ -63,6 +63,7 @@ class Simulated:
         }  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("spread", [0.003, 0.01])
 def test_both_ways_see_large_slow_downs_and_raise_no_alarm_without_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spread: float

@@ -48,6 +48,7 @@ def ends(made: list[Pair], *, margin: float = 0.03, alarm: float = ALARM, paid: 
 NOISES = [{"spread": 0.004}, {"spread": 0.05}, {"spread": 0.006, "torn": 0.25}, {"spread": 0.003, "order": 0.007}]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("noise", NOISES)
 def test_identical_files_are_hardly_ever_called_slower_or_faster(noise: dict[str, float]) -> None:
     rng = np.random.default_rng(0)
@@ -55,6 +56,7 @@ def test_identical_files_are_hardly_ever_called_slower_or_faster(noise: dict[str
     assert found["slower"] + found["faster"] <= 17  # 1 % of 1000, and two standard errors
 
 
+@pytest.mark.long
 def test_looking_as_often_without_paying_for_it_would_cry_wolf_more_often() -> None:
     def alarms(paid: bool) -> int:
         rng = np.random.default_rng(1)
