@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ from hypothesis import Phase, settings
 
 from bench.machine import lock
 from bench.processes import process
+from bench.records import Roofline, Settings
 from bench.timing import calibration
 from tests import nursery
 
@@ -73,9 +74,19 @@ def own_lock_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.fixture(scope="session", autouse=True)
 def short_calibration() -> Iterator[None]:
-    """A machine's peak is looked for in moments: ten seconds of it would come with every run."""
+    """A machine's peak is looked for in moments, once for all runs of a session: it would take most of a test's run."""
+    real: Callable[[Settings, int, Iterable[str]], Roofline] = calibration.calibrate
+    known: dict[tuple[str, int, frozenset[str]], Roofline] = {}
+
+    def once(settings: Settings, threads: int, names: Iterable[str]) -> Roofline:
+        of_what = settings.device, threads, frozenset(names)
+        if of_what not in known:
+            known[of_what] = real(settings, *of_what[1:])
+        return known[of_what]
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(calibration, "MIN_TIME_S", 0.02)
         patch.setattr(calibration, "MIN_COUNT", 2)
         patch.setattr(calibration, "WARMUP_S", 0.02)
+        patch.setattr(calibration, "calibrate", once)
         yield

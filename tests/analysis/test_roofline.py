@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +26,17 @@ ROOF = Roofline(gflops=100.0, gbytes_per_s=10.0, threads=2, provider=runs.PROVID
 @pytest.fixture(autouse=True)
 def own_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lock, "PATH", tmp_path / "measuring.lock")
+
+
+CALIBRATE = calibration.calibrate
+
+
+@pytest.fixture(autouse=True)
+def calibrated_anew() -> Iterator[None]:
+    """Other tests share what one calibration says (tests/conftest.py)."""
+    with pytest.MonkeyPatch.context() as patch:  # a test's own `undo` leaves this
+        patch.setattr(calibration, "calibrate", CALIBRATE)
+        yield
 
 
 def placed(*, p50_ms: float, mult_adds: int, size_bytes: int, activation_bytes: int = 0, batch_size: int = 1,
