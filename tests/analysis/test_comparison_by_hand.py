@@ -150,6 +150,11 @@ def test_what_makes_a_change_doubtful() -> None:
     assert says(0.05, 1.0, 1.04) is None  # that is no other pace
     assert says(0.2, None, 1.2) is None
     assert says(0.2, 1.2, None) is None
+    paced = [replace(side, pace_ms=pace) for side, pace in ((NEW, 1.2), (OLD, 1.0))]
+    for pair, where in ((paced, "the baseline; save a new baseline"), (paced[::-1], "this run; measure again")):
+        withdrawn, _ = judged(*pair)
+        assert (withdrawn.verdict, withdrawn.attribution) == ("inconclusive", ())
+        assert withdrawn.reason == f"the machine ran 1.2 times slower in {where}"
 
 
 def test_how_far_visits_lie_apart() -> None:
