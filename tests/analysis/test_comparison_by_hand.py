@@ -269,6 +269,8 @@ def test_what_changed_between_two_runs() -> None:
     assert changed(peaks(100.0, 10.0), plain) == changed(plain, peaks(80.0, 10.0)) == ()
     drifted = replace(plain, machine=replace(plain.machine, may_drift=plain.machine.may_drift | {"os": "Linux 7"}))
     assert changed(plain, drifted) == ("system: Linux 6.18 -> Linux 7",)
+    few, many = (replace(plain, machine=replace(plain.machine, may_drift={"quota_cores": n})) for n in (1.5, 2.0))
+    assert changed(few, many) == ("processor quota: 1.5 cores -> 2 cores",)
     informing = {"rounds": 99, "budget_s": 9.0, "patience_s": 9.0, "spacing_s": 9.0, "target_width": 0.9, "seed": 99}
     settings = replace(plain.settings, min_time_s=9.0, **informing)  # type: ignore[arg-type]
     (line,) = changed(plain, replace(plain, settings=settings))
