@@ -92,6 +92,9 @@ def test_what_is_exactly_alike_or_seen_once() -> None:
         verdict, p = judged(*pair)
         assert (verdict.verdict, verdict.detectable, p, verdict.attribution) == ("inconclusive", None, 1.0, ())
         assert verdict.reason == "one visit tells nothing of how visits differ; measure 3 rounds or more"
+    noisy, _ = judged(once, once, noise=0.1)
+    reach = statistics.student_t975(comparison._degrees(once, once)) * 0.1 * math.sqrt(2)
+    assert noisy.ratio_high == pytest.approx(math.exp(reach))
     twice = measured(20.0, 19.9, 20.1, (20.0, 20.0))
     assert judged(twice, twice)[0].verdict == "equivalent"
     verdict, _ = judged(measured(10.0, 1e-3, 1e6, (10.0,) * 2), twice)
@@ -253,6 +256,15 @@ def test_what_makes_two_cases_the_same_thing_to_time() -> None:
     assert comparison.identity(file) != comparison.identity(replace(file, batch_size=2))
 
 
+def test_backbones_are_no_users_own_files() -> None:
+    old, new = (runs.record(Case(name="VGG16 or VGG19", model=model)) for model in ("VGG16", "VGG19"))
+    assert old.artifact is not None
+    assert new.artifact is not None
+    new = replace(new, artifact=replace(new.artifact, sha256="1" * 64))
+    assert not comparison._another_file(old, new)
+    assert comparison._renamed(replace(old, artifact=None), [new]) == comparison._renamed(None, [new]) == ""
+
+
 def test_what_changed_between_two_runs() -> None:
     plain = two(record("a", 10.0, None))
 
@@ -271,6 +283,8 @@ def test_what_changed_between_two_runs() -> None:
     assert changed(plain, drifted) == ("system: Linux 6.18 -> Linux 7",)
     few, many = (replace(plain, machine=replace(plain.machine, may_drift={"quota_cores": n})) for n in (1.5, 2.0))
     assert changed(few, many) == ("processor quota: 1.5 cores -> 2 cores",)
+    more = replace(many, machine=replace(many.machine, may_drift={"quota_cores": 2.1}))
+    assert changed(many, more) == ("processor quota: 2 cores -> 2.1 cores",)  # that is counted, and not measured
     informing = {"rounds": 99, "budget_s": 9.0, "patience_s": 9.0, "spacing_s": 9.0, "target_width": 0.9, "seed": 99}
     settings = replace(plain.settings, min_time_s=9.0, **informing)  # type: ignore[arg-type]
     (line,) = changed(plain, replace(plain, settings=settings))

@@ -205,7 +205,7 @@ def test_what_the_system_counts(files: Path, made: Made) -> None:
     put(files, "sys/class/thermal/thermal_zone1/temp", "")
     put(files, "sys/class/thermal/thermal_zone2/temp", "40000\n")
     put(files, "v2", "usage_usec 7\nthrottled_usec 2500000\n")
-    put(files, "v1", "nr_throttled 5\nthrottled_time 500000000\n")
+    put(files, "v1", "throttled_time 500000000\nnr_throttled 5\n")
     made.now = 7_500_000_000
     assert worker._counters([str(files / "v2"), str(files / "v1"), "none"]) == pytest.approx(
         {"wall": 7.5, "own": 3.0, "busy": 15.0 + 1.9, "stolen": 6.8, "cores": 2.0, "switches": 7, "throttled": 3.0,
