@@ -73,9 +73,13 @@ def make(request: ExportRequest) -> tuple[Path, cache.Entry]:
         clean.save_optimised(options, place / "optimised.onnx", weights=False)
         checked = fidelity.check(target, images, expected, options=options)
         if not checked.passed:
+            exact = _exact(request, images)
+            if exact is not None:
+                checked = fidelity.settled(target, images, expected, exact, options=options)
+        if not checked.passed:
             raise Failed(
                 f"the ONNX file does not compute what Keras computes: outputs differ by {checked.max_rel:.1e} of their "
-                f"size (allowed {fidelity.TOLERANCE:.0e}){_where(request, target, images[:1])}"
+                f"size, more than rounding explains{_where(request, target, images[:1])}"
             )
         optimised = clean.node_counts(place / "optimised.onnx")
         artifact = Artifact(
@@ -118,6 +122,13 @@ def _output_name(expected: Any) -> str:
     if fidelity.are_probabilities(expected):
         return "probabilities"
     return "logits" if expected.ndim == 2 else "features"
+
+
+def _exact(request: ExportRequest, images: Any) -> Any:
+    """Keras's outputs in float64; the model is built once more, which a file that passes at once does without."""
+    from bench.export import rounding
+
+    return rounding.in_float64(prepared(request).model, images)
 
 
 def _where(request: ExportRequest, target: Path, images: Any) -> str:
