@@ -15,7 +15,7 @@ TOLERANCE = 2e-5
 """Largest difference that passes, relative to the largest absolute logit: ten times what rounding was seen to give on
 most backbones, and a small part of what one wrong weight does."""
 ROUNDED, MOST_ROUNDED = 3.0, 2e-4
-"""A file may be so many times as far from exact values as Keras in float32 is, but no farther than that. The features of
+"""A file may be so many times as far from exact values as Keras in float32 is, but no farther than that. Features of
 InceptionV3 with random weights were 2.3e-05 (Keras) and 1.5e-05 (ONNX Runtime) of their size from those in float64."""
 
 _PRODUCTS = ("Conv", "Gemm", "MatMul")
