@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -85,3 +86,19 @@ def test_pick_chooses_among_a_device_or_a_batch_size(capsys: pytest.CaptureFixtu
     stored(replace(on_gpu, records=records))
     assert front("--device", "cuda") == ["quick"]
     assert front("--device", "cpu") == (["small", "large"] if run.settings.device == "cpu" else [])
+
+
+def test_report_is_of_the_latest_or_of_all_under_a_folder(capsys: pytest.CaptureFixture[str]) -> None:
+    for name, month in (("old", 1), ("new", 2)):
+        stored(replace(a_run(record(name, 10.0, 70.0)), started_at=f"2026-0{month}-01T00:00:00Z"), "there")
+
+    def names(*options: str) -> list[str]:
+        assert call(capsys, "report", "-o", "out.csv", "--output", "there", *options)[0] == 0
+        rows = list(csv.DictReader(Path("out.csv").read_text().splitlines()))
+        return [row["case"] for row in rows]
+
+    assert names() == ["new"]
+    assert sorted(names("--all")) == ["new", "old"]
+    assert call(capsys, "report", "-o", "out.csv")[0] == 2  # there are no runs under results
+    assert call(capsys, "report", "--output", "there", "-o", "out.txt", "--format", "csv")[0] == 0
+    assert Path("out.txt").read_text().startswith(Path("out.csv").read_text().splitlines()[0])
