@@ -1,8 +1,9 @@
 """The page of an evaluation as a browser shows it: the confidence slider above all."""
 
+# ruff: noqa: F811 - fixtures that are imported are arguments too
+
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +14,13 @@ from bench.detection.results import Counts, Sweep
 from bench.report.detection import write_page
 from tests.detection.sets import generate, write
 from tests.detection.test_evaluation import BOX, hit, thing
-from tests.report.test_browser import CHROMIUM, Shown, browser  # noqa: F401 - the fixture
+from tests.report.test_browser import CHROMIUM, Shown, browser, shown, tab  # noqa: F401 - fixtures
 from tests.runs import HOSTILE
 
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium; `apt-get install chromium` runs these tests"),
 ]
-
-
-@pytest.fixture
-def shown(browser: Any) -> Iterator[Shown]:  # noqa: F811
-    context = browser.new_context()
-    yield Shown(context.new_page())
-    context.close()
 
 
 @pytest.fixture
@@ -162,7 +156,7 @@ def test_the_slider_works_by_keyboard_and_says_what_it_shows(page: Any) -> None:
 @pytest.mark.parametrize("width", [1400, 400])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_page_is_whole_quiet_and_asks_for_nothing(
-    browser: Any, files: tuple[Path, Path], tmp_path: Path, width: int, scheme: str  # noqa: F811
+    browser: Any, files: tuple[Path, Path], tmp_path: Path, width: int, scheme: str
 ) -> None:  # fmt: skip
     path = write_page(evaluate(*files, confidence=None), tmp_path / "page.html")
     context = browser.new_context(color_scheme=scheme)
@@ -179,7 +173,7 @@ def test_the_page_is_whole_quiet_and_asks_for_nothing(
     context.close()
 
 
-def test_on_paper_everything_is_dark_on_white(browser: Any, files: tuple[Path, Path], tmp_path: Path) -> None:  # noqa: F811
+def test_on_paper_everything_is_dark_on_white(browser: Any, files: tuple[Path, Path], tmp_path: Path) -> None:
     context = browser.new_context(color_scheme="dark")
     page = Shown(context.new_page()).open(write_page(evaluate(*files), tmp_path / "page.html"), 1400)
     page.emulate_media(media="print")

@@ -34,15 +34,27 @@ class Shown:
         self.page = page
         self.said: list[str] = []
         self.asked: list[str] = []
-        page.on("console", lambda message: self.said.append(message.text) if message.type != "log" else None)
-        page.on("pageerror", lambda error: self.said.append(str(error)))
-        page.on("request", lambda request: self.asked.append(request.url))
+        self.listeners: dict[str, Callable[[Any], None]] = {
+            "console": lambda message: self.said.append(message.text) if message.type != "log" else None,
+            "pageerror": lambda error: self.said.append(str(error)),
+            "request": lambda request: self.asked.append(request.url),
+        }
+        for event, listener in self.listeners.items():
+            page.on(event, listener)
 
     def open(self, path: Path, width: int = 1400) -> Any:
         self.page.set_viewport_size({"width": width, "height": 900})
         self.page.goto(path.as_uri())
         self.page.wait_for_selector("html[data-ready=yes]")
         return self.page
+
+    def leave(self) -> None:
+        """Make the tab as new for the next test."""
+        for event, listener in self.listeners.items():
+            self.page.remove_listener(event, listener)
+        self.page.goto("about:blank")
+        self.page.emulate_media(media="screen", color_scheme="light")
+        self.page.mouse.move(0, 0)
 
 
 @pytest.fixture(scope="module")
@@ -55,11 +67,17 @@ def browser() -> Iterator[Any]:
         launched.close()
 
 
+@pytest.fixture(scope="module")
+def tab(browser: Any) -> Any:
+    """One for all tests of a file: a tab that has compiled the page's library need not compile it again."""
+    return browser.new_context(color_scheme="light").new_page()
+
+
 @pytest.fixture
-def shown(browser: Any) -> Iterator[Shown]:
-    context = browser.new_context()
-    yield Shown(context.new_page())
-    context.close()
+def shown(tab: Any) -> Iterator[Shown]:
+    shown = Shown(tab)
+    yield shown
+    shown.leave()
 
 
 def until(page: Any, script: str, holds: Callable[[Any], bool] = bool) -> Any:

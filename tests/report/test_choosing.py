@@ -15,7 +15,7 @@ from bench.report import write_report
 from bench.report.figures.kinds import LOOKS
 from bench.units import quantity
 from tests import runs
-from tests.report.test_browser import CHROMIUM, Shown, browser, shown, until  # noqa: F401
+from tests.report.test_browser import CHROMIUM, Shown, browser, shown, tab, until  # noqa: F401
 
 pytestmark = [
     pytest.mark.browser,

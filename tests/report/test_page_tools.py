@@ -13,7 +13,7 @@ from bench.report import write_report
 from bench.report.figures import bubbles, tradeoff
 from bench.report.figures.frame import FRAMES, WIDE
 from tests import runs
-from tests.report.test_browser import CHROMIUM, Shown, browser, shown, whole  # noqa: F401 - fixtures
+from tests.report.test_browser import CHROMIUM, Shown, browser, shown, tab, whole  # noqa: F401 - fixtures
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")]
 
