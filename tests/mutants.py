@@ -118,8 +118,10 @@ def told(name: str, folder: Path, table: dict[str, Any]) -> float:
         print(f"  {status}: {function}\n    - {change[0]}\n    + {change[1]}")
     killed, count = len(statuses) - survivors - reasoned, len(statuses)
     share = killed / max(1, count - reasoned)
+    late = sum(status == "timeout" for status in statuses.values())  # many: a library that a fork leaves hanging
     print(
         f"{name}: {killed} of {count} mutants killed, {reasoned} equivalent, {survivors} survive: {100 * share:.1f} %"
+        + (f", {late} of the killed by the time limit" if late else "")
         + (f" (a sample of {len(every)})" if count < len(every) else "")
     )
     os.chdir(ROOT)
