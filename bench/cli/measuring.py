@@ -328,7 +328,8 @@ def export(
             + ("unknown" if fidelity.top1_agreement is None else f"{100 * fidelity.top1_agreement:.0f} %")
         )
     if precision == "int8":
-        click.echo(f"ranges from {result.artifact.calibration_images} images of {result.artifact.calibration}")
+        count = result.artifact.calibration_images  # None: random noise, of which a warning tells
+        click.echo(f"ranges from {f'{count} images of ' if count else ''}{result.artifact.calibration}")
     if result.artifact.integers:
         click.echo(f"integers: {export.INTEGERS[result.artifact.integers]}")
     for warning in result.artifact.warnings:

@@ -196,9 +196,8 @@ def _sliders(run: Run) -> list[dict[str, Any]]:
     for name, limit in quantities.limited().items():
         values = [value for r in run.records if r.measurement and (value := limit.read(r)) is not None]
         if values and min(values) < max(values):
-            pad = 0.0 if limit.at_least else 0.1
-            low, high = min(values) * (1 - pad), max(values) * (1 + pad)
-            low, high = (low - 2, high + 2) if limit.at_least else (low, high)
+            low, high = min(values), max(values)
+            low, high = (low - 2, high + 2) if limit.unit == "percent" else (0.9 * low, 1.1 * high)
             sliders.append({"name": name, "label": limit.label, "at_least": limit.at_least, "steps": _STEPS,
                           "low": low, "high": high})  # fmt: skip
     return sliders

@@ -11,10 +11,12 @@ from urllib.parse import parse_qs
 import pytest
 
 from bench.analysis import answer, choice, comparison
+from bench.cli import main
 from bench.report import write_report
 from bench.report.figures.kinds import LOOKS
 from bench.units import quantity
 from tests import runs
+from tests.capacity.test_shown import loaded
 from tests.report.test_browser import CHROMIUM, Shown, browser, shown, tab, until  # noqa: F401
 
 pytestmark = [
@@ -236,3 +238,40 @@ def test_the_questions_of_five_people(shown: Shown, path: Path) -> None:  # noqa
         page.evaluate("(state) => { location.hash = state; }", state)
         expected = words(limits, like)
         until(page, SAID, lambda text, expected=expected: text == expected)
+
+
+def test_requests_a_second_are_limited_as_bench_pick_limits_them(
+    shown: Shown,  # noqa: F811
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """By the slider, alone and with p99, from seldom requests to more than any model holds; and by cameras."""
+    run = loaded(0.3, 9.0, 40.0, 25.0, 12.0, None, 3.0, 6.0)
+    stored = runs.stored(run, tmp_path / "results")
+
+    def picked(line: str) -> list[str]:
+        with pytest.raises(SystemExit):
+            main(["pick", str(stored), *line.split()])
+        first, *lines = [each.strip() for each in capsys.readouterr().out.splitlines()]
+        assert first == "this run is sound"  # which the page says in its heading
+        return lines
+
+    page = opened(shown, write_report([run], tmp_path / "page.html"))
+    answers = set()
+    for rps, p99 in ((1, None), (60, None), (140, None), (199, None), (140, 199), (140, 20)):
+        page.evaluate(
+            """(steps) => document.querySelectorAll("#limits input[type=range]").forEach((slider) => {
+              slider.value = steps[slider.dataset.limit] ?? slider.defaultValue;
+              slider.dispatchEvent(new Event("input", { bubbles: true })); })""",
+            {"rps": rps} if p99 is None else {"rps": rps, "p99": p99},
+        )
+        command = page.inner_text("#command").removeprefix("bench pick ")
+        assert "--rps" in command
+        assert page.evaluate(SAID) == picked(command)
+        answers.add(tuple(page.evaluate(SAID)))
+    assert len(answers) >= 4
+    page = opened(shown, tmp_path / "page.html")
+    page.fill("#limit-rps", "10")
+    page.press("#limit-rps", "Enter")
+    assert page.evaluate(SAID) == picked("--streams 2 --fps 5") == picked("--rps 10")
+    assert shown.said == []

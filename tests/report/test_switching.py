@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from dataclasses import replace
 
 import pytest
@@ -9,7 +11,9 @@ import pytest
 from bench.analysis.switching import switches
 from bench.records import Run
 from bench.report.drawings import figures
-from bench.report.figures.frame import FRAMES
+from bench.report.figures.frame import FRAMES, Frame
+from bench.report.figures.labels import text_width
+from bench.report.figures.switching import switching_figure
 from tests import runs
 
 
@@ -63,6 +67,26 @@ def test_a_marker_s_shape_is_its_runtime_and_the_largest_gain_is_on_top() -> Non
         assert [trace["name"] for trace in changes["data"]] == ["OpenVINO", "LiteRT"]
         assert changes["data"][1]["x"][0] == pytest.approx(0.4, rel=0.1)
         assert "LiteRT instead of ONNX Runtime: -" in changes["data"][1]["text"][0]
+
+
+@pytest.mark.parametrize("more", ["", " alpha=0.75 160px"])
+@pytest.mark.parametrize("frame", FRAMES)
+def test_names_on_the_ratios_axis_have_room(frame: Frame, more: str) -> None:
+    run = measured_in({
+        ("MobileNetV3Large", "onnxruntime", "fp32"): 10, ("MobileNetV3Large", "openvino", "fp32"): 5,
+        ("MobileNetV3Large", "litert", "fp32"): 18,
+    })  # fmt: skip
+    changes = [replace(change, model=change.model + more) for change in switches(run.records)]
+    drawn = switching_figure(changes, frame)["layout"]
+    axis, font = drawn["xaxis"], drawn["font"]["size"]
+    plot = drawn["width"] - drawn["margin"]["l"] - drawn["margin"]["r"]
+    low, high = axis["range"]
+    at = [plot * (math.log10(value) - low) / (high - low) for value in axis["tickvals"]]
+    assert len(at) >= 2
+    for (left, name), (right, other) in itertools.pairwise(zip(at, axis["ticktext"], strict=True)):
+        assert right - left > font * (text_width(name) + text_width(other)) / 2, (name, other)
+    lines = axis["title"]["text"].split("<br>")
+    assert max(map(text_width, lines)) * 1.2 * font <= plot + 2 * drawn["margin"]["r"], "else its end is cut"
 
 
 def test_one_runtime_needs_neither() -> None:

@@ -74,9 +74,9 @@ def forest_figure(comparison: Comparison, frame: Frame) -> dict[str, Any]:
     return with_legend(data, drawn)
 
 
-def ratio_ticks(low: float, high: float) -> list[float]:
-    """Round ratios within a range, 1 among them, no two closer than a share of it."""
-    apart = math.log(high / low) / _MOST_TICKS
+def ratio_ticks(low: float, high: float, most: float = _MOST_TICKS) -> list[float]:
+    """Round ratios within a range, 1 among them, no two closer than it is long over `most`."""
+    apart = math.log(high / low) / most
     ticks = [1.0]
     for value in sorted(_TICKS, key=lambda value: abs(math.log(value))):
         if low <= value <= high and all(abs(math.log(value / other)) >= apart for other in ticks):

@@ -18,6 +18,8 @@ from bench.report.figures.machines import LOOKS, tradeoff_figure
 from bench.suites import RUNTIMES
 from bench.units import relative
 
+_BETWEEN = 8  # two names of ratios on the axis, at least, px
+
 
 def switching_figure(changes: Sequence[Switch], frame: Frame) -> dict[str, Any]:
     """A row for each model, what gains most on top: its p50 in another runtime over that in the reference, with the
@@ -46,11 +48,16 @@ def switching_figure(changes: Sequence[Switch], frame: Frame) -> dict[str, Any]:
     reach = [1.0, *(end for c in changes for end in (c.low or c.ratio, c.high or c.ratio))]
     pad = (max(reach) / min(reach)) ** 0.06
     low, high = min(reach) / pad, max(reach) * pad
-    ticks = ratio_ticks(low, high)
+    left = int(16 + (frame.font - 2) * max(map(text_width, order)))
+    plot = frame.width - left - frame.right
+    ticks = ratio_ticks(low, high, max(1.0, plot / (frame.font * text_width("0.67x") + _BETWEEN)))
     reference = " or ".join(dict.fromkeys(runtimes.get(change.reference).TITLE for change in changes))
+    title = f"p50 over that in {plain(reference)}; left is faster"
+    if 1.2 * frame.font * text_width(title) > plot:  # Plotly centres it on the plot and cuts what reaches beyond
+        title = f"p50 over that in<br>{plain(reference)}; left is faster"
     drawn = layout(
         frame,
-        x={"title": {"text": f"p50 over that in {plain(reference)}; left is faster"}, "type": "log",
+        x={"title": {"text": title}, "type": "log",
            "range": [math.log10(low), math.log10(high)], "tickmode": "array", "tickvals": ticks,
            "ticktext": [f"{value:g}x" for value in ticks]},
         y={"type": "category", "categoryorder": "array", "categoryarray": [plain(model) for model in order],
@@ -59,7 +66,7 @@ def switching_figure(changes: Sequence[Switch], frame: Frame) -> dict[str, Any]:
                  "line": {"color": "#888", "width": 1, "dash": "dot"}}],
         showlegend=True,
     )  # fmt: skip
-    drawn["margin"]["l"] = int(16 + (frame.font - 2) * max(map(text_width, order)))
+    drawn["margin"]["l"] = left
     drawn["height"] = frame.top + frame.bottom + max(110, 24 * len(order))
     return with_legend(data, drawn)
 

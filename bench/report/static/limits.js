@@ -8,17 +8,18 @@ const Limits = (() => {
   const shown = (name, value) => Pick.quantity(models.units, models.limits[name].unit, value);
   let choice = null, standings = new Map();
 
-  // One end of each slider means none; the other steps lie evenly, of times and sizes on a logarithmic scale.
+  // One end of each slider means none; the other steps lie evenly, of all but percentages on a logarithmic scale.
+  const evenly = (slider) => models.limits[slider.dataset.limit].unit === "percent";
   const none = (slider) => models.limits[slider.dataset.limit].at_least ? 0 : Number(slider.max);
   function valueAt(slider, step) {
     const low = Number(slider.dataset.low), high = Number(slider.dataset.high), share = step / Number(slider.max);
-    return models.limits[slider.dataset.limit].at_least ? Number((low + share * (high - low)).toFixed(1))
+    return evenly(slider) ? Number((low + share * (high - low)).toFixed(1))
       : Number((low * (high / low) ** share).toPrecision(3));
   }
   function stepOf(slider, value) {
     if (value === undefined) return none(slider);
     const low = Number(slider.dataset.low), high = Number(slider.dataset.high), steps = Number(slider.max);
-    const share = models.limits[slider.dataset.limit].at_least ? (value - low) / (high - low) : Math.log(value / low) / Math.log(high / low);
+    const share = evenly(slider) ? (value - low) / (high - low) : Math.log(value / low) / Math.log(high / low);
     return Math.min(steps, Math.max(0, Math.round(share * steps)));
   }
   function limit(name, value) {
