@@ -229,15 +229,15 @@ def parse_quantity(text: str, unit: str) -> float:
 
     Raises WrongUsage for anything else.
 
-    >>> parse_quantity("10ms", "ms"), parse_quantity("20 MB", "bytes"), parse_quantity("10M", "count")
-    (10.0, 20000000.0, 10000000.0)
+    >>> parse_quantity("10ms", "ms"), parse_quantity("20 MB", "bytes"), parse_quantity("1.5e3M", "count")
+    (10.0, 20000000.0, 1500000000.0)
     """
     import re
 
     from bench.errors import WrongUsage
 
     factors = UNITS[unit].factors
-    parts = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([A-Za-z%/]*)\s*", text)
+    parts = re.fullmatch(r"\s*([0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?)\s*([A-Za-z%/]*)\s*", text)
     if parts is None or parts[2].lower() not in factors:
         valid = ", ".join(f"10{suffix.upper() if unit == 'bytes' else suffix}" for suffix in factors if suffix)
         raise WrongUsage(f'"{text}" is not a quantity here; write it as {valid or "10"}')

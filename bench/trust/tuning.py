@@ -4,9 +4,10 @@ By sequential halving (Karnin, Koren and Somekh, "Almost Optimal Exploration in 
 in each round every setting that is left gets further visits, and the slower half goes. Unlike there, a setting of the
 slower half goes only when it is slower than the leader by more than chance allows: visits of one round lie close
 together in time, so settings are held against each other within rounds, by Student's t with the spread of all settings
-together, and the error is shared by all settings and rounds. The visits that chose the leader flatter it. So it is
-timed again, side by side with each of the others that are left, by visits that no choice rests on yet; which of those
-differ from it is judged as in `bench ab`, and the rest are ties.
+together, and the error is shared by all settings and rounds. One visit to each, the first round, tells nothing of the
+spread: there a generous one is assumed, and only what is far behind goes. The visits that chose the leader flatter it.
+So it is timed again, side by side with each of the others that are left, by visits that no choice rests on yet; which
+of those differ from it is judged as in `bench ab`, and the rest are ties.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from statistics import NormalDist
 from string import Template
 from typing import Any
 
@@ -40,9 +42,11 @@ from bench.trust.ab import Setup, Side, Sides
 from bench.trust.contest import Contest
 
 BATCHES = (1, 2, 4, 8, 16)  # tried for throughput
-VISITS = 2  # to each setting that is left, in each round
+VISITS = (1, 1, 2)  # to each setting that is left, in the first rounds and, the last of these, in all others
 BUDGET_S = 240.0
 MOST_LINES = 25  # of the program that is printed
+_ASSUMED_SPREAD = 0.08  # of visits, while none is known: 0.5 to 3 % on quiet machines
+_ROUNDS_SHARE = 0.6  # of the budget, after which the rounds end and the final begins
 _AGREES = 0.10  # how far a program of its own may be from what was measured and still be called the same
 _PROGRAM_S = 120.0
 
@@ -182,7 +186,7 @@ def tune(
     """
     begun = time.monotonic()
     with lock.measuring():
-        finalists = _halved(choices, setup, random.Random(seed), say)
+        finalists = _halved(choices, setup, random.Random(seed), say, begun + _ROUNDS_SHARE * budget_s)
         if not finalists:
             raise Failed(f"none of {len(choices)} settings can be timed; {choices[0].name}: {choices[0].error}")
         left_s = max(budget_s - (time.monotonic() - begun), budget_s / 3)
@@ -209,9 +213,11 @@ def kept(logs: np.ndarray[Any, np.dtype[np.float64]], alarm: float) -> list[int]
     residuals = logs - logs.mean(1, keepdims=True) - logs.mean(0, keepdims=True) + logs.mean()
     degrees = (settings - 1) * (visits - 1)
     if degrees < 1:
-        return order
-    spread = max(math.sqrt(float((residuals**2).sum()) / degrees), trial.LEAST_SPREAD)
-    allowed = statistics.student_t(alarm, degrees) * spread * math.sqrt(2 / visits)
+        quantile, spread = NormalDist().inv_cdf(1 - alarm / 2), _ASSUMED_SPREAD
+    else:
+        spread = max(math.sqrt(float((residuals**2).sum()) / degrees), trial.LEAST_SPREAD)
+        quantile = statistics.student_t(alarm, degrees)
+    allowed = quantile * spread * math.sqrt(2 / visits)
     lead = logs[order[0]].mean()
     return [i for place, i in enumerate(order) if place < -(-settings // 2) or logs[i].mean() - lead <= allowed]
 
@@ -266,12 +272,12 @@ def agrees(ratio: float) -> bool:
     return abs(math.log(ratio)) <= math.log1p(_AGREES)
 
 
-def _halved(choices: Sequence[Choice], setup: Setup, rng: random.Random, say: Progress) -> list[Choice]:
-    """Those that are left after all rounds, the fastest first."""
+def _halved(choices: Sequence[Choice], setup: Setup, rng: random.Random, say: Progress, until: float) -> list[Choice]:
+    """Those that are left after all rounds, or when the time is over, the fastest first."""
     alive = list(choices)
     rounds = max(1, math.ceil(math.log2(max(1, len(alive)))))
     for number in range(rounds):
-        for _ in range(VISITS):
+        for _ in range(VISITS[min(number, len(VISITS) - 1)]):
             for choice in rng.sample(alive, len(alive)):
                 _visit(choice, setup)
         alive = [choice for choice in alive if choice.error is None]
@@ -285,7 +291,7 @@ def _halved(choices: Sequence[Choice], setup: Setup, rng: random.Random, say: Pr
         alive = [alive[i] for i in staying]
         lead = alive[0]
         say(f"round {number + 1} of {rounds}: {len(alive)} of {len(choices)} settings left, first {lead.name}")
-        if len(alive) <= 2:
+        if len(alive) <= 2 or time.monotonic() > until:
             break
     return sorted(alive, key=lambda choice: choice.p50_ms)
 

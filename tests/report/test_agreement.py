@@ -252,22 +252,20 @@ def test_numbers_are_written_alike(script: Any) -> None:
 
 def test_what_is_typed_is_read_alike(script: Any) -> None:
     suffixes = ("", "ms", "MS", "s", "us", "MB", "mib", "kb", "%", "k", "M", "W", "/s", "x")
-    numbers = ("20", "0.5", ".5", "905.19", "0", "-3", "", "9,5")
+    numbers = ("20", "0.5", ".5", "905.19", "0", "-3", "", "9,5", "1e3", "2.5E-10", "1e+19", "e3", "1e")
     texts = [f"{number}{space}{suffix}" for number in numbers for space in ("", " ") for suffix in suffixes]
     texts += [" 7 ms ", "7ms8", "soon", "٣"]
     asked = [(unit, text) for unit in sorted({one.unit for one in quantities.limited().values()}) for text in texts]
     told = script.evaluate(
-        """({ asked, units }) => [asked.map(([unit, text]) => Pick.parsed(units, unit, text)),
-             ["1e3ms", "2.5E-10s", "1e+19 us"].map((text) => Pick.parsed(units, "ms", text))]""",
+        "({ asked, units }) => asked.map(([unit, text]) => Pick.parsed(units, unit, text))",
         {"asked": asked, "units": {name: asdict(unit) for name, unit in UNITS.items()}},
     )
-    for (unit, text), theirs in zip(asked, told[0], strict=True):
+    for (unit, text), theirs in zip(asked, told, strict=True):
         try:
             ours = parse_quantity(text, unit)
         except WrongUsage:
             ours = 0.0
         assert theirs == (pytest.approx(ours, rel=1e-12) if ours > 0 else None), (unit, text)
-    assert told[1] == pytest.approx([1e3, 2.5e-7, 1e16])  # as JavaScript writes what is very small or large
 
 
 def test_what_cannot_be_meant_is_objected_to_alike(script: Any) -> None:

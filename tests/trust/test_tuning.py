@@ -56,7 +56,7 @@ def test_the_fastest_is_found_and_takes_most_of_the_time(tmp_path: Path, monkeyp
     assert not tuned.ties
     visits = {name: used.order.count(name) for name in "abcdefgh"}
     assert visits["h"] == 1, "one that fails is not tried again"
-    assert visits["f"] == visits["d"] == tuning.VISITS < visits["a"]
+    assert visits["f"] == visits["d"] == 1 < visits["a"], "what is far behind goes after one visit"
 
 
 def test_one_setting_under_six_names_has_no_winner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,7 +78,8 @@ def test_one_as_fast_as_the_leader_hardly_ever_goes() -> None:
     assert gone <= 0.05 * 3 * 400
     clear = np.log([[2.0, 2.02], [1.0, 1.01], [1.3, 1.29], [1.2, 1.22]])
     assert tuning.kept(clear, 0.05) == [1, 3]
-    assert tuning.kept(np.log([[2.0], [1.0], [1.5]]), 0.05) == [1, 2, 0], "one visit says nothing"
+    few = np.log([[2.0], [1.0], [1.5], [1.2], [1.24]])
+    assert tuning.kept(few, 0.05) == [1, 3, 4], "one visit says only who is far behind"
 
 
 def test_a_leader_that_only_chance_made_one_loses_the_final() -> None:
@@ -164,13 +165,18 @@ def test_a_program_is_held_against_visits_around_it(tmp_path: Path, monkeypatch:
 def test_the_search_comes_near_the_best_of_the_grid_by_few_visits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Fourteen settings, four of them within 5 %: in 20 tries within 2 %, by fewer visits than ten to each setting."""
+    """Fourteen settings, four of them within 5 %: in 20 tries within 2 %.
+
+    By a quarter of the visits that each setting would need to be known as well as the best of them.
+    """
     p50s_ms = dict(zip("abcdefghijklmn", [7, 5.9, 6, 10, 9, 9.1, 15, 11, 16, 12, 7.6, 6.4, 5.8, 5.7], strict=True))
+    visits = []
     for seed in range(20):
         made = machine(monkeypatch, p50s_ms, seed)
         tuned = tuning.tune(choices(tmp_path, "".join(p50s_ms)), Setup(), budget_s=120, seed=seed)
         assert p50s_ms[tuned.best.name] <= 1.02 * min(p50s_ms.values())
-        assert len(made.specs) < 10 * len(p50s_ms)
+        visits.append(len(made.specs) / (len(p50s_ms) * made.order.count(tuned.best.name)))
+    assert np.mean(visits) < 0.25
 
 
 def test_the_command_names_the_best_and_prints_its_program(
