@@ -52,12 +52,11 @@ def transferred(cases: Iterable[Case], images: str | None, weights: str | None) 
     chosen = []
     for case in cases:
         if not case.is_file and not (case.train and case.train.data):
-            training = case.train or Training()
-            if images is not None:
-                training = replace(training, images=images)
-            if case.train or images is not None:
-                case = replace(case, train=training, head="notes", accuracy=None)
+            if case.train is None and images is not None:  # of a suite that is not about training, nor its weights
                 case = replace(case, weights="imagenet") if case.weights == "none" else case
+            if images is not None:
+                training = replace(case.train or Training(), images=images)
+                case = replace(case, train=training, head="notes", accuracy=None)
             if weights is not None:
                 case = replace(case, weights=_weights_of(case, weights))
         chosen.append(case)

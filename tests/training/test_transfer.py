@@ -198,6 +198,14 @@ def test_any_suite_has_heads_trained(tmp_path: Path) -> None:
         suites.transferred(kept, str(tmp_path), None)
 
 
+def test_a_suite_s_own_weights_stay(tmp_path: Path) -> None:
+    own = [suites.case_of_model("MobileNet", train={}, weights=weights) for weights in ("none", "imagenet", None)]
+    for images in (None, str(tmp_path)):
+        cases = suites.transferred(own, images, None)
+        assert [case.weights for case in cases] == ["none", "imagenet", "imagenet"]
+        assert {(case.head, case.accuracy) for case in cases} == {("notes", None)}
+
+
 def test_weights_of_a_folder_go_by_the_model(tmp_path: Path) -> None:
     case = suites.case_of_model("MobileNet", train={})
     assert suites.transferred([case], None, "none")[0].weights == "none"
