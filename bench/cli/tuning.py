@@ -99,11 +99,6 @@ def tune(
     )
     program = tuning.program(tuned.best, setup)
     ratio = tuning.program_ratio(program, tuned.best, setup)
-    if out is not None:
-        try:
-            out.write_text(program, encoding="utf-8")
-        except OSError as error:
-            raise Failed(f"cannot write {out}: {error.strerror}") from error
     if as_json:
         answer = {
             "model": model, "goal": goal, "refused": refused, "settings": [_as_row(each) for each in tuned.choices],
@@ -111,11 +106,16 @@ def tune(
             "program": program, "program_ratio": ratio,
         }  # fmt: skip
         click.echo(store.json_text(answer))
-        return
-    _show(tuned, goal)
-    doubt = "" if tuning.agrees(ratio) else ": it does not agree, so measure again on a quiet machine"
-    click.echo(f"\nThis program has that setting; run here, its p50 is {ratio:.2f} of visits' around it{doubt}:\n")
-    click.echo(program, nl=False)
+    else:
+        _show(tuned, goal)
+        doubt = "" if tuning.agrees(ratio) else ": it does not agree, so measure again on a quiet machine"
+        click.echo(f"\nThis program has that setting; run here, its p50 is {ratio:.2f} of visits' around it{doubt}:\n")
+        click.echo(program, nl=False)
+    if out is not None:  # last: what was measured is told even where this fails
+        try:
+            out.write_text(program, encoding="utf-8")
+        except OSError as error:
+            raise Failed(f"cannot write {out}: {error.strerror}; the program is above") from error
 
 
 def _as_row(choice: Choice) -> dict[str, Any]:

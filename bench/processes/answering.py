@@ -12,6 +12,7 @@ import sys
 if __name__ == "__main__" and not getattr(sys.flags, "safe_path", False):
     del sys.path[0]  # this folder
 
+import errno
 import importlib
 import importlib.util
 import json
@@ -54,6 +55,9 @@ def _messages(target: str, question: Any) -> Iterator[bytes]:
         kind, text = type(error).__name__, str(error)
         if isinstance(error, MemoryError):
             yield _line({"error": text, "kind": "MemoryError"})
+        elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            text = f"cannot write: {error.strerror}; free some space, or set BACKBENCH_CACHE to a folder with more"
+            yield _line({"error": text, "kind": "Failed"})
         elif hasattr(error, "exit_code"):
             yield _line({"error": text, "kind": kind})
         else:

@@ -52,6 +52,15 @@ def test_one_worker_answers_many_questions_and_an_error_ends_none(tmp_path: Path
         assert worker.ask(3) == [pid, 3]
 
 
+def test_a_full_disk_in_a_worker_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(
+        Failed, match=r"^cannot write: No space left on device; free some space, or set BACKBENCH_CACHE"
+    ):
+        ask(tmp_path, "import errno; raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))")
+    with pytest.raises(Failed, match=r"^PermissionError: "):
+        ask(tmp_path, "import errno; raise OSError(errno.EACCES, os.strerror(errno.EACCES))")
+
+
 def test_several_answers_to_a_question_come_one_by_one(tmp_path: Path) -> None:
     body = "return (n * n for n in range(question))"
     with process.started(script(tmp_path, body), what="the worker") as worker:

@@ -200,6 +200,13 @@ def test_the_command_names_the_best_and_prints_its_program(
     assert said.out.endswith(out.read_text())
     assert "intra_op_num_threads = 2" in out.read_text()
     assert "3 settings on 2 cores" in said.err
+    with pytest.raises(SystemExit) as ended:
+        main(["tune", str(path), "--runtime", "onnxruntime", "-o", str(tmp_path / "none" / "program.py")])
+    assert ended.value.code == 5
+    told = capsys.readouterr()
+    assert "best for latency: onnxruntime fp32, 2 threads, spinning\n" in told.out, "nothing that was measured is lost"
+    assert told.out.endswith(out.read_text())
+    assert "No such file or directory; the program is above" in told.err
     with pytest.raises(SystemExit):
         main(["tune", str(path), "--runtime", "onnxruntime", "--json"])
     answer = json.loads(capsys.readouterr().out)
