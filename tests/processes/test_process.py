@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -53,12 +54,13 @@ def test_one_worker_answers_many_questions_and_an_error_ends_none(tmp_path: Path
 
 
 def test_a_full_disk_in_a_worker_says_what_to_do(tmp_path: Path) -> None:
+    body = "raise OSError(question, os.strerror(question))"
     with pytest.raises(
         Failed, match=r"^cannot write: No space left on device; free some space, or set BACKBENCH_CACHE"
     ):
-        ask(tmp_path, "import errno; raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))")
+        ask(tmp_path, body, errno.ENOSPC)
     with pytest.raises(Failed, match=r"^PermissionError: "):
-        ask(tmp_path, "import errno; raise OSError(errno.EACCES, os.strerror(errno.EACCES))")
+        ask(tmp_path, body, errno.EACCES)
 
 
 def test_several_answers_to_a_question_come_one_by_one(tmp_path: Path) -> None:
