@@ -3,8 +3,8 @@
 Each mutant is one slip put into a copy of the module; a mutant that the tests let pass survives. A survivor is a
 missing assertion, dead code, or equivalent to the original: the last are listed in mutants.toml, each with its reason.
 With `--sample` every fifth mutant of each function is tried, from its first on (or with `--sample 2`, from its second):
-for modules of many hundred. With
-`--seconds 300` a module is left after so long, and scored by the mutants that were tried until then.
+for modules of many hundred. With `--seconds 300` a module is left after so long, and scored by the mutants that were
+tried until then.
 """
 
 from __future__ import annotations

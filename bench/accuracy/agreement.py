@@ -44,7 +44,7 @@ def with_keras(case: Case, onnx: Path, images: ImageSet, p: Preprocessing) -> Fi
 def answer(asked: dict[str, Any]) -> Fidelity:
     """Compare the two; for the worker process."""
     question = msgspec.convert(asked, _Question)
-    from bench.export import fidelity, rounding, weights
+    from bench.export import rounding, weights
     from bench.export.preparation import prepared
 
     model = prepared(question.request).model
@@ -53,10 +53,7 @@ def answer(asked: dict[str, Any]) -> Fidelity:
         batch = _decoded(question.files[start : start + _CHUNK], question.preprocessing)
         if len(batch):
             expected = weights.run(model, batch)
-            found = fidelity.check(Path(question.onnx), batch, expected)
-            if not found.passed and (exact := rounding.in_float64(model, batch)) is not None:
-                found = fidelity.settled(Path(question.onnx), batch, expected, exact)
-            fidelities.append(found)
+            fidelities.append(rounding.checked(Path(question.onnx), batch, expected, lambda: model))
     if not fidelities:
         raise Failed("not one image could be read")
     inputs = sum(each.inputs for each in fidelities)

@@ -164,7 +164,7 @@ def _measured_in_words(comparison: Comparison) -> str:
     of_kind = [f"{sum(v.verdict == kind for v in comparison.verdicts)} {kind}" for kind in VERDICTS
                if any(v.verdict == kind for v in comparison.verdicts)]  # fmt: skip
     count, pairs = len(timed), sum(v.pairs or 0 for v in timed)
-    said = f"measured anew, side by side: {count} model{'s' * (count != 1)} in {pairs} pairs"
+    said = f"measured anew, side by side: {count} model{'s' * (count != 1)} in {pairs} pair{'s' * (pairs != 1)}"
     if same:
         said += f", {same} without measuring, as both files are the same"
     return f"{said}; {', '.join(of_kind)}"

@@ -80,7 +80,8 @@ if TYPE_CHECKING:
 @click.option(
     "--weights",
     metavar="none|imagenet|DIR",
-    help="Of the backbones: random, ImageNet's, or a folder of weights files by model. [default: the suite's]",
+    help="Of the backbones: random, ImageNet's, or a folder of weights files by model. "
+    "[default: the suite's; imagenet where only --images has heads trained]",
 )
 @click.option(
     "--scheduler", metavar="URL",

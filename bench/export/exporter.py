@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import os
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -52,7 +54,7 @@ def make(request: ExportRequest) -> tuple[Path, cache.Entry]:
     """Build, convert, clean and check one model, and put it into the cache. Raises Failed when the check fails."""
     import onnxruntime
 
-    from bench.export import clean, fidelity, skeleton
+    from bench.export import clean, rounding, skeleton
 
     if not gc.isenabled() and not gc.get_freeze_count():
         gc.freeze()  # TensorFlow's own objects, which every collection would walk through
@@ -71,15 +73,12 @@ def make(request: ExportRequest) -> tuple[Path, cache.Entry]:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = int(os.environ.get("TF_NUM_INTRAOP_THREADS", "0"))
         clean.save_optimised(options, place / "optimised.onnx", weights=False)
-        checked = fidelity.check(target, images, expected, options=options)
-        if not checked.passed:
-            exact = _exact(request, images)
-            if exact is not None:
-                checked = fidelity.settled(target, images, expected, exact, options=options)
+        built_again = functools.cache(lambda: prepared(request).model)  # a file that passes at once does without
+        checked = rounding.checked(target, images, expected, built_again, options=options)
         if not checked.passed:
             raise Failed(
                 f"the ONNX file does not compute what Keras computes: outputs differ by {checked.max_rel:.1e} of their "
-                f"size, more than rounding explains{_where(request, target, images[:1])}"
+                f"size, more than rounding explains{_where(target, images[:1], built_again)}"
             )
         optimised = clean.node_counts(place / "optimised.onnx")
         artifact = Artifact(
@@ -124,19 +123,12 @@ def _output_name(expected: Any) -> str:
     return "logits" if expected.ndim == 2 else "features"
 
 
-def _exact(request: ExportRequest, images: Any) -> Any:
-    """Keras's outputs in float64; the model is built once more, which a file that passes at once does without."""
-    from bench.export import rounding
-
-    return rounding.in_float64(prepared(request).model, images)
-
-
-def _where(request: ExportRequest, target: Path, images: Any) -> str:
+def _where(target: Path, images: Any, model: Callable[[], Any]) -> str:
     """Where file and model part company, as the end of a sentence; nothing where that cannot be said."""
     from bench.export import fidelity
 
     try:
-        layer = fidelity.first_difference(target, images, layer_outputs(prepared(request).model, images))
+        layer = fidelity.first_difference(target, images, layer_outputs(model(), images))
     except Exception:  # what was found stands without it
         return ""
     return f", first in layer {layer}" if layer else ""

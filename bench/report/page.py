@@ -196,7 +196,7 @@ def _sliders(run: Run) -> list[dict[str, Any]]:
     for name, limit in quantities.limited().items():
         values = [value for r in run.records if r.measurement and (value := limit.read(r)) is not None]
         if values and min(values) < max(values):
-            low, high = min(values) - 2, max(values) + 2
+            low, high = max(0.0, min(values) - 2), min(100.0, max(values) + 2)
             if limit.unit != "percent":  # in ratios, which 0 has none of: what has none meets the lowest step too
                 low, high = 0.9 * min(value for value in values if value > 0), 1.1 * max(values)
             sliders.append({"name": name, "label": limit.label, "at_least": limit.at_least, "steps": _STEPS,

@@ -122,7 +122,8 @@ def trained(case: PlannedCase, backbone: Path, *, progress: Progress | None = No
     count = len(divided.train)
     readable = [i for i in range(count) if known[i]]
     tune = case.train is not None and case.train.fine_tune
-    apart = _validation([(i, divided.train[i].word, made.sha256s[i]) for i in readable]) if tune else frozenset()
+    known_images = [(images[i], made.sha256s[i]) for i in readable]
+    apart = {readable[place] for place in _validation(known_images)} if tune else set()
     training = [i for i in readable if i not in apart]
     held_out = [i for i in range(count, len(images)) if known[i]]
     if not training or not held_out:
@@ -184,20 +185,22 @@ def fine_tuned(case: PlannedCase, head: Head, *, progress: Progress = lambda don
     return weights, replace(head, transfer=replace(head.transfer, tuned=tuple(tuned)))
 
 
-def _validation(images: Sequence[tuple[int, str, str]]) -> frozenset[int]:
-    """Places of the images that choose the epoch: a share of each class that has more than one.
+def _by_class(images: Sequence[tuple[Labelled, str]]) -> list[list[int]]:
+    """Places of the images of each class, in an order that the hashes of their contents alone decide."""
+    places: dict[str, list[int]] = {}
+    for place in sorted(range(len(images)), key=lambda place: images[place][1]):
+        places.setdefault(images[place][0].word, []).append(place)
+    return list(places.values())
 
-    Of each image its place, its class and the hash of its content, which alone decides.
-    """
-    by_class: dict[str, list[int]] = {}
-    for place, word, _ in sorted(images, key=lambda image: image[2]):
-        by_class.setdefault(word, []).append(place)
+
+def _validation(images: Sequence[tuple[Labelled, str]]) -> set[int]:
+    """Places of the images that choose the epoch: a share of each class that has more than one."""
     share = fine_tuning.VALIDATION_SHARE
-    return frozenset(
+    return {
         place
-        for places in by_class.values()
+        for places in _by_class(images)
         for place in places[: min(max(1, round(share * len(places))), len(places) - 1)]
-    )
+    }
 
 
 def nested(images: Sequence[tuple[Labelled, str]]) -> list[list[int]]:
@@ -205,11 +208,8 @@ def nested(images: Sequence[tuple[Labelled, str]]) -> list[list[int]]:
 
     `images` come with the hashes of their contents, which alone decide who is in them.
     """
-    by_class: dict[str, list[int]] = {}
-    for place in sorted(range(len(images)), key=lambda place: images[place][1]):
-        by_class.setdefault(images[place][0].word, []).append(place)
     return [
-        sorted(place for places in by_class.values() for place in places[: max(1, round(share * len(places)))])
+        sorted(place for places in _by_class(images) for place in places[: max(1, round(share * len(places)))])
         for share in SHARES
     ]
 

@@ -185,7 +185,7 @@ def _decided(verdict: Verdict, finished: Contest, margin: float, alarm: float) -
     if finished.judgement is None:
         return _not_measured(verdict, finished.error or "the budget had no time for it; raise --budget")
     found = finished.judgement
-    said = f"{found.pairs} pairs in {duration(finished.seconds)}"
+    said = f"{found.pairs} pair{'s' * (found.pairs != 1)} in {duration(finished.seconds)}"
     a_ms, b_ms = trial.p50s(finished.pairs)
     fresh = replace(
         verdict, ratio=found.ratio, ratio_low=found.ratio_low, ratio_high=found.ratio_high, pairs=found.pairs,
@@ -194,7 +194,10 @@ def _decided(verdict: Verdict, finished: Contest, margin: float, alarm: float) -
     if found.verdict == "inconclusive":
         needed = trial.pairs_for(found, margin=margin, alarm=alarm)
         each = finished.seconds / len(finished.pairs)
-        why = f"{said}; about {needed} see {100 * margin:g} %, {duration(needed * each)} for this model: raise --budget"
+        some = "at least" if found.spread is None else "about"  # one pair says nothing of how far they scatter
+        why = (
+            f"{said}; {some} {needed} see {100 * margin:g} %, {duration(needed * each)} for this model: raise --budget"
+        )
         if finished.error:
             why = f"{said}; then {finished.error}"
         if verdict.verdict != "suspect":

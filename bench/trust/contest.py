@@ -5,14 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from statistics import stdev
 
 from bench.analysis.comparison import ALARM_RATE
 from bench.errors import Failed
 from bench.machine import lock
 from bench.trust import ab, spread, trial
 from bench.trust.ab import BUDGET_S, Setup, Side, Sides
-from bench.trust.trial import FEWEST, LEAST_SPREAD, LOOKS, Judgement, Pair, Trial
+from bench.trust.trial import FEWEST, LOOKS, Judgement, Pair, Trial
 
 
 @dataclass(slots=True)
@@ -123,7 +122,7 @@ def _look(
     """Judge the pairs so far of some of all contests, each with its share of the error, and end those that they decide;
     again for as long as one that is found to differ leaves its part to the others."""
     logs = [trial.log_ratios(contest.pairs) for contest in contests]
-    prior = spread.prior([(max(stdev(each), LEAST_SPREAD) ** 2, len(each) - 1) for each in logs if len(each) >= FEWEST])
+    prior = spread.prior([(trial.variance_of(each), len(each) - 1) for each in logs if len(each) >= FEWEST])
     while looked := [contest for contest in looked if contest.pairs and contest.stopped in ("", "budget")]:
         differ = sum(contest.changed for contest in contests)
         for contest in looked:

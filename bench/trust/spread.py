@@ -62,6 +62,7 @@ def prior(variances: Sequence[tuple[float, int]]) -> Prior:
     return Prior(math.exp(fmean(logs) + _digamma(half) - math.log(half)), 2 * half)
 
 
+# SciPy has both, but timing does without it: it comes only with extras.
 def _digamma(x: float) -> float:
     """The derivative of log Gamma at x > 0 (Abramowitz and Stegun, 6.3.5 and 6.3.18)."""
     below = 0.0

@@ -110,6 +110,11 @@ def log_ratios(pairs: Sequence[Pair]) -> list[float]:
     return [pair.log_ratio for pair in [pair for pair in pairs if not pair.torn] or pairs]
 
 
+def variance_of(logs: Sequence[float]) -> float:
+    """The variance of two or more log ratios, never less than that of `LEAST_SPREAD`."""
+    return max(stdev(logs), LEAST_SPREAD) ** 2
+
+
 def judged(
     pairs: Sequence[Pair], *, margin: float, alarm: float, share: float, prior: Prior = NOTHING_KNOWN
 ) -> Judgement:
@@ -124,8 +129,7 @@ def judged(
             verdict="inconclusive", ratio=math.exp(logs[0]), ratio_low=None, ratio_high=None, p=1.0, detectable=None,
             spread=None, pairs=len(logs),
         )  # fmt: skip
-    shift, spread = math.fsum(logs) / len(logs), stdev(logs)
-    variance, degrees = max(spread, LEAST_SPREAD) ** 2, float(len(logs) - 1)
+    shift, variance, degrees = math.fsum(logs) / len(logs), variance_of(logs), float(len(logs) - 1)
     if len(logs) >= FEWEST:
         variance, degrees = prior.posterior(variance, degrees)
     error = math.sqrt(variance / len(logs))
@@ -139,7 +143,7 @@ def judged(
         ratio_high=math.exp(shift + half),
         p=p,
         detectable=math.expm1(min((statistics.student_t(alarm * share, degrees) + power) * error, 5.0)),
-        spread=spread,
+        spread=stdev(logs),
         pairs=len(logs),
     )
 

@@ -132,7 +132,6 @@ def test_one_that_differs_leaves_its_part_of_the_error_to_those_that_are_undecid
     assert [each.changed for each in several] == [True, True, False, False]
     assert rates[:4] == [contest.ALARM_RATE / 4] * 4
     assert set(rates[4:]) == {contest.ALARM_RATE / 2}
-    assert len(rates) % 2 == 0  # x and y are looked at again, once, as soon as the others are known to differ
 
 
 def test_how_far_pairs_scatter_is_judged_over_all_contests_together(

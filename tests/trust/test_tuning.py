@@ -59,6 +59,16 @@ def test_the_fastest_is_found_and_takes_most_of_the_time(tmp_path: Path, monkeyp
     assert visits["f"] == visits["d"] == 1 < visits["a"], "what is far behind goes after one visit"
 
 
+@pytest.mark.parametrize(("budget_s", "visits"), [(10, 1), (1000, 4)])
+def test_rounds_end_with_their_part_of_the_budget(
+    budget_s: float, visits: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eight settings that are alike, a second a visit: the rounds give one visit to each, or one, one and two."""
+    machine(monkeypatch, dict.fromkeys("abcdefgh", 10.0))
+    tuned = tuning.tune(choices(tmp_path, "abcdefgh"), Setup(), budget_s=budget_s)
+    assert {len(each.p50s_ms) for each in tuned.choices} == {visits}
+
+
 def test_one_setting_under_six_names_has_no_winner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In 20 tries. In a tenth of them chance may call some slower: half of that in the rounds, half in the final."""
     wrong = []
