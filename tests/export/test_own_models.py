@@ -222,8 +222,9 @@ def test_the_first_wrong_layer_of_a_nested_model_is_named(tmp_path: Path) -> Non
 
     wanted = export.request(case("logits.keras", None))
     path, _ = made("logits.keras")
-    images = preparation.prepared(wanted).images[:1]
-    assert exporter._where(wanted, path, images) == ""
+    ready = preparation.prepared(wanted)
+    images, keras_model = ready.images[:1], ready.model
+    assert exporter._where(path, images, lambda: keras_model) == ""
     model = onnx.load(path)
     names = {tensor.name: tensor for tensor in model.graph.initializer}
     found = []
@@ -232,7 +233,7 @@ def test_the_first_wrong_layer_of_a_nested_model_is_named(tmp_path: Path) -> Non
         before = numpy_helper.to_array(tensor)
         tensor.CopyFrom(numpy_helper.from_array(before * np.float32(1.5), tensor.name))
         onnx.save(model, tmp_path / "changed.onnx")
-        found.append(exporter._where(wanted, tmp_path / "changed.onnx", images))
+        found.append(exporter._where(tmp_path / "changed.onnx", images, lambda: keras_model))
         tensor.CopyFrom(numpy_helper.from_array(before, tensor.name))
     assert len(found) == 4
     for where, layer in zip(found, ("conv2d", "depthwise_conv2d", "conv2d", "dense"), strict=True):
