@@ -72,6 +72,7 @@ class _Reader:
     def __init__(self, known: Shaped) -> None:
         self.graph = graph = known.graph
         self.shapes = known.shapes
+        self.called = known.called
         self.inputs = known.inputs
         self.batch = known.batch
         self.elements = {t.name: prod(t.dims) for t in graph.initializer if t.data_type in _WEIGHT_TYPES}
@@ -102,6 +103,10 @@ class _Reader:
         (name,) = node.output
         self.origins[name] = frozenset({name})
         tensor = next((a.t for a in node.attribute if a.name == "value"), None)
+        floats = next((a.floats for a in node.attribute if a.name == "value_floats"), None)
+        if floats is not None:
+            self.shapes.setdefault(name, (len(floats),))
+            self.elements[name] = len(floats)
         if tensor is not None:
             self.shapes.setdefault(name, tuple(tensor.dims))
             if tensor.data_type in _WEIGHT_TYPES:
@@ -117,11 +122,12 @@ class _Reader:
             name = f"{base} ({self.names[base] + 1})"
         sources = tuple(dict.fromkeys(self.writers[source] for source in node.input if source in self.writers))
         product = self._product(node)
+        operator = self.called.get(next(iter(node.output), ""), node.op_type)
         if product is None:
             mult_adds = 0 if operators.is_free(node) or _is_idle(node) else None
             in_place = node.op_type in operators.ONNX_IN_PLACE
-            return self._layer(name, node.op_type, sources, tuple(node.output), mult_adds, params, in_place=in_place)
-        layer = self._layer(name, node.op_type, sources, tuple(node.output), product.mult_adds // self.batch, params)
+            return self._layer(name, operator, sources, tuple(node.output), mult_adds, params, in_place=in_place)
+        layer = self._layer(name, operator, sources, tuple(node.output), product.mult_adds // self.batch, params)
         held = [self.shapes[n] for n in _operands(node)[::-1] if n in self.origins and n in self.shapes]
         weights = sum(map(prod, held)) if node.op_type in _RECURRENT else prod(held[0]) if held else 0
         return replace(layer, kind=product.kind, weights=weights, output_shape=product.output_shape)

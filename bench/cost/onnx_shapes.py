@@ -18,7 +18,7 @@ from onnx import numpy_helper
 from onnx.external_data_helper import load_external_data_for_tensor, uses_external_data
 from onnx.reference import ReferenceEvaluator
 
-from bench.cost import operators
+from bench.cost import onnx_contributed, operators
 from bench.errors import Failed
 from bench.models import inputs as described
 from bench.models import onnx_file
@@ -39,6 +39,7 @@ class Shaped:
     inputs: tuple[str, ...]
     batch: int  # of the inputs as fed
     warnings: tuple[str, ...]
+    called: Mapping[str, str]  # what operators of ONNX Runtime's own are called in the file, by their first output
 
 
 def shaped(
@@ -60,6 +61,7 @@ def shaped(
         for axis, size in zip(each.axes or (), fed[each.name], strict=False)
         if axis.name
     }
+    called = onnx_contributed.standardise(loaded.graph)
     noted = _noted(loaded.graph, named)
     for value in loaded.graph.input:
         if value.name in fed:
@@ -70,7 +72,7 @@ def shaped(
     if not stale and work.notes({name: shape for name, shape in noted.items() if name not in shapes}):
         shapes = work.done()
     warnings = [_disagreement(stale, noted, shapes)] if stale else []
-    return Shaped(work.graph, shapes, tuple(fed), described.batch_of(header.inputs, fed), tuple(warnings))
+    return Shaped(work.graph, shapes, tuple(fed), described.batch_of(header.inputs, fed), tuple(warnings), called)
 
 
 def _disagreement(stale: Sequence[str], noted: Mapping[str, Shape], shapes: Mapping[str, Shape]) -> str:
