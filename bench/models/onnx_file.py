@@ -29,8 +29,19 @@ _IMPOSTORS = (
     (b"\xfd7zXZ", "is an xz archive; unpack it first"),
     (b"7z\xbc\xaf", "is a 7z archive; unpack it first"),
     (b"\x89HDF", "is an HDF5 file (Keras's .h5), not an ONNX model; export it to ONNX"),
-    (b"\x80\x02", "is a Python pickle (PyTorch), not an ONNX model; export it with torch.onnx.export"),
+    *((bytes([0x80, protocol]), "is a Python pickle (PyTorch), not an ONNX model; export it with torch.onnx.export")
+      for protocol in range(2, 6)),
+    (b"\x89PNG", "is a picture, not an ONNX model; download or export the model itself"),
+    (b"%PDF", "is a PDF document, not an ONNX model; download or export the model itself"),
+    (b"/annex/objects/", "is a git-annex pointer, not the model itself; run `git annex get` in its repository"),
     (b"{", "is JSON, not an ONNX model; download or export the model itself"),
+)  # fmt: skip
+
+# The same for what says so further in, at (offset): asked only of what is no ONNX file, which may hold these by chance.
+_FURTHER_IN = (
+    (257, b"ustar", "is a tar archive; unpack it first"),
+    (8, b'{"', "holds weights alone (safetensors), without a graph; export the model itself to ONNX"),
+    (4, b"ORTM", "is in ONNX Runtime's own format (.ort), not an ONNX model; give the .onnx file it was made from"),
 )  # fmt: skip
 
 
@@ -85,6 +96,9 @@ def read(path: Path) -> OnnxFile:
     try:
         return parse(content)
     except Malformed as error:
+        for offset, mark, says in _FURTHER_IN:
+            if content[offset : offset + len(mark)] == mark:
+                raise Failed(f"{path} {says}") from error
         raise Failed(f"{path} is no ONNX model, or is cut short: {error}; download or export it again") from error
     except BenchError as error:
         raise type(error)(f"{path} {error}") from error

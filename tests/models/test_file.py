@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import os
+import pickle
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -76,11 +78,25 @@ def zipped(path: Path) -> None:
         archive.writestr("model.onnx", perceptron().SerializeToString())
 
 
+def tarred(path: Path) -> None:
+    inner = path.with_name("inner.onnx")
+    onnx.save(perceptron(), inner)
+    with tarfile.open(path, "w") as archive:
+        archive.add(inner, "inner.onnx")
+
+
 NO_MODELS = {
     "pointer": (lambda p: p.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\n"), "git lfs pull"),
     "page": (lambda p: p.write_text("\n<!DOCTYPE html><html>404</html>"), "web page"),
     "zip": (zipped, "zip archive"),
     "gzip": (lambda p: p.write_bytes(gzip.compress(perceptron().SerializeToString())), "gzip archive"),
+    "tar": (tarred, "tar archive"),
+    "pickle": (lambda p: p.write_bytes(pickle.dumps({"a": 1}, protocol=4)), "Python pickle"),
+    "safetensors": (lambda p: p.write_bytes((8).to_bytes(8, "little") + b'{"w":{}}'), "weights alone"),
+    "ort": (lambda p: p.write_bytes(b"\x10\0\0\0ORTM" + bytes(99)), "ONNX Runtime's own format"),
+    "picture": (lambda p: p.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(99)), "picture"),
+    "document": (lambda p: p.write_bytes(b"%PDF-1.4\n"), "PDF"),
+    "annex": (lambda p: p.write_text("/annex/objects/MD5E-s100--ab.onnx\n"), "git annex get"),
     "hdf5": (lambda p: p.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(99)), "HDF5"),
     "json": (lambda p: p.write_text('{"error": "Not Found"}'), "is JSON"),
     "tflite": (lambda p: p.write_bytes(b"\x1c\0\0\0TFL3" + bytes(99)), r"TFLite model; name it \.tflite"),
