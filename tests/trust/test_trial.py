@@ -133,8 +133,23 @@ def test_one_pair_concludes_nothing_however_far_apart() -> None:
     assert (one.verdict, one.ratio, one.ratio_low, one.ratio_high, one.detectable) == (
         "inconclusive", pytest.approx(2.0), None, None, None,
     )  # fmt: skip
-    assert one.width == math.inf
+    assert (one.width, one.p, one.spread, one.pairs) == (math.inf, 1.0, None, 1)
     assert trial.judged(level(3, 3.2), margin=0.03, alarm=ALARM / 12, share=1.0).verdict == "slower"
+
+
+def test_what_others_say_counts_from_the_fewest_pairs_on() -> None:
+    wide = spread.Prior(0.05**2, 6.0)
+    for count in (trial.FEWEST - 1, trial.FEWEST):
+        alone, informed = (
+            trial.judged(level(count, 1.1, step=0.004), margin=0.03, alarm=ALARM, share=0.2, prior=prior)
+            for prior in (spread.NOTHING_KNOWN, wide)
+        )
+        assert (informed.width > alone.width) is (count == trial.FEWEST)
+
+
+def test_the_p50s_of_pairs_are_their_medians() -> None:
+    made = [Pair(a_p50_ms=a, b_p50_ms=b, a_first=True) for a, b in ((1.0, 5.0), (9.0, 4.0), (2.0, 30.0))]
+    assert trial.p50s(made) == (2.0, 5.0)
 
 
 def test_an_early_look_and_a_gate_over_more_models_ask_for_more() -> None:
