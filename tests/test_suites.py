@@ -57,7 +57,10 @@ def test_onnx_files_are_cases(tmp_path: Path) -> None:
     assert Path(case.model) == tmp_path / "net.onnx"
     assert case.dimensions == {"N": 4, "H": 32}
     assert case.input_shape is None
-    several = suites.load_suite(["a.onnx", "b.onnx"])
+    files = [str(tmp_path / "a.onnx"), str(tmp_path / "b.onnx")]
+    for file in files:
+        Path(file).touch()
+    several = suites.load_suite(files)
     assert [c.name for c in several.cases] == ["a", "b"]
 
 
@@ -138,8 +141,9 @@ def test_two_files_of_one_name_are_two_cases(tmp_path: Path) -> None:
     text = '[[case]]\nmodel = "resnet/model.onnx"\n[[case]]\nmodel = "vit/model.onnx"\nthreads = [1, 2]'
     names = [case.name for case in suites.load_suite(write(tmp_path, text)).cases]
     assert names == ["resnet/model", "vit/model threads=1", "vit/model threads=2"]
+    (tmp_path / "a.onnx").touch()
     with pytest.raises(WrongUsage, match='two cases are called "a"'):
-        suites.load_suite(["a.onnx", "a.onnx"])
+        suites.load_suite([str(tmp_path / "a.onnx")] * 2)
 
 
 @pytest.mark.parametrize(
@@ -209,3 +213,25 @@ def test_a_suite_of_an_editor_on_windows_is_read_and_another_encoding_is_named(t
         (tmp_path / "other.toml").write_bytes(text.encode(encoding))
         with pytest.raises(WrongUsage, match=r"other\.toml: not UTF-8, as TOML is.*save it"):
             suites.load_suite(str(tmp_path / "other.toml"))
+
+
+@pytest.mark.parametrize("files", [("gone.onnx",), ("here.onnx", "gone.tflite"), ("\0.onnx",)])
+def test_a_file_that_is_not_there_is_wrong_usage(
+    files: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("here.onnx").write_bytes(b"")
+    with pytest.raises(WrongUsage, match=r"no file .*; correct the path"):
+        suites.load_suite(files)
+
+
+@pytest.mark.parametrize("name", ["net.pt", "net.pb", "model.bin", "/dev/null"])
+def test_a_file_of_another_kind_says_what_to_export_it_to(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if not name.startswith("/"):
+        Path(name).write_bytes(b"x")
+    for asked in (lambda: suites.load_suite(name), lambda: suites.case_of_model(name)):
+        with pytest.raises(WrongUsage, match=r"is no model that is taken here; export it to \.onnx, \.tflite"):
+            asked()

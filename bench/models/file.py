@@ -68,8 +68,20 @@ def _side(path: Path, location: str, least: int) -> Path:
         size = None
     if size is None:
         raise Failed(f'{path} keeps its weights in "{location}", which is not beside it; download or copy both files')
+    if size < least and _begins(side, onnx_file.LFS):
+        raise Failed(
+            f"{side} is a Git LFS pointer, not the weights of {path.name}; run `git lfs pull` in its repository"
+        )
     if size < least:
         raise Failed(
             f"{side} is cut short: {size:,} bytes of the {least:,} that {path.name} reads of it; download it again"
         )
     return side
+
+
+def _begins(path: Path, mark: bytes) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(len(mark)) == mark
+    except OSError:
+        return False

@@ -224,7 +224,8 @@ def _batch_key(each: Input) -> str:
 
 def _filled(each: Input, sizes: Mapping[str, int], batch_size: int) -> Shape:
     if each.dtype in NO_TENSORS:
-        raise WrongUsage(f'input "{each.name}" is a {each.dtype}; only models that take tensors can be fed')
+        article = "an" if each.dtype == "optional" else "a"
+        raise WrongUsage(f'input "{each.name}" is {article} {each.dtype}; only models that take tensors can be fed')
     if each.axes is None:
         raise WrongUsage(f'input "{each.name}" has no shape in the file; give it one, {_example([each])}')
     found: list[int] = []

@@ -19,9 +19,10 @@ _DTYPES = {
 _EXTERNAL = 1  # TensorProto.DataLocation
 _DEEPEST = 40  # graphs within graphs
 
+LFS = b"version https://git-lfs"
 # What is called .onnx and is none, by how it begins: what it is, and the remedy.
 _IMPOSTORS = (
-    (b"version https://git-lfs", "is a Git LFS pointer, not the model itself; run `git lfs pull` in its repository"),
+    (LFS, "is a Git LFS pointer, not the model itself; run `git lfs pull` in its repository"),
     (b"<", "is a web page or XML saved under this name, not a model; download the file itself"),
     (b"PK\x03\x04", "is a zip archive (or a .keras or PyTorch file), not an ONNX model; unpack or export it"),
     (b"\x1f\x8b", "is a gzip archive; unpack it first"),

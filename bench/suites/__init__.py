@@ -38,6 +38,8 @@ from bench.suites.values import (
     check_value,
     distinct,
     is_file,
+    is_there,
+    of_another_kind,
     plain,
     shapes,
     sizes,
@@ -74,7 +76,7 @@ def load_suite(suite: str | Path | Sequence[str]) -> Suite:
     if not is_file(path):
         if text.endswith(".toml"):
             raise WrongUsage(f"suite file {text} does not exist; `bench list` shows the suites that do")
-        raise WrongUsage(f'no suite "{text}"; {suggestion(text, names())}')
+        raise WrongUsage(of_another_kind(text) or f'no suite "{text}"; {suggestion(text, names())}')
     return _read(path)
 
 
@@ -88,6 +90,9 @@ def _of_model_files(files: Sequence[str]) -> Suite:
     wrong = [file for file in files if not file.lower().endswith(OWN_FILES)]
     if wrong or not files:
         raise WrongUsage(f'give one suite, or only .onnx and .tflite files; "{wrong[0] if wrong else ""}" is neither')
+    for file in files:
+        if not is_there(Path(file)):
+            raise WrongUsage(f"no file {file}; correct the path")
     labels = distinct(files)
     cases = _unique(case_of_model(file, name=labels[file]) for file in files)
     return Suite(Path(files[0]).stem if len(files) == 1 else "model-files", "Model files", cases)
@@ -172,6 +177,8 @@ def _arguments_of(model: str, where: Location, key: str) -> Mapping[str, Any]:
         raise WrongUsage(f"{where.of(key)}: {model} is a folder, and a SavedModel keeps no layers; save the model "
                          'with model.save("x.keras")')  # fmt: skip
     if model not in backbones():
+        if other := of_another_kind(model):
+            raise WrongUsage(f"{where.of(key)}: {other}")
         raise WrongUsage(
             f'{where.of(key)}: no backbone is called "{model}"; {suggestion(model, backbones())}'.rstrip("; ")
         )

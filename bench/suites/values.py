@@ -127,9 +127,24 @@ def distinct(models: Iterable[str]) -> dict[str, str]:
     return labels
 
 
+def of_another_kind(text: str) -> str | None:
+    """What to say of the name of a file that is there and that nothing here takes; None where there is no such file."""
+    if not is_there(Path(text)) or Path(text).is_dir():
+        return None
+    return f"{text} is no model that is taken here; export it to {', '.join(FILE_SUFFIXES[:-1])} or {FILE_SUFFIXES[-1]}"
+
+
 def is_file(path: Path) -> bool:
     """Whether there is such a file; False too for a path that no system allows."""
     try:
         return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is anything of that name; False too for a path that no system allows."""
+    try:
+        return path.exists()
     except (OSError, ValueError):
         return False

@@ -68,6 +68,9 @@ def test_a_side_file_that_is_missing_or_short_is_named(tmp_path: Path) -> None:
     os.truncate(tmp_path / "a.bin", 100)
     with pytest.raises(Failed, match=r"a\.bin is cut short: 100 bytes of the 3,200"):
         identity(path)
+    (tmp_path / "a.bin").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 3200\n")
+    with pytest.raises(Failed, match=r"a\.bin is a Git LFS pointer, not the weights of a\.onnx; run `git lfs pull`"):
+        identity(path)
     (tmp_path / "a.bin").unlink()
     with pytest.raises(Failed, match=r'keeps its weights in "a\.bin", which is not beside it'):
         identity(path)

@@ -115,8 +115,10 @@ def test_a_graph_without_inputs_takes_no_shape() -> None:
 
 
 def test_an_input_that_is_no_tensor_or_has_no_shape() -> None:
-    with pytest.raises(WrongUsage, match="is a sequence"):
+    with pytest.raises(WrongUsage, match="is a sequence;"):
         shapes([described("x", "sequence", None)])
+    with pytest.raises(WrongUsage, match="is an optional;"):
+        shapes([described("x", "optional", None)])
     with pytest.raises(WrongUsage, match="has no shape in the file; give it one, --input-shape x="):
         shapes([described("x", "float32", None)])
     assert shapes([described("x", "float32", None)], asked={"x": (2, 2)}) == {"x": (2, 2)}
