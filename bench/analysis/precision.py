@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from bench.analysis import comparison, quality, statistics
@@ -60,6 +60,14 @@ def changes(run: Run) -> list[Change]:
         for r in lower
         if r.case.name in full or _to_know(r)
     ]
+
+
+def in_common(changes: Sequence[Change]) -> tuple[tuple[str, ...], list[Change]]:
+    """What every one of several changes says to know, which is then said once, and the changes without it."""
+    if len(changes) < 2:
+        return (), list(changes)
+    said = tuple(warning for warning in changes[0].warnings if all(warning in each.warnings for each in changes))
+    return said, [replace(each, warnings=tuple(w for w in each.warnings if w not in said)) for each in changes]
 
 
 def row(change: Change) -> tuple[str, ...]:

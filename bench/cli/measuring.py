@@ -151,9 +151,11 @@ def run(
     else:
         show_trust(outcome.run)
         show(progress.table(outcome.run.records, tables.width()))
-        reduced = [precision.row(change) for change in precision.changes(outcome.run)]
+        of_all, reduced = precision.in_common(precision.changes(outcome.run))
         if reduced:
-            table(precision.HEADINGS, reduced)
+            table(precision.HEADINGS, [precision.row(change) for change in reduced])
+            for warning in of_all:
+                click.echo(f"to know of all of these: {warning}")
         for line in transfer.in_words(outcome.run):
             click.echo(line)
         if comparison:

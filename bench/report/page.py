@@ -63,6 +63,7 @@ def render(
     """
     records = list(run.records)
     metric = quality.of(records)
+    of_all_lower, lower = precision.in_common(precision.changes(run))
     return document(
         "run.html.j2",
         figures(run, visits, comparison, earlier, said),
@@ -82,7 +83,8 @@ def render(
         unmeasured=[one for one in quantities.limited().values() if one.how and not any(map(one.read, records))],
         said=[line.strip() for line in answer.in_words(choice.pick(run))],
         failed=[r for r in records if r.error],
-        precisions=[precision.row(change) for change in precision.changes(run)],
+        precisions=[precision.row(change) for change in lower],
+        precision_notes=of_all_lower,
         precision_headings=precision.HEADINGS,
         looks=[(name, hue(name)) for name in in_order({family(r.case) for r in records})],
         families=_families(records),

@@ -237,3 +237,13 @@ def test_a_measured_accuracy_without_an_interval_still_changes() -> None:
     assert (other.accuracy, other.accuracy_low) == (1.0, None)
     unknown = change(replace(full, accuracy=Accuracy(origin="measured")), reduced)
     assert unknown.accuracy is None
+
+
+def test_what_all_changes_say_is_said_once() -> None:
+    a, b = (precision.Change(case=case, warnings=(*own, "of all")) for case, own in (("a", ("own",)), ("b", ())))
+    said, left = precision.in_common([a, b])
+    assert said == ("of all",)
+    assert [each.warnings for each in left] == [("own",), ()]
+    assert precision.in_common([a]) == ((), [a])
+    assert precision.in_common([]) == ((), [])
+    assert precision.in_common([a, replace(b, warnings=())])[0] == ()
