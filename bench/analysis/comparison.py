@@ -142,11 +142,12 @@ def conclusion(comparison: Comparison) -> list[str]:
     if of["missing"] or of["failed"]:
         lines.append(f"not measured in this run: {', '.join([*of['missing'], *of['failed']])}; measure them, or save a "
                      "baseline without them")  # fmt: skip
-    if all(v.ratio is None for v in comparison.verdicts):
+    other_machine = bool(comparison.differing) and not comparison.forced
+    if not other_machine and all(v.ratio is None for v in comparison.verdicts):
         lines.append("nothing was compared: no model was measured on both sides; `bench baseline save` stores this run")
     if comparison.anew:
         lines.append(_measured_in_words(comparison))
-    elif comparison.differing and not comparison.forced:
+    elif other_machine:
         lines.append("figures of different machines say nothing of the files; `bench compare` measures both here")
     if of["suspect"] and not comparison.anew:
         suspects = ", ".join(of["suspect"])

@@ -120,7 +120,7 @@ def run(
     SUITE is a name in suites/, a .toml file, or one or more .onnx files. [default: default]
     """
     from bench import export, pipeline, store, suites
-    from bench.analysis import precision, roofline, transfer
+    from bench.analysis import precision, roofline, transfer, trust
     from bench.cli import progress
 
     def chosen() -> Suite:
@@ -160,6 +160,8 @@ def run(
             click.echo(line)
         if comparison:
             show_comparison(comparison)
+        if trust.stored(outcome.run).verdict != "sound":
+            show_trust(outcome.run, short=True)  # once more, where a long table has carried the first away
         click.echo(f"run:    {outcome.folder}")
         if page:
             click.echo(f"report: {page}")

@@ -327,6 +327,8 @@ def test_exit_codes_at_their_edges() -> None:
          ["suspect by stored figures alone: a, b; `bench compare` measures both files anew"]),
         (of(verdict("a", "inconclusive"), differing=("cpu",)),
          ["figures of different machines say nothing of the files; `bench compare` measures both here"]),
+        (of(verdict("a", "inconclusive", None), differing=("cpu",)),
+         ["figures of different machines say nothing of the files; `bench compare` measures both here"]),
         (of(verdict("a", "inconclusive"), differing=("cpu",), forced=True), []),
         (of(verdict("a", "suspect", pairs=7), verdict("b", "suspect", 0.9, pairs=3), verdict("c", "suspect", pairs=0),
             anew=True, differing=("cpu",)),

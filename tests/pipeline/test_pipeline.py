@@ -224,6 +224,10 @@ def test_a_second_run_is_compared_with_the_first_as_baseline(
     code, first, _ = call(capsys, "run", str(model))
     assert code == 0
     assert "compared with" not in first
+    said = [number for number, line in enumerate(first.splitlines()) if line.startswith("this run is ")]
+    assert said[0] == 0, "whether to trust it comes first"
+    if "this run is sound" not in first:
+        assert said[-1] >= len(first.splitlines()) - 4, "and once more at the end"
     page = Path(re.search(r"report: (.*)", first)[1])  # type: ignore[index]
     assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
     assert call(capsys, "baseline", "save")[0] == 0
