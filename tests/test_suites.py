@@ -233,5 +233,13 @@ def test_a_file_of_another_kind_says_what_to_export_it_to(
     if not name.startswith("/"):
         Path(name).write_bytes(b"x")
     for asked in (lambda: suites.load_suite(name), lambda: suites.case_of_model(name)):
-        with pytest.raises(WrongUsage, match=r"is no model that is taken here; export it to \.onnx, \.tflite"):
+        with pytest.raises(WrongUsage, match=r"is no model that is taken here; export it to \.onnx(,| or) \.tflite"):
             asked()
+
+
+def test_a_keras_file_in_place_of_a_suite_is_to_be_exported(tmp_path: Path) -> None:
+    (tmp_path / "net.keras").write_bytes(b"x")
+    with pytest.raises(
+        WrongUsage, match=r"net\.keras is no model that is taken here; export it to \.onnx or \.tflite$"
+    ):
+        suites.load_suite(str(tmp_path / "net.keras"))

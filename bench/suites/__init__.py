@@ -76,7 +76,7 @@ def load_suite(suite: str | Path | Sequence[str]) -> Suite:
     if not is_file(path):
         if text.endswith(".toml"):
             raise WrongUsage(f"suite file {text} does not exist; `bench list` shows the suites that do")
-        raise WrongUsage(of_another_kind(text) or f'no suite "{text}"; {suggestion(text, names())}')
+        raise WrongUsage(of_another_kind(text, OWN_FILES) or f'no suite "{text}"; {suggestion(text, names())}')
     return _read(path)
 
 
@@ -177,7 +177,7 @@ def _arguments_of(model: str, where: Location, key: str) -> Mapping[str, Any]:
         raise WrongUsage(f"{where.of(key)}: {model} is a folder, and a SavedModel keeps no layers; save the model "
                          'with model.save("x.keras")')  # fmt: skip
     if model not in backbones():
-        if other := of_another_kind(model):
+        if other := of_another_kind(model, FILE_SUFFIXES):
             raise WrongUsage(f"{where.of(key)}: {other}")
         raise WrongUsage(
             f'{where.of(key)}: no backbone is called "{model}"; {suggestion(model, backbones())}'.rstrip("; ")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -127,11 +127,11 @@ def distinct(models: Iterable[str]) -> dict[str, str]:
     return labels
 
 
-def of_another_kind(text: str) -> str | None:
-    """What to say of the name of a file that is there and that nothing here takes; None where there is no such file."""
+def of_another_kind(text: str, taken: Sequence[str]) -> str | None:
+    """What to say of a file that is there and has none of the suffixes taken; None where there is no such file."""
     if not is_there(Path(text)) or Path(text).is_dir():
         return None
-    return f"{text} is no model that is taken here; export it to {', '.join(FILE_SUFFIXES[:-1])} or {FILE_SUFFIXES[-1]}"
+    return f"{text} is no model that is taken here; export it to {', '.join(taken[:-1])} or {taken[-1]}"
 
 
 def is_file(path: Path) -> bool:

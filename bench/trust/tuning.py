@@ -45,9 +45,8 @@ BATCHES = (1, 2, 4, 8, 16)  # tried for throughput
 VISITS = (1, 1, 2)  # to each setting that is left, in the first rounds and, the last of these, in all others
 BUDGET_S = 240.0
 MOST_LINES = 25  # of the program that is printed
-_ASSUMED_SPREAD = (
-    0.08  # of visits, while none is known: 0.5 to 3 % on quiet machines, 1 to 7 % beside busy loops (`trust.trial`)
-)
+# Of visits, while none is known: 0.5 to 3 % on quiet machines, 1 to 7 % beside busy loops (`trust.trial`).
+_ASSUMED_SPREAD = 0.08
 _ROUNDS_SHARE = 0.6  # of the budget, after which the rounds end and the final begins
 _AGREES = 0.10  # how far a program of its own may be from what was measured and still be called the same
 _PROGRAM_S = 120.0

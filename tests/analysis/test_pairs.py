@@ -171,12 +171,3 @@ def test_a_lower_precision_is_held_against_fp32_by_pairs() -> None:
     (change,) = [each for each in precision.changes(a_run(full, reduced)) if each.accuracy is not None]
     low, high = (100 * end for end in tango(1, 9, 200))
     assert (change.accuracy, change.accuracy_low, change.accuracy_high) == pytest.approx((-4.0, low, high))
-
-
-def test_a_precision_is_held_against_fp32_image_by_image() -> None:
-    a, b = two(70, 15, 5, 10)
-    full, reduced = judged("A", b, 5.0), judged("A int8", a, 3.0, precision="int8")
-    reduced = replace(reduced, artifact=full.artifact or reduced.artifact)
-    (found,) = precision.changes(runs.run([full, reduced]))
-    low, high = (100 * end for end in tango(15, 5, 100))
-    assert (found.accuracy, found.accuracy_low, found.accuracy_high) == pytest.approx((10.0, low, high))
